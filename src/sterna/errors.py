@@ -1,0 +1,103 @@
+"""Every error that Sterna raises on purpose.
+
+::
+
+    SternaError                 one clear sentence; the command line exits with 1
+    ├── UsageError              an argument or setting is wrong; the command line exits with 2
+    │   └── SettingsError       a settings file or override is wrong (every problem at once)
+    ├── MissingExtraError       an optional part is not installed; names the command that installs it
+    ├── PhotoError              a photograph cannot be read; `reason` is for people
+    ├── DataError               captioned data cannot be read; names file and line
+    ├── ModelError              a model folder, checkpoint or backbone cannot be used
+    ├── StoreError              a feature store is missing, damaged or does not fit
+    ├── RunError                a training run cannot be started or resumed
+    ├── LibraryError            a library cannot be opened or changed
+    │   └── LockedError         another process is writing to it
+    └── DiskError               the disk is full or refuses to be written
+
+A message names the file or argument, what came, and what would be right.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DataError",
+    "DiskError",
+    "LibraryError",
+    "LockedError",
+    "MissingExtraError",
+    "ModelError",
+    "PhotoError",
+    "RunError",
+    "SettingsError",
+    "SternaError",
+    "StoreError",
+    "UsageError",
+]
+
+
+class SternaError(Exception):
+    """Root of all errors raised on purpose; `str(error)` is one sentence for a person."""
+
+
+class UsageError(SternaError, ValueError):
+    """An argument is wrong."""
+
+
+class SettingsError(UsageError):
+    """A settings file or an override is wrong; the message lists every problem."""
+
+
+class MissingExtraError(SternaError, ImportError):
+    """An optional part is not installed.
+
+    Arguments:
+        what: what was asked for, as the start of a sentence ("Reading HEIC photographs").
+        extra: the extra of the package that brings it ("heic").
+    """
+
+    def __init__(self, what: str, *, extra: str) -> None:
+        self.extra = extra
+        super().__init__(f"{what} needs an extra part: pip install 'sterna[{extra}]'")
+
+
+class PhotoError(SternaError):
+    """A photograph cannot be read.
+
+    Arguments:
+        reason: what is wrong with it, in words for a person, without its name.
+        path: the file, where there is one.
+    """
+
+    def __init__(self, reason: str, *, path: str | None = None) -> None:
+        self.reason = reason
+        self.path = path
+        super().__init__(f"{path}: {reason}" if path else reason)
+
+
+class DataError(SternaError):
+    """Captioned data cannot be read."""
+
+
+class ModelError(SternaError):
+    """A model folder, a checkpoint or a backbone cannot be used."""
+
+
+class StoreError(SternaError):
+    """A feature store is missing, damaged, or does not fit what is asked of it."""
+
+
+class RunError(SternaError):
+    """A training run cannot be started or resumed."""
+
+
+class LibraryError(SternaError):
+    """A library cannot be opened or changed."""
+
+
+class LockedError(LibraryError):
+    """Another process is writing to it; wait, or stop that process."""
+
+
+class DiskError(SternaError):
+    """The disk is full or refuses to be written."""

@@ -1,0 +1,115 @@
+"""Typed settings: defaults in code, one YAML file, overrides on top; every mistake named at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sterna.errors import SettingsError
+from sterna.files import write_text
+
+__all__ = ["Settings", "load_settings", "parse_overrides", "save_settings"]
+
+
+class Settings(BaseModel):
+    """Base of every settings object: frozen, typed, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load_settings(kind: type[S], source: Path | Mapping[str, Any] | None = None, *, overrides: Sequence[str] = ()) -> S:
+    """Build settings of `kind` from a YAML file or a mapping, with `overrides` such as `optimizer.rate=1e-3` on top.
+
+    Raises `SettingsError` naming the file, every wrong key with the nearest known one, and every wrong value.
+    """
+    where = "settings"
+    values: dict[str, Any] = {}
+    if isinstance(source, Path):
+        where = str(source)
+        try:
+            loaded = yaml.safe_load(source.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SettingsError(f"{source}: no such settings file") from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{source}: not valid YAML ({' '.join(str(error).split())})") from None
+        if not isinstance(loaded, dict | None):
+            raise SettingsError(f"{source}: holds a {type(loaded).__name__}; a mapping of settings is needed")
+        values = loaded or {}
+    elif source is not None:
+        values = {key: value for key, value in source.items()}
+    for path, value in parse_overrides(overrides):
+        _set(values, path, value)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(kind, dict(item)) for item in error.errors()]
+        raise SettingsError(f"{where}: " + "; ".join(problems)) from None
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[tuple[tuple[str, ...], Any]]:
+    """Split `a.b=value` texts into key paths and YAML values; raise `SettingsError` where one has no `=`."""
+    parsed: list[tuple[tuple[str, ...], Any]] = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise SettingsError(f"{text!r}: an override is written KEY=VALUE, such as optimizer.rate=0.001")
+        try:
+            parsed.append((tuple(key.split(".")), _yaml_value(value)))
+        except yaml.YAMLError:
+            raise SettingsError(f"{text!r}: the value is not valid YAML") from None
+    return parsed
+
+
+def _yaml_value(text: str) -> Any:
+    value = yaml.safe_load(text)
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _set(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for key in path[:-1]:
+        inner = values.get(key)
+        values[key] = dict(inner) if isinstance(inner, Mapping) else {}
+        values = values[key]
+    values[path[-1]] = value
+
+
+def _problem(kind: type[BaseModel], error: dict[str, Any]) -> str:
+    location = [str(part) for part in error["loc"]]
+    name = ".".join(location)
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(kind, location[:-1])
+        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+        return f"{name}: unknown setting; {hint}"
+    return f"{name}: {error['msg'].removeprefix('Value error, ')} (came: {error['input']!r})"
+
+
+def _known_keys(kind: type[BaseModel], path: Sequence[str]) -> list[str]:
+    for part in path:
+        field = kind.model_fields.get(part)
+        if field is None:
+            continue
+        options = [field.annotation, *get_args(field.annotation)]
+        models = [option for option in options if isinstance(option, type) and issubclass(option, BaseModel)]
+        if not models:
+            return []
+        kind = models[0]
+    return list(kind.model_fields)
+
+
+def save_settings(settings: Settings, path: Path) -> None:
+    """Write resolved settings as YAML, to be read again by `load_settings`."""
+    write_text(path, yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
