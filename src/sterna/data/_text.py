@@ -1,0 +1,64 @@
+"""Text files as people have them: with byte order marks, any line ends, and lines that are not UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sterna.errors import DataError
+
+__all__ = ["is_damaged", "read_json", "read_lines", "read_text", "start_of"]
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 (or, by its mark, UTF-16) file; bytes that are neither stay as `is_damaged` marks.
+
+    Raises `DataError` where the file cannot be opened.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if data.startswith(_UTF16):
+        return data.decode("utf-16", errors="replace")
+    return data.decode("utf-8-sig", errors="surrogateescape")
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines that are not blank with their numbers, from 1; only line feeds end a line."""
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def is_damaged(text: str) -> bool:
+    """Whether `text` holds bytes that were not UTF-8."""
+    return any("\udc80" <= letter <= "\udcff" for letter in text)
+
+
+def start_of(path: Path, *, size: int = 4096) -> str:
+    """The first bytes of a file as text, empty where it cannot be read: for telling formats apart."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(size)
+    except OSError:
+        return ""
+    if data.startswith(_UTF16):
+        return data.decode("utf-16", errors="replace")
+    return data.decode("utf-8-sig", errors="replace")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file; raise `DataError` with the line where it is not JSON."""
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
+    except RecursionError:
+        raise DataError(f"{path}: not usable JSON (nested too deeply)") from None
