@@ -1,0 +1,58 @@
+"""What every objective is, and what several need."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from sterna.errors import UsageError
+
+__all__ = ["Objective", "check_batch", "positives"]
+
+
+class Objective(nn.Module, ABC):
+    """A loss over one batch of images and their captions. It may have parameters of its own (a temperature).
+
+    `needs_targets` says whether `forward` must be given `targets`.
+    """
+
+    needs_targets: bool = False
+
+    @abstractmethod
+    def forward(
+        self,
+        images: Float[Tensor, "N E"],
+        captions: Float[Tensor, "C E"],
+        owners: Int64[Tensor, " C"],
+        *,
+        targets: Float[Tensor, "C D"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """Compute the loss, both ways.
+
+        | name | shape | dtype | |
+        | --- | --- | --- | --- |
+        | images | [N, E] | float | unit vectors |
+        | captions | [C, E] | float | unit vectors |
+        | owners | [C] | int64 | the row of `images` that a caption describes; all of an image's are its positives |
+        | targets | [C, D] | float | what a frozen text model makes of the captions, of any length but zero |
+        | returns | [] | float | |
+        """
+
+
+def check_batch(images: Tensor, captions: Tensor, owners: Tensor) -> None:
+    """Raise `UsageError` where the batch's shapes do not fit together."""
+    if owners.shape != captions.shape[:1] or images.shape[1:] != captions.shape[1:]:
+        raise UsageError(
+            f"images [N, E], captions [C, E] and owners [C] are needed; came {tuple(images.shape)},"
+            f" {tuple(captions.shape)} and {tuple(owners.shape)}"
+        )
+    if not len(owners):
+        raise UsageError("captions: a batch without captions has no loss")
+
+
+def positives(owners: Int64[Tensor, " C"], images: int) -> Bool[Tensor, "N C"]:
+    """True where a caption is an image's own."""
+    return torch.arange(images, device=owners.device)[:, None] == owners
