@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sterna.data import _flickr
+from sterna.data import _coco, _flickr, _folder, _karpathy, _table
 from sterna.data._captioned import CaptionedImages
-from sterna.data._collect import Source
+from sterna.data._source import Source
 from sterna.errors import DataError
 
 __all__ = ["FORMATS", "Format", "read"]
@@ -30,16 +30,20 @@ class Format:
 
 
 FORMATS: Mapping[str, Format] = {
-    "flickr": Format(
-        "lines NAME.jpg#K<TAB>caption, and lists of names for the splits", _flickr.claims, _flickr.read
+    "flickr": Format(looks="lines NAME.jpg#K<TAB>caption", claims=_flickr.claims, read=_flickr.read),
+    "karpathy": Format(looks="dataset_*.json", claims=_karpathy.claims, read=_karpathy.read),
+    "coco": Format(looks="captions.json or captions_*.json", claims=_coco.claims, read=_coco.read),
+    "table": Format(
+        looks="CSV, TSV or Parquet with columns image and caption", claims=_table.claims, read=_table.read
     ),
+    "folder": Format(looks="a folder of photographs", claims=_folder.claims, read=_folder.read),
 }
 
 
 def read(
     path: str | Path,
     *,
-    format: str | None = None,
+    format: str | None = None,  # noqa: A002  the word that people use
     split: str | None = None,
     restval: bool = True,
     images: str | Path | None = None,
@@ -52,37 +56,45 @@ def read(
         format: a key of `FORMATS`; found out where not given.
         split: only this split; all images where not given.
         restval: whether the `restval` images of Karpathy's files count as training images or are left out.
-        images: the folder of the photographs, where it is not found beside the captions. Photographs are only ever
-            looked up inside it, or inside the data's folder where it is not given.
-        columns: which columns of a table hold what: `{"image": "file_name", "caption": "text"}`; the optional ones
-            are `image_id`, `caption_id` and `split`.
+        images: the folder of the photographs, where it is not found beside the captions. Photographs are only
+            ever looked up inside it, or inside the data's folder where it is not given.
+        columns: which columns of a table hold what: `{"image": "file_name", "caption": "text"}`; the optional
+            ones are `image_id`, `caption_id` and `split`.
 
     Returns what could be read; what could not is told in its `problems`.
     Raises `DataError` where nothing could be read, the format is not known, or the split is not there.
     """
-    target = Path(path).expanduser().absolute()
-    if not target.exists():
-        raise DataError(f"{path}: no such file or folder")
-    photographs = None if images is None else Path(images).expanduser().absolute()
-    if photographs is not None and not photographs.is_dir():
-        raise DataError(f"{images}: no such folder of photographs")
     source = Source(
-        path=target.resolve(), images=photographs and photographs.resolve(), restval=restval, columns=columns
+        path=_existing(path),
+        images=None if images is None else _existing(images),
+        restval=restval,
+        columns=columns,
     )
-    return FORMATS[_format_of(source.path, format)].read(source).split(split)
+    if source.images is not None and not source.images.is_dir():
+        raise DataError(f"{images}: not a folder of photographs")
+    kind = "table" if format is None and columns else _format_of(source.path, format)
+    return FORMATS[kind].read(source).split(split)
 
 
-def _format_of(path: Path, format: str | None) -> str:
-    if format is not None:
-        if format not in FORMATS:
-            raise DataError(f"format {format!r} is not known; known: {', '.join(FORMATS)}")
-        return format
-    claimed = [name for name, kind in FORMATS.items() if kind.claims(path)]
-    if len(claimed) == 1:
-        return claimed[0]
+def _existing(path: str | Path) -> Path:
+    try:
+        return Path(path).expanduser().resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):  # not there; no such home; no name that a file can have
+        raise DataError(f"{path}: no such file or folder") from None
+
+
+def _format_of(path: Path, name: str | None) -> str:
+    if name is not None:
+        if name not in FORMATS:
+            raise DataError(f"format {name!r} is not known; known: {', '.join(FORMATS)}")
+        return name
+    claimed = [name for name, kind in FORMATS.items() if name != "folder" and kind.claims(path)]
+    if len(claimed) > 1:
+        names = ", ".join(claimed)
+        raise DataError(f"{path}: can be read in several formats ({names}); name one, or point at the file")
     if claimed:
-        raise DataError(
-            f"{path}: can be read in several formats ({', '.join(claimed)}); name one, or point at a file"
-        )
+        return claimed[0]
+    if FORMATS["folder"].claims(path):  # any other format's folder is one, too
+        return "folder"
     looks = "; ".join(f"{name}: {kind.looks}" for name, kind in FORMATS.items())
     raise DataError(f"{path}: not in a known format ({looks})")

@@ -6,24 +6,26 @@ import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from sterna.errors import DataError
 
-__all__ = ["is_damaged", "read_json", "read_lines", "read_text", "start_of"]
+__all__ = ["is_damaged", "read_json", "read_lines", "read_text", "short", "start_of"]
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 (or, by its mark, UTF-16) file; bytes that are neither stay as `is_damaged` marks.
+    """The text of a UTF-8 (or, by its mark, UTF-16) file; bytes that are neither are kept as `is_damaged` tells.
 
     Raises `DataError` where the file cannot be opened.
     """
     try:
-        data = path.read_bytes()
+        return _decode(path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _decode(data: bytes) -> str:
     if data.startswith(_UTF16):
         return data.decode("utf-16", errors="replace")
     return data.decode("utf-8-sig", errors="surrogateescape")
@@ -41,24 +43,28 @@ def is_damaged(text: str) -> bool:
     return any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
-def start_of(path: Path, *, size: int = 4096) -> str:
+def short(text: str) -> str:
+    """A piece of a file as it can be printed in a message: quoted, cut, without stray bytes."""
+    cut = text if len(text) <= 80 else text[:77] + "..."
+    return ascii(cut) if is_damaged(cut) else repr(cut)
+
+
+def start_of(path: Path, *, size: int = 1 << 16) -> str:
     """The first bytes of a file as text, empty where it cannot be read: for telling formats apart."""
     try:
         with path.open("rb") as file:
-            data = file.read(size)
+            return _decode(file.read(size))
     except OSError:
         return ""
-    if data.startswith(_UTF16):
-        return data.decode("utf-16", errors="replace")
-    return data.decode("utf-8-sig", errors="replace")
 
 
-def read_json(path: Path) -> Any:
-    """The value in a JSON file; raise `DataError` with the line where it is not JSON."""
+def read_json(path: Path) -> object:
+    """The value in a JSON file; raises `DataError` with the line where it is not JSON."""
     text = read_text(path)
     try:
-        return json.loads(text)
+        value: object = json.loads(text)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
     except RecursionError:
         raise DataError(f"{path}: not usable JSON (nested too deeply)") from None
+    return value
