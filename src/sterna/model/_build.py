@@ -44,7 +44,8 @@ def build_model(
             ...), which go before the common ones. Images have `positions="boxes"` unless told otherwise.
     Raises `UsageError` for names that are not known and values that do not fit together.
 
-    `build_model([1280, 1280, 1280], [384])` is the pooled model; `image={"layers": 1}` adds attention over regions.
+    `build_model([1280, 1280, 1280], [384])` is the pooled model; `image={"layers": 1}` adds attention over
+    regions.
     """
     common: dict[str, Any] = {
         "width": width,
@@ -78,7 +79,7 @@ def build_model(
 
 
 def build_from(config: Mapping[str, Any]) -> TERN:
-    """Build from one mapping of `build_model`'s arguments; `UsageError` names what is not known or missing."""
+    """Build from one mapping of `build_model`'s arguments; `UsageError` names what is unknown or missing."""
     parameters = inspect.signature(build_model).parameters
     unknown = sorted(set(config) - set(parameters))
     if unknown:

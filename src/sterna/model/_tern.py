@@ -1,12 +1,13 @@
 """TERN, whole: two towers of attention layers, a second stage they may share, a skip path from pooled inputs.
 
-Reads from top to bottom: attention, poolings, one tower, both towers. It is one file, longer than others here,
+Reads from top to bottom: attention, poolings, one tower, both towers. It is one file, longer than others
+    here,
 so that the whole model can be read in one go. After Messina et al., "Transformer Reasoning Network for Image-
 Text Matching and Retrieval", ICPR 2020.
 
 Shapes: B batch, R regions or tokens (items) of the longest, D feature width, M model width, E embedding.
-A mask is True where an item is real. Padding is masked at every step, so an embedding depends on its own items
-alone.
+A mask is True where an item is real. Padding is masked at every step, so an embedding depends on its own
+items alone.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = ["POOLINGS", "POSITIONS", "TERN", "Tower", "TransformerEncoder"]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
 NORMS = ("post", "pre")
+INPUTS = ("linear", "none", "norm")
 POSITIONS = ("boxes", "concat", "learned", "none")
 
 
@@ -124,7 +126,7 @@ class TransformerEncoder(nn.Module):
         return self.norm(x)  # type: ignore[no-any-return]
 
 
-# Poolings: items [B, R, E] and their mask [B, R] become one vector [B, E]; no items give the zero vector ------------
+# Poolings: items [B, R, E] and their mask [B, R] become one vector [B, E], 0 where there are no items ---
 
 
 class FirstPooling(nn.Module):
@@ -173,12 +175,13 @@ class AttentionPooling(nn.Module):
 
 
 class GeneralizedPooling(nn.Module):
-    """GPO: a weighted sum of each dimension's values, sorted downwards; a BiGRU makes the weights from the ranks.
+    """GPO: a weighted sum of each dimension's values, sorted downwards; a BiGRU makes the weights from the
+    ranks.
 
     Chen et al., "Learning the Best Pooling Strategy for Visual Semantic Embedding", CVPR 2021, section 4:
-    sinusoidal positions of 32 dimensions, 32 hidden units a direction, temperature 0.1. The weights depend on how
-    many items are real, never on where the padding stands. The backward direction is a GRU of its own that begins
-    at the last real rank, which is what packing would do, and is exported without it.
+    sinusoidal positions of 32 dimensions, 32 hidden units a direction, temperature 0.1. The weights depend on
+    how many items are real, never on where the padding stands. The backward direction is a GRU of its own
+    that begins at the last real rank, which is what packing would do, and is exported without it.
     """
 
     CODE, HIDDEN, TEMPERATURE = 32, 32, 0.1
@@ -240,7 +243,7 @@ class SourceNorm(nn.Module):
 
 
 class SkipPath(nn.Module):
-    """From pooled inputs to an embedding: a network of one hidden layer plus a linear map of the normalised mean."""
+    """From pooled inputs to an embedding: one hidden layer, plus a linear map, of the normalised mean."""
 
     def __init__(self, sources: Sequence[int], embedding: int, *, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -271,6 +274,7 @@ class ItemPath(nn.Module):
         width: int,
         embedding: int,
         pooling: str,
+        inputs: str,
         positions: str,
         max_items: int,
         cls_token: bool,
@@ -278,9 +282,9 @@ class ItemPath(nn.Module):
     ) -> None:
         super().__init__()
         dim = sum(sources)
-        self.norm = SourceNorm(sources)
+        self.norm = SourceNorm(sources) if inputs == "norm" else nn.Identity()
         self.positions = positions
-        self.inputs: nn.Module = nn.Linear(dim, width)
+        self.inputs: nn.Module = nn.Identity() if inputs == "none" else nn.Linear(dim, width)
         if positions == "boxes":
             self.places = nn.Linear(5, width)
         elif positions == "concat":
@@ -335,10 +339,10 @@ class ItemPath(nn.Module):
 class Tower(nn.Module):
     """One modality's half: padded items become unit vectors.
 
-    The sum of up to two paths, brought to unit length. The *skip path* (`skip`) is a small network over the mean
-    of the inputs. The *item path* is `linear -> layers -> linear to E -> second stage -> pooling`; beside a skip
-    path it ends in a projection that starts at zero. It is left out where it would only repeat the skip path: with
-    `skip`, no layers, no second stage, and `pooling="mean"`.
+    The sum of up to two paths, brought to unit length. The *skip path* (`skip`) is a small network over the
+    mean of the inputs. The *item path* is `linear -> layers -> linear to E -> second stage -> pooling`;
+    beside a skip path it ends in a projection that starts at zero. It is left out where it would only repeat
+    the skip path: with `skip`, no layers, no second stage, and `pooling="mean"`.
 
     Arguments:
         sources: widths of the backbones side by side on D; each has its own layer norm.
@@ -348,8 +352,12 @@ class Tower(nn.Module):
         second_layers: layers of a second stage, at width E, of this tower's own.
         shared: a second stage shared with the other tower is given to `forward`.
         pooling: a name of `POOLINGS`.
-        positions: "boxes" adds a linear map of x1 y1 x2 y2 and the area; "concat" appends these to the features,
-            before a network of two layers; "learned" adds a vector a place in the sequence; "none" adds nothing.
+        inputs: what stands before the layers: "norm" is a layer norm a source and a linear map to M, "linear"
+            the map alone, "none" neither (D has to be M, unless `positions="concat"` brings one to the
+            other).
+        positions: "boxes" adds a linear map of x1 y1 x2 y2 and the area; "concat" appends these to the
+            features, before a network of two layers; "learned" adds a vector a place in the sequence; "none"
+            adds nothing.
         max_items: how many places "learned" knows.
         cls_token: put a learned item before the others (meant for `pooling="first"` over regions).
         skip, skip_hidden, skip_dropout: the skip path, its hidden width, its dropout.
@@ -373,6 +381,7 @@ class Tower(nn.Module):
         second_layers: int = 0,
         shared: bool = False,
         pooling: str = "mean",
+        inputs: str = "norm",
         positions: str = "none",
         max_items: int = 128,
         cls_token: bool = False,
@@ -383,6 +392,7 @@ class Tower(nn.Module):
     ) -> None:
         super().__init__()
         check_known("pooling", pooling, POOLINGS)
+        check_known("inputs", inputs, INPUTS)
         check_known("positions", positions, POSITIONS)
         check_sources(sources)
         if not 0 <= drop_items < 1:
@@ -390,6 +400,10 @@ class Tower(nn.Module):
         if shared and second_layers:
             raise UsageError(
                 f"second_layers={second_layers}: a second stage is either a tower's own or shared by both"
+            )
+        if inputs == "none" and positions != "concat" and width != sum(sources):
+            raise UsageError(
+                f"inputs='none': the width of {width} has to be that of the inputs, {sum(sources)}"
             )
         self.dim = sum(sources)
         self.shared = shared
@@ -412,6 +426,7 @@ class Tower(nn.Module):
                 width=width,
                 embedding=embedding,
                 pooling=pooling,
+                inputs=inputs,
                 positions=positions,
                 max_items=max_items,
                 cls_token=cls_token,
@@ -458,8 +473,8 @@ class Tower(nn.Module):
 class TERN(nn.Module):
     """Both towers, and the second stage that they share if they do.
 
-    Made by `build_model`, or by `from_config` from what `config` gave. Image and caption vectors have the same
-    width and unit length; their dot product says how well they fit.
+    Made by `build_model`, or by `from_config` from what `config` gave. Image and caption vectors have the
+    same width and unit length; their dot product says how well they fit.
     """
 
     def __init__(

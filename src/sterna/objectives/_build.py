@@ -7,31 +7,73 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sterna.errors import UsageError
+from sterna.objectives._hinge import Hinge
 from sterna.objectives._infonce import InfoNCE
 from sterna.objectives._objective import Objective
+from sterna.objectives._pml import build_metric_learning
+from sterna.objectives._weighted_sum import WeightedSum
 
 __all__ = ["OBJECTIVES", "build_objective"]
 
+PML = "pml:"
+
+
+def _weighted_sum(*, terms: object = ()) -> WeightedSum:
+    """Build each term, a mapping of `name`, `params` and `weight` (1 unless given)."""
+    fields = {"name", "params", "weight"}
+    if not isinstance(terms, list | tuple) or not all(isinstance(term, Mapping) for term in terms):
+        raise UsageError("terms: a list of mappings with name, params and weight is needed")
+    for term in terms:
+        if "name" not in term or set(term) - fields:
+            raise UsageError(f"terms: {dict(term)} has to have a name, and may have params and weight")
+    return WeightedSum(
+        [build_objective(term["name"], term.get("params")) for term in terms],
+        [float(term.get("weight", 1.0)) for term in terms],
+    )
+
+
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
+    "hinge": Hinge,
     "infonce": InfoNCE,
+    "weighted_sum": _weighted_sum,
 }
 
 
 def build_objective(name: str, params: Mapping[str, Any] | None = None) -> Objective:
     """Build the objective called `name` with its parameters.
 
-    Raises `UsageError` listing what is known where the name or a parameter is not, and for values out of range.
+    Arguments:
+        name: one of `OBJECTIVES`, or "pml:" and a loss of pytorch-metric-learning ("pml:NTXentLoss").
+        params: `InfoNCE`'s or `Hinge`'s arguments; for "weighted_sum" `terms`, a list of mappings with
+            `name`, `params` and `weight`; for "pml:..." the loss's own, and `distance`, `reducer`,
+            `embedding_regularizer`, `miner` (each a name or a mapping of `name` and parameters) and `pairs`
+            ("cross" or "all").
+    Raises `UsageError` listing what is known where the name or a parameter is not, and for values out of
+    range.
     """
-    if name not in OBJECTIVES:
-        raise UsageError(f"objective {name!r} is not known; known: {', '.join(sorted(OBJECTIVES))}")
-    kind = OBJECTIVES[name]
-    known = inspect.signature(kind).parameters
-    unknown = sorted(set(params or {}) - set(known))
-    if unknown:
-        raise UsageError(
-            f"objective {name}: {', '.join(unknown)} is not known; known: {', '.join(sorted(known))}"
-        )
+    given = dict(params or {})
     try:
-        return kind(**(params or {}))
+        if name.startswith(PML):
+            return build_metric_learning(name.removeprefix(PML), given)
+        if name not in OBJECTIVES:
+            known = ", ".join(sorted(OBJECTIVES))
+            raise UsageError(
+                f"not known; known: {known}, and {PML}NAME for losses of pytorch-metric-learning"
+            )
+        _check(OBJECTIVES[name], given)
+        return OBJECTIVES[name](**given)
     except UsageError as error:
         raise UsageError(f"objective {name}: {error}") from None
+
+
+def _check(kind: Callable[..., Objective], given: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for parameters that `kind` does not have or that are not of their default's type."""
+    known = inspect.signature(kind).parameters
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise UsageError(f"{', '.join(unknown)} is not known; known: {', '.join(sorted(known))}")
+    for key, value in given.items():
+        wanted = type(known[key].default)
+        fits = isinstance(value, int | float) and not isinstance(value, bool) if wanted is float else True
+        if not fits or (wanted in (bool, str) and not isinstance(value, wanted)):
+            raise UsageError(f"{key}={value!r}: a {wanted.__name__} is needed")

@@ -18,14 +18,14 @@ __all__ = ["InfoNCE"]
 class InfoNCE(Objective):
     """Cross entropy of each image over the captions and of each caption over the images; the mean of the two.
 
-    van den Oord et al., arXiv:1807.03748, in both directions as in CLIP (Radford et al., ICML 2021). An image's target
-    is spread evenly over its P captions (1/P each, as in Khosla et al., NeurIPS 2020, L_out); an image without a
-    caption in the batch is a negative only.
+    van den Oord et al., arXiv:1807.03748, in both directions as in CLIP (Radford et al., ICML 2021). An
+    image's target is spread evenly over its P captions (1/P each, as in Khosla et al., NeurIPS 2020, L_out);
+    an image without a caption in the batch is a negative only.
 
-    With `soft_weight`, that share of every target is taken from the captions' similarity under a frozen text model (in
-    the manner of CUSA, Huang et al., AAAI 2024): the softmax over cosine similarity of `targets`, divided by
-    `soft_temperature`, from a caption to all captions; summed over each image's captions for text to image, and
-    averaged over an image's own captions for image to text.
+    With `soft_weight`, that share of every target is taken from the captions' similarity under a frozen text
+    model (in the manner of CUSA, Huang et al., AAAI 2024): the softmax of the cosines of `targets`, divided
+    by `soft_temperature`, from a caption to all captions; summed over each image's captions for text to
+    image, and averaged over an image's own captions for image to text.
 
     Arguments:
         temperature: where it starts; logits are cosines divided by it.
@@ -90,13 +90,13 @@ class InfoNCE(Objective):
     def scale(self) -> Float[Tensor, ""]:
         """The inverse of the temperature.
 
-        A learned one that a step took past the limit is put back on it here, not merely clamped: past the limit
-        a clamp has no gradient, and it would never come down again.
+        One that a step took past the limit is put back on it here, not clamped: past the limit a clamp has no
+        gradient, so that it would never come down again.
         """
         if self.training and self.log_scale.requires_grad:
             with torch.no_grad():
                 self.log_scale.clamp_(max=math.log(self.max_scale))
-        return self.log_scale.exp().clamp(max=self.max_scale)
+        return self.log_scale.exp()
 
     def _alike(self, targets: Tensor | None) -> Tensor:
         """How alike captions are, each row a distribution over all [C, C]."""

@@ -30,13 +30,13 @@ class Objective(nn.Module, ABC):
         *,
         targets: Float[Tensor, "C D"] | None = None,
     ) -> Float[Tensor, ""]:
-        """Compute the loss, both ways.
+        """Compute the loss, both ways; all captions of an image in the batch are its positives.
 
         | name | shape | dtype | |
         | --- | --- | --- | --- |
         | images | [N, E] | float | unit vectors |
         | captions | [C, E] | float | unit vectors |
-        | owners | [C] | int64 | the row of `images` that a caption describes; all of an image's are its positives |
+        | owners | [C] | int64 | the row of `images` that a caption describes |
         | targets | [C, D] | float | what a frozen text model makes of the captions, of any length but zero |
         | returns | [] | float | |
         """
@@ -51,6 +51,10 @@ def check_batch(images: Tensor, captions: Tensor, owners: Tensor) -> None:
         )
     if not len(owners):
         raise UsageError("captions: a batch without captions has no loss")
+    if int(owners.min()) < 0 or int(owners.max()) >= len(images):
+        raise UsageError(
+            f"owners: from {int(owners.min())} to {int(owners.max())}; rows of {len(images)} images"
+        )
 
 
 def positives(owners: Int64[Tensor, " C"], images: int) -> Bool[Tensor, "N C"]:
