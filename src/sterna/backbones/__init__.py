@@ -1,0 +1,22 @@
+"""Backbones: pixels to regions with boxes, sentences to tokens. Each is a frozen stem and a tail."""
+
+from __future__ import annotations
+
+from sterna.backbones._build import IMAGE_BACKBONES, TEXT_BACKBONES, image_backbone, text_backbone
+from sterna.backbones._onnx import export_image_backbone, export_onnx, export_text_backbone, fold_batch_norm
+from sterna.backbones._types import ImageBackbone, Regions, TextBackbone, Tokens
+
+__all__ = [
+    "IMAGE_BACKBONES",
+    "TEXT_BACKBONES",
+    "ImageBackbone",
+    "Regions",
+    "TextBackbone",
+    "Tokens",
+    "export_image_backbone",
+    "export_onnx",
+    "export_text_backbone",
+    "fold_batch_norm",
+    "image_backbone",
+    "text_backbone",
+]

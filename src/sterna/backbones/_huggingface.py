@@ -1,0 +1,114 @@
+"""Networks and tokenizers of `transformers`, from the hub or a folder; safetensors alone, never foreign code."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from sterna.backbones._bert import BertText, hash_tokenizer, prepare_tokenizer
+from sterna.backbones._types import TextBackbone, Tokens, freeze
+from sterna.errors import MissingExtraError, ModelError
+from sterna.files import hash_bytes, hash_json
+
+__all__ = ["HuggingFaceText", "hash_weights", "load_network", "load_text", "trying"]
+
+
+@contextlib.contextmanager
+def trying(name: str) -> Iterator[None]:
+    """Turn whatever `transformers` raises about a missing or unfit model into a `ModelError` in one sentence."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"hf:{name}: cannot be loaded ({reason}); name a folder with config.json and model.safetensors, "
+            "or a model of the Hugging Face hub while it can be reached"
+        ) from error
+
+
+def load_network(name: str) -> Any:
+    """The network of a hub name or folder, in float32, safetensors alone.
+
+    Raises `ModelError` where it is not there or not usable, `MissingExtraError` without `transformers`.
+    """
+    try:
+        from transformers import AutoModel
+    except ImportError as error:
+        raise MissingExtraError(f"The backbone hf:{name}", extra="hf") from error
+    with trying(name):
+        return AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32)
+
+
+def hash_weights(network: nn.Module) -> str:
+    """Hash of all parameters and buffers, by name."""
+    state = {
+        key: hash_bytes(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        for key, value in network.state_dict().items()
+    }
+    return hash_json(state)
+
+
+def load_text(name: str, **options: Any) -> TextBackbone:
+    """A text encoder by hub name or folder; BERTs may have trainable layers.
+
+    Arguments:
+        name: of the hub, or a folder.
+        options: `max_tokens`, `trainable_layers`, and `label`, the name that it bears.
+    """
+    label = options.pop("label", f"hf:{name}")
+    network = load_network(name)
+    tokenizer = _load_tokenizer(name)
+    kind = BertText if network.config.model_type == "bert" else HuggingFaceText
+    return kind(label, network, tokenizer=tokenizer, weights=hash_weights(network), **options)
+
+
+def _load_tokenizer(name: str) -> Tokenizer:
+    file = Path(name) / "tokenizer.json"
+    if file.is_file():
+        return Tokenizer.from_file(str(file))
+    from transformers import AutoTokenizer
+
+    with trying(name):
+        loaded = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    backend = getattr(loaded, "backend_tokenizer", None)
+    if backend is None:
+        raise ModelError(f"hf:{name}: has no fast tokenizer (tokenizer.json); save one beside its weights")
+    return Tokenizer.from_str(backend.to_str())
+
+
+class HuggingFaceText(TextBackbone):
+    """Any encoder of `transformers` that gives a last hidden state; frozen whole."""
+
+    def __init__(
+        self,
+        name: str,
+        network: Any,
+        *,
+        tokenizer: Tokenizer,
+        weights: str,
+        max_tokens: int = 64,
+        trainable_layers: int = 0,
+    ) -> None:
+        super().__init__()
+        text = getattr(network.config, "text_config", network.config)
+        self.network = getattr(network, "text_model", network)
+        self.name, self.max_tokens = name, max_tokens
+        self.dim = int(text.hidden_size)
+        self.tokenizer = prepare_tokenizer(tokenizer, max_tokens, pad_id=text.pad_token_id or 0)
+        self.fingerprint = hash_json({"weights": weights, "tokenizer": hash_tokenizer(self.tokenizer)})
+        freeze(self, [], wanted=trainable_layers, name=name)
+
+    def stem(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Ids [B, T] and mask [B, T] to the last hidden state [B, T, D]."""
+        return self.network(input_ids=ids, attention_mask=mask.to(torch.int64)).last_hidden_state  # type: ignore[no-any-return]
+
+    def tail(self, hidden: Tensor, mask: Tensor) -> Tokens:
+        """Masked positions become zeros."""
+        real = mask.to(torch.bool)
+        return Tokens(hidden * real[..., None].to(hidden.dtype), real)

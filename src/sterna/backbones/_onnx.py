@@ -1,0 +1,133 @@
+"""Backbones as ONNX graphs, to run on ONNX Runtime."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from sterna.backbones._types import ImageBackbone, TextBackbone
+from sterna.errors import MissingExtraError
+from sterna.files import new_file
+
+__all__ = ["export_image_backbone", "export_onnx", "export_text_backbone", "fold_batch_norm"]
+
+_PAIRS = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
+
+
+def fold_batch_norm(module: nn.Module) -> nn.Module:
+    """A copy of `module` in evaluation mode whose batch norms are folded into the convolutions before them.
+
+    Knows EfficientNet's blocks and `nn.Sequential`s in which one follows the other. Outputs differ by rounding alone.
+    """
+    folded = copy.deepcopy(module).eval()
+    for inner in folded.modules():
+        if isinstance(inner, nn.Sequential):
+            _fold(inner, [(str(number), str(number + 1)) for number in range(len(inner) - 1)])
+        else:
+            _fold(inner, _PAIRS)
+    return folded
+
+
+def _fold(module: nn.Module, pairs: Sequence[tuple[str, str]]) -> None:
+    for first, second in pairs:
+        conv, norm = getattr(module, first, None), getattr(module, second, None)
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(module, first, fuse_conv_bn_eval(conv, norm))
+            setattr(module, second, nn.Identity())
+
+
+def export_onnx(
+    module: nn.Module,
+    example: Mapping[str, Tensor],
+    path: Path | BinaryIO,
+    *,
+    outputs: Sequence[str],
+    dynamic: Mapping[str, Mapping[int, str]],
+) -> None:
+    """Write `module` as an ONNX graph of opset 17 to a file, whole or not at all, or to a buffer.
+
+    Arguments:
+        module: put into evaluation mode for good.
+        example: inputs by name, in the order of `forward`'s arguments.
+        path: the file, or an `io.BytesIO`.
+        outputs: names of the outputs.
+        dynamic: axes that may change, by input or output name and axis: `{"pixels": {0: "n"}}`.
+
+    Raises `MissingExtraError` without the package `onnx`.
+    """
+    try:
+        import onnx  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("Writing ONNX graphs", extra="train") from error
+    module.eval()
+    with contextlib.ExitStack() as stack:
+        target = str(stack.enter_context(new_file(path))) if isinstance(path, Path) else path
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # tracing warns about sizes that are fixed on purpose
+        stack.enter_context(torch.no_grad())
+        torch.onnx.export(
+            module,
+            tuple(example.values()),
+            target,
+            input_names=list(example),
+            output_names=list(outputs),
+            dynamic_axes={name: dict(axes) for name, axes in dynamic.items()},
+            opset_version=17,
+            dynamo=False,
+        )
+
+
+class _RegionValues(nn.Module):
+    def __init__(self, backbone: ImageBackbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.backbone.tail(self.backbone.stem(pixels)).values
+
+
+class _TokenValues(nn.Module):
+    def __init__(self, backbone: TextBackbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.backbone.tail(self.backbone.stem(ids, mask), mask).values
+
+
+def export_image_backbone(backbone: ImageBackbone, path: Path | BinaryIO) -> None:
+    """Write a graph: `pixels` uint8 [N, S, S, 3] RGB to `values` float32 [N, R, D]; normalisation is inside."""
+    example = torch.randint(0, 256, (2, backbone.size, backbone.size, 3), dtype=torch.uint8)
+    export_onnx(
+        _RegionValues(_folded(backbone)),
+        {"pixels": example},
+        path,
+        outputs=["values"],
+        dynamic={"pixels": {0: "n"}, "values": {0: "n"}},
+    )
+
+
+def _folded(backbone: ImageBackbone) -> ImageBackbone:
+    folded = fold_batch_norm(backbone)
+    assert isinstance(folded, ImageBackbone)
+    return folded
+
+
+def export_text_backbone(backbone: TextBackbone, path: Path | BinaryIO) -> None:
+    """Write a graph: `ids` int64 [N, T] and `mask` int64 [N, T] to `values` float32 [N, T, D]."""
+    ids, mask = backbone.tokenize(["a longer sentence to trace with", "a dog"])
+    export_onnx(
+        _TokenValues(backbone),
+        {"ids": ids, "mask": mask.to(torch.int64)},
+        path,
+        outputs=["values"],
+        dynamic={"ids": {0: "n", 1: "t"}, "mask": {0: "n", 1: "t"}, "values": {0: "n", 1: "t"}},
+    )

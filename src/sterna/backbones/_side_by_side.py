@@ -1,0 +1,53 @@
+"""Several image backbones as one: their regions' values side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sterna.backbones._types import ImageBackbone, Regions
+from sterna.errors import ModelError
+from sterna.files import hash_json
+
+__all__ = ["SideBySide"]
+
+
+class SideBySide(ImageBackbone):
+    """Backbones that look at the same square and see the same regions; `sources` holds each one's width.
+
+    Raises `ModelError` where their sizes, grids of regions, or stem maps do not match.
+    """
+
+    def __init__(self, parts: Sequence[ImageBackbone]) -> None:
+        super().__init__()
+        first = parts[0]
+        for part in parts[1:]:
+            if (part.size, part.fit) != (first.size, first.fit) or not torch.equal(part.boxes, first.boxes):
+                raise ModelError(
+                    f"{part.name} sees {part.regions} regions of a {part.size}-pixel square, {first.name} "
+                    f"{first.regions} of {first.size}; side by side they need the same: give one size and cells to all"
+                )
+        self.parts = nn.ModuleList(parts)
+        self.name = "+".join(part.name for part in parts)
+        self.size, self.fit, self.regions = first.size, first.fit, first.regions
+        self.sources = tuple(width for part in parts for width in part.sources)
+        self.dim = sum(self.sources)
+        self.register_buffer("boxes", first.boxes.clone(), persistent=False)
+        self.map_channels = [int(part.map_channels) for part in parts]  # type: ignore[arg-type]
+        self.fingerprint = hash_json([part.fingerprint for part in parts])
+        self.eval()
+
+    def stem(self, pixels: Tensor) -> Tensor:
+        """The parts' stem maps, one after the other on the channels: [B, sum of C, H, W]."""
+        return torch.cat([part.stem(pixels) for part in self._parts()], dim=1)
+
+    def tail(self, maps: Tensor) -> Regions:
+        """The parts' regions, one after the other on D."""
+        pieces = torch.split(maps, self.map_channels, dim=1)
+        values = [part.tail(piece).values for part, piece in zip(self._parts(), pieces, strict=True)]
+        return self.as_regions(torch.cat(values, dim=-1))
+
+    def _parts(self) -> list[ImageBackbone]:
+        return [part for part in self.parts if isinstance(part, ImageBackbone)]

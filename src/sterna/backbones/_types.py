@@ -1,0 +1,131 @@
+"""What every backbone is: a frozen stem, a tail that may be trained, and a fingerprint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from sterna.errors import ModelError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+__all__ = ["ImageBackbone", "Regions", "TextBackbone", "Tokens", "freeze"]
+
+
+class Regions(NamedTuple):
+    """What an image backbone sees in a batch of images."""
+
+    values: Tensor
+    """[B, R, D] float32"""
+    boxes: Tensor
+    """[B, R, 4] float32: x1 y1 x2 y2, 0..1 of the square image"""
+    mask: Tensor
+    """[B, R] bool: True where there is a region"""
+
+
+class Tokens(NamedTuple):
+    """What a text backbone reads in a batch of sentences."""
+
+    values: Tensor
+    """[B, T, D] float32"""
+    mask: Tensor
+    """[B, T] bool: True where there is a token"""
+
+
+class _AlwaysEvaluating(nn.Module):
+    # A frozen network's batch statistics and dropout must not move while the rest trains, and
+    # torch.onnx.export puts back the mode that it found: so there is one mode alone.
+    def train(self, mode: bool = True) -> _AlwaysEvaluating:  # noqa: ARG002, FBT001, FBT002
+        """Stay in evaluation mode, whatever `mode` says."""
+        super().train(False)
+        return self
+
+
+class ImageBackbone(_AlwaysEvaluating):
+    """Pixels to regions; always in evaluation mode.
+
+    `forward(pixels)` is `tail(stem(pixels))`. `stem` is frozen, so its maps can be kept; parameters of the tail
+    that may be trained have `requires_grad`.
+    """
+
+    name: str
+    """what builds it again: "efficientnet-lite0", "hf:folder" """
+    dim: int
+    """D, width of a region"""
+    size: int
+    """side in pixels of the square it takes"""
+    fit: str
+    """how a photograph becomes that square: "squeeze", "crop" or "letterbox" """
+    regions: int
+    """R, the same for every image"""
+    sources: tuple[int, ...]
+    """widths of the networks side by side; their sum is `dim`"""
+    fingerprint: str
+    """hash of the published weights and of all preprocessing"""
+    boxes: Tensor
+    """[R, 4] float32, the same for every image"""
+
+    def stem(self, pixels: Tensor) -> Tensor:
+        """[B, S, S, 3] uint8 RGB to maps [B, C, H, W] float32, frozen."""
+        raise NotImplementedError
+
+    def tail(self, maps: Tensor) -> Regions:
+        """Maps [B, C, H, W] to regions."""
+        raise NotImplementedError
+
+    def forward(self, pixels: Tensor) -> Regions:
+        """[B, S, S, 3] uint8 RGB to regions."""
+        return self.tail(self.stem(pixels))
+
+    def as_regions(self, values: Tensor) -> Regions:
+        """Put the boxes and the mask, which are the same for every image, beside `values` [B, R, D]."""
+        boxes = self.boxes.expand(values.shape[0], -1, -1)
+        return Regions(values, boxes, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
+
+
+class TextBackbone(_AlwaysEvaluating):
+    """Token ids to token vectors; always in evaluation mode."""
+
+    name: str
+    """what builds it again: "minilm", "hf:folder" """
+    dim: int
+    """D, width of a token"""
+    max_tokens: int
+    """longer sentences are cut, special tokens included"""
+    fingerprint: str
+    """hash of the published weights, the tokenizer and `max_tokens`"""
+    tokenizer: Tokenizer
+    """a fast tokenizer that cuts at `max_tokens` and pads a batch to its longest"""
+
+    def tokenize(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Sentences to ids [B, T] int64 and mask [B, T] bool, T the longest of the batch."""
+        encodings = self.tokenizer.encode_batch(list(sentences))
+        ids = torch.tensor([encoding.ids for encoding in encodings], dtype=torch.int64)
+        mask = torch.tensor([encoding.attention_mask for encoding in encodings], dtype=torch.bool)
+        return ids, mask
+
+    def stem(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Ids [B, T] int64 and mask [B, T] to hidden vectors [B, T, D], frozen."""
+        raise NotImplementedError
+
+    def tail(self, hidden: Tensor, mask: Tensor) -> Tokens:
+        """Hidden vectors [B, T, D] and mask [B, T] to tokens; masked positions hold zeros."""
+        raise NotImplementedError
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tokens:
+        """Ids [B, T] int64 and mask [B, T] bool or int64 to tokens."""
+        return self.tail(self.stem(ids, mask), mask)
+
+
+def freeze(backbone: nn.Module, trainable: Sequence[nn.Module], *, wanted: int, name: str) -> None:
+    """Leave gradients on in the last `wanted` of `trainable` alone; raise `ModelError` where there are fewer."""
+    if not 0 <= wanted <= len(trainable):
+        raise ModelError(f"{name}: {wanted} trainable parts asked for; 0 to {len(trainable)} can be trained")
+    backbone.requires_grad_(False)
+    for module in trainable[len(trainable) - wanted :]:
+        module.requires_grad_(True)
+    backbone.eval()

@@ -1,0 +1,121 @@
+"""What runs a backbone while features are extracted: ONNX Runtime where the backbone exports, else torch."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sterna.errors import ModelError, SternaError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from sterna.backbones import ImageBackbone, TextBackbone
+
+__all__ = ["ENGINES", "Engine", "image_engine", "text_engine"]
+
+ENGINES = ("auto", "onnx", "torch")
+_CLOSE = 1e-3
+
+
+class Engine:
+    """Arrays in, values out: `engine(*arrays)`.
+
+    In "auto" the first batch is run by both; torch goes on alone where they differ, or where the export failed.
+    Arguments:
+        slow: runs in torch.
+        export: makes the graph, in memory.
+        inputs: names of the graph's inputs.
+        kind: "auto", "onnx" or "torch".
+        threads: of ONNX Runtime; `None` takes every core.
+    """
+
+    def __init__(
+        self,
+        slow: Callable[..., NDArray[np.float32]],
+        *,
+        export: Callable[[io.BytesIO], None],
+        inputs: tuple[str, ...],
+        kind: str,
+        threads: int | None,
+    ) -> None:
+        if kind not in ENGINES:
+            raise UsageError(f"engine={kind!r}: must be one of {', '.join(ENGINES)}")
+        self._slow, self._inputs = slow, inputs
+        self._session: Any = None
+        self._compare = kind == "auto"
+        self.name = "torch"
+        if kind == "torch":
+            return
+        try:
+            self._session = _session(export, threads)
+            self.name = "onnx"
+        except Exception as error:  # the exporter raises whatever a network's code raises
+            if kind == "onnx":
+                if isinstance(error, SternaError):
+                    raise
+                reason = " ".join(str(error).split())[:300]
+                raise ModelError(f"this backbone does not export to ONNX ({reason}); use engine='torch'") from error
+
+    def __call__(self, *arrays: NDArray[Any]) -> NDArray[np.float32]:
+        """Values `[B, ...]` float32 of a batch."""
+        if self._session is None:
+            return self._slow(*arrays)
+        (values,) = self._session.run(None, dict(zip(self._inputs, arrays, strict=True)))
+        if self._compare:
+            self._compare = False
+            expected = self._slow(*arrays)
+            if float(np.abs(values - expected).mean()) > _CLOSE * float(np.abs(expected).mean()):
+                self._session, self.name = None, "torch"
+                return expected
+        return values  # type: ignore[no-any-return]
+
+
+def _session(export: Callable[[io.BytesIO], None], threads: int | None) -> Any:
+    import onnxruntime
+
+    graph = io.BytesIO()
+    export(graph)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or os.cpu_count() or 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding needs the cores between
+    return onnxruntime.InferenceSession(graph.getvalue(), options, providers=["CPUExecutionProvider"])
+
+
+def image_engine(backbone: ImageBackbone, *, kind: str, threads: int | None) -> Engine:
+    """`engine(pixels [B, S, S, 3] uint8) -> [B, R, D]`."""
+    from sterna.backbones import export_image_backbone
+
+    def slow(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        torch = _torch()
+        with torch.inference_mode():
+            return np.asarray(backbone(torch.from_numpy(pixels)).values.numpy())
+
+    return Engine(
+        slow, export=lambda graph: export_image_backbone(backbone, graph), inputs=("pixels",), kind=kind, threads=threads
+    )
+
+
+def text_engine(backbone: TextBackbone, *, kind: str, threads: int | None) -> Engine:
+    """`engine(ids [B, T] int64, mask [B, T] int64) -> [B, T, D]`."""
+    from sterna.backbones import export_text_backbone
+
+    def slow(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        torch = _torch()
+        with torch.inference_mode():
+            return np.asarray(backbone(torch.from_numpy(ids), torch.from_numpy(mask)).values.numpy())
+
+    return Engine(
+        slow, export=lambda graph: export_text_backbone(backbone, graph), inputs=("ids", "mask"), kind=kind, threads=threads
+    )
+
+
+def _torch() -> Any:
+    import torch
+
+    return torch

@@ -1,0 +1,180 @@
+"""Extraction: captioned images through backbones into two feature stores, to be gone on with at any time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sterna._version import __version__
+from sterna.errors import StoreError, UsageError
+from sterna.features._captions import CaptionJob, caption_columns
+from sterna.features._engines import image_engine, text_engine
+from sterna.features._images import ImageJob, image_columns
+from sterna.features._part import ColumnSpec
+from sterna.features._report import ExtractProgress, ExtractReport
+from sterna.features._store import FeatureStore
+from sterna.features._views import check_views
+
+if TYPE_CHECKING:
+    from sterna.backbones import ImageBackbone, TextBackbone
+
+__all__ = ["Captioned", "extract"]
+
+_Tell = Callable[[ExtractProgress], None]
+
+
+class Captioned(Protocol):
+    """What extraction needs of a data set; `sterna.data.CaptionedImages` has it."""
+
+    @property
+    def image_ids(self) -> Sequence[str]:
+        """Unique ids of the images."""
+
+    @property
+    def paths(self) -> Sequence[Path]:
+        """Their files, in the same order."""
+
+    @property
+    def captions(self) -> Sequence[str]:
+        """All captions."""
+
+    @property
+    def caption_ids(self) -> Sequence[str]:
+        """Unique ids of the captions, in the same order."""
+
+
+def extract(
+    data: Captioned,
+    out: str | Path,
+    *,
+    image_backbone: str | ImageBackbone | None = "efficientnet-lite0+efficientnet-lite1+efficientnet-lite2",
+    text_backbone: str | TextBackbone | None = "minilm",
+    size: int | None = None,
+    cells: int | None = 6,
+    fit: str = "squeeze",
+    max_tokens: int = 64,
+    views: Sequence[str] = ("original",),
+    dtype: str = "float16",
+    batch_size: int = 8,
+    engine: str = "auto",
+    threads: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    progress: _Tell | None = None,
+) -> ExtractReport:
+    """Write the features of images to `out/images` and of captions to `out/captions`, leaving out what is there.
+
+    A process killed at any moment loses at most the part in hand (256 images, 2,048 captions); call it again to go
+    on. Another call adds other views or other images. A photograph that cannot be read is named in the report and
+    in `out/images/failed.jsonl`, and tried again the next time.
+
+    Arguments:
+        data: ids, paths and captions.
+        out: folder of the two stores.
+        image_backbone: a name for `sterna.backbones.image_backbone`, or a backbone; `None` leaves images out.
+        text_backbone: a name for `sterna.backbones.text_backbone`, or a backbone; `None` leaves captions out.
+        size: side of the square in pixels; `None` takes the backbone's own.
+        cells: regions are `cells` x `cells`; `None` keeps the backbone's grid.
+        fit: how photographs become squares: "squeeze", "crop", "letterbox".
+        max_tokens: longer captions are cut.
+        views: made one after the other: "original", "flip", "crop0", "crop1", ...; each is a column, its boxes
+            (x1 y1 x2 y2 in 0..1 of the view) are the column "VIEW.boxes".
+        dtype: "float16" or "float32", of the values.
+        batch_size: images a batch.
+        engine: "onnx" (ONNX Runtime), "torch", or "auto": ONNX Runtime where the backbone exports.
+        threads: of ONNX Runtime; `None` takes every core.
+        shard: (i, n) takes every n-th item from the i-th on, for several machines; `FeatureStore.merge` joins them.
+        progress: called after each batch.
+
+    Raises `StoreError` where `out` holds features of another backbone, `ModelError`, `UsageError`, `DiskError`.
+    """
+    check_views(views)
+    if dtype not in ("float16", "float32"):
+        raise UsageError(f"dtype={dtype!r}: features are kept as float16 or float32")
+    if not 0 <= shard[0] < shard[1]:
+        raise UsageError(f"shard={shard}: (i, n) needs 0 <= i < n")
+    started = time.monotonic()
+    report = ExtractReport()
+    tell = progress or (lambda _: None)
+    if text_backbone is not None:
+        texts = _text_backbone(text_backbone, max_tokens)
+        store = _open(Path(out) / "captions", caption_columns(texts, dtype), _text_meta(texts, dtype))
+        read = text_engine(texts, kind=engine, threads=threads)
+        sentences = list(zip(data.caption_ids, data.captions, strict=True))
+        CaptionJob(store, texts, read, report=report, tell=tell).make(sentences[shard[0] :: shard[1]])
+    if image_backbone is not None:
+        images = _image_backbone(image_backbone, size=size, cells=cells, fit=fit)
+        store = _open(Path(out) / "images", image_columns(images, views, dtype), _image_meta(images, dtype))
+        look = image_engine(images, kind=engine, threads=threads)
+        job = ImageJob(store, images, look, batch_size=batch_size, report=report, tell=tell)
+        photographs = list(zip(data.image_ids, data.paths, strict=True))
+        for view in views:
+            job.make(view, photographs[shard[0] :: shard[1]])
+        report.engine = look.name
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _image_backbone(asked: str | ImageBackbone, *, size: int | None, cells: int | None, fit: str) -> ImageBackbone:
+    from sterna.backbones import image_backbone
+
+    return image_backbone(asked, size=size, cells=cells, fit=fit) if isinstance(asked, str) else asked
+
+
+def _text_backbone(asked: str | TextBackbone, max_tokens: int) -> TextBackbone:
+    from sterna.backbones import text_backbone
+
+    return text_backbone(asked, max_tokens=max_tokens) if isinstance(asked, str) else asked
+
+
+def _image_meta(backbone: ImageBackbone, dtype: str) -> dict[str, Any]:
+    return {
+        "kind": "images",
+        "backbone": backbone.name,
+        "fingerprint": backbone.fingerprint,
+        "size": backbone.size,
+        "fit": backbone.fit,
+        "regions": backbone.regions,
+        "dim": backbone.dim,
+        "sources": list(backbone.sources),
+        "dtype": dtype,
+        "versions": _versions(),
+    }
+
+
+def _text_meta(backbone: TextBackbone, dtype: str) -> dict[str, Any]:
+    return {
+        "kind": "captions",
+        "backbone": backbone.name,
+        "fingerprint": backbone.fingerprint,
+        "max_tokens": backbone.max_tokens,
+        "dim": backbone.dim,
+        "dtype": dtype,
+        "versions": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {"sterna": __version__}
+    for package in ("torch", "onnxruntime", "transformers", "pillow"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _open(path: Path, columns: Mapping[str, ColumnSpec], meta: Mapping[str, Any]) -> FeatureStore:
+    if not (path / "manifest.json").is_file():
+        return FeatureStore.create(path, columns, meta=meta)
+    store = FeatureStore.open(path)
+    unlike = [key for key in meta if key not in ("versions", "backbone") and store.meta.get(key) != meta[key]]
+    if unlike:
+        was = ", ".join(f"{key} {store.meta.get(key)!r}" for key in unlike)
+        now = ", ".join(f"{key} {meta[key]!r}" for key in unlike)
+        raise StoreError(f"{path}: holds features of {was}; asked for are {now}: name another folder")
+    store.add_columns(columns)
+    return store

@@ -1,0 +1,142 @@
+"""Views of images through a backbone into a store."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sterna.errors import PhotoError
+from sterna.features._engines import Engine
+from sterna.features._part import ColumnSpec
+from sterna.features._report import ExtractProgress, ExtractReport, Failure, Meter, ahead
+from sterna.features._store import FeatureStore
+from sterna.features._views import least_side, view_of
+from sterna.files import write_text
+
+if TYPE_CHECKING:
+    from sterna.backbones import ImageBackbone
+
+__all__ = ["ImageJob", "image_columns"]
+
+_A_PART = 256
+_Item = tuple[str, Path]
+_Square = tuple[str, NDArray[np.uint8], tuple[int, int]]
+
+
+def image_columns(backbone: ImageBackbone, views: Sequence[str], dtype: str) -> dict[str, ColumnSpec]:
+    """The columns of a store of images: a view's values and boxes, and the photographs' sizes."""
+    columns = {"sizes": ColumnSpec("int32", 2)}
+    for view in views:
+        columns[view] = ColumnSpec(dtype, backbone.dim)
+        columns[f"{view}.boxes"] = ColumnSpec("float32", 4)
+    return columns
+
+
+class ImageJob:
+    """Makes views of images that a store has not, part by part."""
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        backbone: ImageBackbone,
+        engine: Engine,
+        *,
+        batch_size: int,
+        report: ExtractReport,
+        tell: Callable[[ExtractProgress], None],
+    ) -> None:
+        self._store, self._backbone, self._engine = store, backbone, engine
+        self._batch_size, self._report, self._tell = batch_size, report, tell
+        self._boxes: NDArray[np.float32] = backbone.boxes.numpy()
+
+    def make(self, view: str, items: Sequence[_Item]) -> None:
+        """Make one view of every item that lacks it."""
+        wanted = set(self._store.missing(view, [identity for identity, _ in items]))
+        todo = [item for item in items if item[0] in wanted]
+        self._report.skipped += len(items) - len(todo)
+        meter = Meter(view, self._tell, before=len(items) - len(todo), total=len(items))
+        for start in range(0, len(todo), _A_PART):
+            self._part(view, todo[start : start + _A_PART], meter)
+
+    def _part(self, view: str, items: Sequence[_Item], meter: Meter) -> None:
+        ids: list[str] = []
+        sizes: list[tuple[int, int]] = []
+        values: list[NDArray[np.float32]] = []
+        failed = len(self._report.failed)
+        for batch in self._batches(view, items):
+            made = self._engine(np.stack([square for _, square, _ in batch]))
+            values.extend(made)
+            ids.extend(identity for identity, _, _ in batch)
+            sizes.extend(size for _, _, size in batch)
+            meter.add(len(batch))
+        if ids:
+            self._append(view, ids, values, sizes)
+        self._report.images += len(ids)
+        meter.add(len(self._report.failed) - failed)
+        self._note_failures()
+
+    def _append(
+        self, view: str, ids: list[str], values: list[NDArray[np.float32]], sizes: list[tuple[int, int]]
+    ) -> None:
+        columns: dict[str, list[NDArray[Any]]] = {view: list(values), f"{view}.boxes": [self._boxes] * len(ids)}
+        shapes = [np.array([size], dtype=np.int32) for size in sizes]
+        unknown = set(self._store.missing("sizes", ids))
+        if len(unknown) == len(ids):
+            columns["sizes"] = shapes
+        self._store.append(ids, columns)
+        if 0 < len(unknown) < len(ids):
+            rest = [number for number, identity in enumerate(ids) if identity in unknown]
+            self._store.append([ids[n] for n in rest], {"sizes": [shapes[n] for n in rest]})
+
+    def _batches(self, view: str, items: Sequence[_Item]) -> Iterator[list[_Square]]:
+        def decode(item: _Item) -> _Square | Failure:
+            return _square(item, view, self._backbone)
+
+        batch: list[_Square] = []
+        workers = min(4, os.cpu_count() or 1)
+        for one in ahead(decode, items, workers=workers, waiting=2 * self._batch_size):
+            if isinstance(one, Failure):
+                self._report.failed.append(one)
+                continue
+            batch.append(one)
+            if len(batch) == self._batch_size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def _note_failures(self) -> None:
+        path = self._store.path / "failed.jsonl"
+        failed = {failure.id: failure for failure in _read_failures(path)}
+        there = {one for one in failed if not self._store.missing("sizes", [one])}
+        failed = {one: failure for one, failure in failed.items() if one not in there}
+        failed |= {failure.id: failure for failure in self._report.failed}
+        lines = [json.dumps(vars(failure), ensure_ascii=False) for failure in failed.values()]
+        if lines:
+            write_text(path, "\n".join(lines) + "\n")
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _read_failures(path: Path) -> list[Failure]:
+    if not path.is_file():
+        return []
+    return [Failure(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _square(item: _Item, view: str, backbone: ImageBackbone) -> _Square | Failure:
+    from sterna.images import open_photo, to_square
+
+    identity, path = item
+    try:
+        photo = open_photo(path, at_least=least_side(view, backbone.size))
+    except PhotoError as error:
+        return Failure(identity, str(path), error.reason)
+    image = view_of(photo.image, view, identity=identity)
+    return identity, to_square(image, backbone.size, backbone.fit), (photo.width, photo.height)
