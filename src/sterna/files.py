@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import time
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ __all__ = [
     "hash_json",
     "new_file",
     "new_folder",
+    "printable",
     "read_json",
     "write_json",
     "write_text",
@@ -33,6 +35,8 @@ __all__ = [
 _BLOCK = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+_UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_JOINERS = {"\u200c", "\u200d"}  # parts of emoji and of several scripts
 
 
 @contextlib.contextmanager
@@ -159,6 +163,23 @@ def hash_file(path: Path) -> str:
 def hash_json(value: Any) -> str:
     """SHA-256 of a value's canonical JSON (sorted keys), for fingerprints of settings."""
     return hash_bytes(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def printable(text: object) -> str:
+    r"""Give `str(text)` with everything escaped that could break a line, steer a terminal or not be encoded.
+
+    Control and direction characters become `\n`, `\x1b`, `\u202e`; a byte of a name that is not UTF-8 becomes `\xff`.
+    Letters, signs, spaces and emoji of every script stay.
+    """
+    return "".join(_escaped(character) for character in str(text))
+
+
+def _escaped(character: str) -> str:
+    if character in _JOINERS or unicodedata.category(character) not in _UNPRINTABLE:
+        return character
+    if 0xDC80 <= ord(character) <= 0xDCFF:  # how Python holds a byte that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class FileLock:

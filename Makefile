@@ -1,0 +1,53 @@
+# make demo    index and search ordinary photographs (PHOTOS=~/Pictures: your own), write demo.html
+# make test    the default tests, training parts included
+# make lint    style, types and the rooms' import contracts
+# make bench   what is fast, measured
+# make docs    the documentation, in site/
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH ?= torch==2.13.0
+PHOTOS ?=
+PIP := -m pip install -q --disable-pip-version-check
+LIGHT := .venv
+DEV := .venv-dev
+
+.PHONY: demo test test-long lint bench docs clean
+
+demo: $(LIGHT)/installed
+	$(LIGHT)/bin/python examples/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+test: $(DEV)/installed
+	OMP_NUM_THREADS=1 $(DEV)/bin/python -m pytest -n 2 --dist loadfile -q
+
+test-long: $(DEV)/installed
+	OMP_NUM_THREADS=1 $(DEV)/bin/python -m pytest -n 2 --dist loadfile -q -m long
+
+lint: $(DEV)/installed
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/mypy
+	$(DEV)/bin/lint-imports
+
+bench: $(DEV)/installed
+	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(DEV)/bin/python $$file; done
+
+docs: $(DEV)/installed
+	$(DEV)/bin/python docs/generate_reference.py
+	$(DEV)/bin/mkdocs build --strict --quiet
+
+clean:
+	rm -rf $(LIGHT) $(DEV) demo-library demo-library-own demo-photos demo.html site
+
+# The light install: no torch. What it was made from is its prerequisite, so a change installs anew.
+$(LIGHT)/installed: pyproject.toml
+	$(PYTHON) -m venv $(LIGHT)
+	$(LIGHT)/bin/python $(PIP) -e '.[demo]'
+	touch $@
+
+# Torch comes first and by itself: its CPU build, where there is one, is many times smaller.
+$(DEV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/python $(PIP) --upgrade 'pip>=25.1'
+	$(DEV)/bin/python $(PIP) '$(TORCH)'
+	$(DEV)/bin/python $(PIP) -e '.[train,hf,heic,parquet,demo]' --group test --group lint --group docs
+	touch $@

@@ -1,0 +1,65 @@
+"""Options of the commands that read captioned images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sterna.cli._output import say
+from sterna.errors import UsageError
+
+if TYPE_CHECKING:
+    from sterna.data import CaptionedImages
+
+__all__ = ["ColumnsOption", "DataFormatOption", "DataOption", "ImagesOption", "read_data"]
+
+DataOption = Annotated[
+    Path, typer.Option("--data", metavar="PATH", help="The captioned images: a folder, or a captions file.")
+]
+DataFormatOption = Annotated[
+    str | None,
+    typer.Option(
+        "--data-format", metavar="NAME", help="The data's format.  [default: found out from the files]"
+    ),
+]
+ImagesOption = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="DIR", help="Where the image files are, if not beside the captions."),
+]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="NAME=COLUMN,...",
+        help="Columns of a table, such as image=file,caption=text,split=part.",
+    ),
+]
+_PROBLEMS_SHOWN = 5
+
+
+def read_data(
+    path: Path, *, split: str | None, data_format: str | None, images: Path | None, columns: str | None
+) -> CaptionedImages:
+    """Read captioned images as the options say; tell on stderr about rows that were left out."""
+    from sterna.data import read
+
+    data = read(path, format=data_format, split=split, images=images, columns=_columns(columns))
+    for problem in data.problems[:_PROBLEMS_SHOWN]:
+        say(problem)
+    if len(data.problems) > _PROBLEMS_SHOWN:
+        say(f"and {len(data.problems) - _PROBLEMS_SHOWN} more problems like these")
+    return data
+
+
+def _columns(text: str | None) -> dict[str, str] | None:
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    for name, equals, column in pairs:
+        if not (name.strip() and equals and column.strip()):
+            raise UsageError(
+                f"--columns {text!r}: write NAME=COLUMN pairs with commas, such as image=file,caption=text"
+            )
+    return {name.strip(): column.strip() for name, _, column in pairs}

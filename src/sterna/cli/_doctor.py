@@ -1,0 +1,107 @@
+"""`sterna doctor`: whether everything that Sterna needs is there and whole."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict, dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+from sterna._version import __version__
+from sterna.cli._model import describe_model
+from sterna.cli._options import FormatOption, LibraryOption, ModelOption
+from sterna.cli._output import number, print_json, print_table, size
+from sterna.errors import SternaError
+
+__all__ = ["doctor"]
+
+_PARTS = ("numpy", "pillow", "onnxruntime", "tokenizers", "faiss-cpu", "typer")
+_EXTRAS = {  # extra: the modules that it brings
+    "train": ("torch", "transformers", "accelerate", "onnx", "pytorch_metric_learning", "safetensors"),
+    "hf": ("torch", "transformers"),
+    "heic": ("pillow_heif",),
+    "parquet": ("pyarrow",),
+}
+
+
+@dataclass(frozen=True)
+class _Check:
+    what: str
+    state: str  # "ok", "absent" (nothing is wrong with that) or "broken"
+    detail: str
+
+
+def doctor(
+    model: ModelOption = None, library: LibraryOption = None, output: FormatOption = "table"
+) -> None:
+    """Check that everything Sterna needs is there and whole.
+
+    Looks at the installed parts and extras, the files of the model, and the library.
+    Ends with exit code 1 where something is broken.
+
+    \b
+    Examples:
+      sterna doctor
+      sterna doctor --library ./my-library --format json
+    """
+    checks = [
+        _Check("sterna", "ok", f"{__version__} on Python {platform.python_version()}, {platform.system()}"),
+        *(_part(name) for name in _PARTS),
+        _providers(),
+        *(_extra(name) for name in _EXTRAS),
+        _model(model),
+        _library(library),
+    ]
+    broken = [check.what for check in checks if check.state == "broken"]
+    if output == "json":
+        print_json({"schema": 1, "ok": not broken, "checks": [asdict(check) for check in checks]})
+    else:
+        print_table(("what", "state", "detail"), [(check.what, check.state, check.detail) for check in checks])
+    if broken:
+        raise SternaError(f"broken: {', '.join(broken)}")
+
+
+def _part(name: str) -> _Check:
+    try:
+        return _Check(name, "ok", metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return _Check(name, "broken", "not installed; run pip install --upgrade sterna")
+
+
+def _providers() -> _Check:
+    try:
+        import onnxruntime
+
+        return _Check("onnxruntime providers", "ok", ", ".join(onnxruntime.get_available_providers()))
+    except ImportError as error:
+        return _Check("onnxruntime providers", "broken", str(error))
+
+
+def _extra(name: str) -> _Check:
+    missing = [module for module in _EXTRAS[name] if util.find_spec(module) is None]
+    if missing:
+        return _Check(f"extra {name}", "absent", f"to add it: pip install 'sterna[{name}]'")
+    return _Check(f"extra {name}", "ok", "installed")
+
+
+def _model(model: str | None) -> _Check:
+    try:
+        answer = describe_model(model, verify=True)
+    except SternaError as error:
+        return _Check("model", "broken", str(error))
+    detail = f"{answer['name']}, {size(answer['bytes'])}, {answer['path']}"
+    if answer["verified"] is False:
+        return _Check("model", "broken", f"{detail}: its files are not those that its fingerprint was made of")
+    return _Check("model", "ok", detail)
+
+
+def _library(path: Path | None) -> _Check:
+    from sterna.library import Library
+
+    try:
+        with Library.open(path) as opened:
+            answer = opened.status().as_json()
+    except SternaError as error:
+        return _Check("library", "broken", str(error))
+    counts = f"{number(answer['indexed'])} photographs found by search, {number(len(answer['failed']))} failed"
+    return _Check("library", "ok", f"{counts}, {size(answer['bytes'])}")

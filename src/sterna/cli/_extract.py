@@ -1,0 +1,104 @@
+"""`sterna extract`: store what frozen backbones see, for training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sterna.cli._data_options import ColumnsOption, DataFormatOption, DataOption, ImagesOption, read_data
+from sterna.cli._options import FormatOption, SplitOption
+from sterna.cli._output import number, print_json
+from sterna.cli._progress import duration, progress_line
+from sterna.errors import UsageError
+
+__all__ = ["extract"]
+
+
+def extract(
+    data: DataOption,
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where the features go; may hold a part already.")
+    ],
+    image_backbone: Annotated[
+        str,
+        typer.Option(
+            "--image-backbone", metavar="NAME", help="Such as efficientnet-lite0, A+B, or hf:NAME-or-folder."
+        ),
+    ] = "efficientnet-lite0+efficientnet-lite1+efficientnet-lite2",
+    text_backbone: Annotated[
+        str, typer.Option("--text-backbone", metavar="NAME", help="minilm, or hf:NAME-or-folder.")
+    ] = "minilm",
+    size: Annotated[
+        int | None, typer.Option("--size", min=32, metavar="PIXELS", help="Side of the square.")
+    ] = None,
+    cells: Annotated[
+        int, typer.Option("--cells", min=1, metavar="N", help="Keep a grid of N x N regions.")
+    ] = 6,
+    fit: Annotated[
+        Literal["squeeze", "crop", "letterbox"],
+        typer.Option("--fit", metavar="squeeze|crop|letterbox", help="How a photograph becomes a square."),
+    ] = "squeeze",
+    view: Annotated[
+        list[str] | None,
+        typer.Option("--view", metavar="NAME", help="original, flip, crop0 and so on; repeatable."),
+    ] = None,
+    dtype: Annotated[
+        Literal["float16", "float32"], typer.Option("--dtype", metavar="float16|float32", help="Precision on disk.")
+    ] = "float16",
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", metavar="I/N", help="Only part I of N, for several machines; I from 1."),
+    ] = None,
+    split: SplitOption = None,
+    data_format: DataFormatOption = None,
+    images: ImagesOption = None,
+    columns: ColumnsOption = None,
+    output: FormatOption = "table",
+) -> None:
+    """Store what frozen backbones see of captioned images.
+
+    Training reads these regions and tokens instead of running the backbones again.
+    Stop at any time and run the same command again: it goes on where it was.
+    Needs pip install 'sterna[train]'.
+
+    \b
+    Examples:
+      sterna extract --data flickr8k --out features
+      sterna extract --data flickr8k --out features --view original --view flip
+      sterna extract --data flickr8k --out part1 --shard 1/4 --image-backbone efficientnet-lite0
+    """
+    from sterna.features import extract as run
+
+    captioned = read_data(data, split=split, data_format=data_format, images=images, columns=columns)
+    with progress_line("extracting", unit="items") as line:
+        report = run(
+            captioned,
+            out,
+            image_backbone=image_backbone,
+            text_backbone=text_backbone,
+            size=size,
+            cells=cells,
+            fit=fit,
+            views=tuple(view or ("original",)),
+            dtype=dtype,
+            shard=_shard(shard),
+            progress=line,
+        )
+    if output == "json":
+        print_json(report.as_json())
+    else:
+        print(
+            f"{number(report.images)} images and {number(report.captions)} captions in {duration(report.seconds)}"
+        )
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise UsageError(f"--shard {text!r}: write I/N with 1 <= I <= N, such as 1/4")
+    return int(index) - 1, int(count)

@@ -1,0 +1,70 @@
+"""`sterna index`: add folders of photographs to the library, or bring them up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sterna.cli._options import FormatOption, LibraryOption, ModelOption
+from sterna.cli._output import number, print_json, print_table
+from sterna.cli._progress import duration, progress_line
+
+if TYPE_CHECKING:
+    from sterna.library import IndexReport, Progress
+
+__all__ = ["index"]
+
+
+def index(
+    roots: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DIR", help="Folders to add; none: bring every known folder up to date."),
+    ] = None,
+    *,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude", metavar="PATTERN", help="Skip names or paths like this, such as '*.gif'; repeatable."
+        ),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="If another process is indexing, wait for it instead of giving up.")
+    ] = False,
+    model: ModelOption = None,
+    library: LibraryOption = None,
+    output: FormatOption = "table",
+) -> None:
+    """Add folders of photographs, or bring the library up to date.
+
+    Only what is new or changed is looked at again; stop at any time and run it again to go on.
+    A folder that is not there (an unplugged drive) loses nothing.
+
+    \b
+    Examples:
+      sterna index ~/Pictures ~/Scans
+      sterna index
+      sterna index ~/Pictures --exclude '*/raw/*' --library ./my-library
+      sterna index --model hf:openai/clip-vit-base-patch32
+    """
+    from sterna.library import Library
+
+    with Library.open(library, model=model) as opened, progress_line("indexing", unit="photographs") as line:
+
+        def show(progress: Progress) -> None:
+            line(progress.done, progress.total)
+
+        report = opened.index(
+            *(roots or ()), model=model, exclude=exclude or (), progress=show, wait=None if wait else 0
+        )
+    if output == "json":
+        print_json(report.as_json())
+    else:
+        _print(report)
+
+
+def _print(report: IndexReport) -> None:
+    names = ("new", "changed", "moved", "removed", "failed", "offline")
+    print_table(names, [[number(getattr(report, name)) for name in names]], right=range(len(names)))
+    print(f"done in {duration(report.seconds)}")

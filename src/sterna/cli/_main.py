@@ -1,0 +1,85 @@
+"""From what happens in a command to an exit code and, on failure, one clear sentence on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from sterna.cli._output import prepare_streams, say
+from sterna.errors import SternaError, UsageError
+
+__all__ = ["main"]
+
+_FAILED, _USAGE, _INTERRUPTED, _BROKEN_PIPE = 1, 2, 130, 141
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line with `args` (default: this process's) and return its exit code.
+
+    Returns: 0 done; 1 failed; 2 wrong usage; 130 interrupted; 141 the reader of a pipe went away.
+    """
+    prepare_streams()
+    try:
+        code = _run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _leave_pipe()
+    return code
+
+
+def _run(args: Sequence[str] | None) -> int:
+    from sterna.cli._app import app
+
+    try:
+        code = app(None if args is None else list(args), prog_name="sterna", standalone_mode=False)
+    except typer.TyperException as error:
+        return _fail(_usage_sentence(error), error, code=error.exit_code)
+    except SternaError as error:
+        return _fail(str(error), error, code=_USAGE if isinstance(error, UsageError) else _FAILED)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
+    except SystemExit as leaving:  # typer turns a broken pipe into this
+        if isinstance(leaving.__context__, BrokenPipeError):
+            return _leave_pipe()
+        raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _fail(_system_sentence(error), error, code=_FAILED)
+    except Exception as error:  # a person gets a sentence, whatever went wrong
+        kind = type(error).__name__
+        hint = "set STERNA_DEBUG=1 to see where"
+        return _fail(f"an error that Sterna did not expect: {kind}: {error} ({hint})", error, code=_FAILED)
+    if code == _INTERRUPTED:
+        say("interrupted; run the same command again to go on")
+    return int(code or 0)
+
+
+def _fail(sentence: str, error: BaseException, *, code: int) -> int:
+    if os.environ.get("STERNA_DEBUG", "") not in {"", "0"}:
+        traceback.print_exception(error)
+    say(sentence)
+    return code
+
+
+def _usage_sentence(error: typer.TyperException) -> str:
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "sterna"
+    return f"{message[:1].lower()}{message[1:]}; see `{command} --help`"
+
+
+def _system_sentence(error: OSError) -> str:
+    what = error.strerror or str(error) or type(error).__name__
+    return f"{os.fsdecode(error.filename)}: {what}" if isinstance(error.filename, str | bytes) else what
+
+
+def _leave_pipe() -> int:
+    """Stop quietly when whoever read our output (`| head`) has gone."""
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
+    return _BROKEN_PIPE

@@ -1,0 +1,37 @@
+"""Options that several commands share, spelt and explained once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+__all__ = ["FormatOption", "LibraryOption", "LimitOption", "ModelOption", "SplitOption"]
+
+LibraryOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--library",
+        envvar="STERNA_LIBRARY",
+        metavar="DIR",
+        help="The library's folder.  [default: the platform's data folder]",
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="A model folder, a training run, or hf:NAME-or-folder.  [default: the one that ships]",
+    ),
+]
+FormatOption = Annotated[
+    Literal["table", "json"], typer.Option("--format", "-f", metavar="table|json", help="How to print the answer.")
+]
+LimitOption = Annotated[int, typer.Option("-k", "--limit", min=1, metavar="K", help="How many at most.")]
+SplitOption = Annotated[
+    str | None,
+    typer.Option("--split", metavar="S", help="One split of the data, such as train, dev or test."),
+]

@@ -1,0 +1,198 @@
+"""`sterna search`: find photographs by a description, by another photograph, or by a sum of both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from sterna.cli._options import LibraryOption, LimitOption, ModelOption
+from sterna.cli._output import print_csv, print_json, print_paths, print_table, say
+from sterna.errors import UsageError
+
+if TYPE_CHECKING:
+    from sterna.library import Hit
+
+__all__ = ["search"]
+
+_COLUMNS = ("rank", "score", "path", "root", "width", "height", "taken_at", "captions")
+_Format = Literal["table", "json", "jsonl", "csv", "paths"]
+
+
+def search(
+    query: Annotated[
+        str | None, typer.Argument(metavar="QUERY", help="What the photographs show, in words.")
+    ] = None,
+    *,
+    image: Annotated[
+        Path | None, typer.Option("--image", "-i", metavar="FILE", help="Find images like this one.")
+    ] = None,
+    plus: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--plus", metavar="[WEIGHT:]WHAT", help="Add a text, or a file's image; may be repeated."
+        ),
+    ] = None,
+    minus: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--minus", metavar="[WEIGHT:]WHAT", help="Take away a text, or a file's image; may be repeated."
+        ),
+    ] = None,
+    k: LimitOption = 10,
+    min_score: Annotated[
+        float | None, typer.Option("--min-score", metavar="X", help="Leave out hits that score less.")
+    ] = None,
+    folder: Annotated[
+        str | None,
+        typer.Option("--folder", metavar="DIR", help="Only photographs in a folder of this name or path."),
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option("--after", metavar="DATE", help="Taken then or later: 2019, 2019-05 or 2019-05-31."),
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option("--before", metavar="DATE", help="Taken before that day.")
+    ] = None,
+    exclude_self: Annotated[
+        bool,
+        typer.Option("--exclude-self", help="Leave the photograph given by --image out of its own hits."),
+    ] = False,
+    model: ModelOption = None,
+    library: LibraryOption = None,
+    output: Annotated[_Format, typer.Option("--format", "-f", metavar="table|json|jsonl|csv|paths", help="How to print the hits.")] = "table",
+    null: Annotated[
+        bool,
+        typer.Option(
+            "-0", "--null", help="With --format paths: end each path with a NUL instead of a line end."
+        ),
+    ] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Also write the hits as one page with pictures."),
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option("--png", metavar="FILE", help="Also write the hits as one picture.")
+    ] = None,
+    copy_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--copy-to", metavar="DIR", help="Also copy the hits there, best first; nothing is overwritten."
+        ),
+    ] = None,
+) -> None:
+    """Find photographs by a description or by another photograph.
+
+    Scores are cosines: 1 is the same direction, 0 unrelated. Weights of --plus and --minus are numbers
+    before a colon, 1 where none is given; what names an existing file is taken for an image.
+
+    \b
+    Examples:
+      sterna search "two dogs running through the snow"
+      sterna search --image beach.jpg --exclude-self
+      sterna search "a beach" --plus 0.5:sunset --minus people
+      sterna search "a birthday cake" -k 50 --folder trips --after 2019 --before 2021-06
+      sterna search "a red car" --format paths -0 | xargs -0 ls -l
+      sterna search "mountains" --html mountains.html --copy-to mountains
+    """
+    if null and output != "paths":
+        raise UsageError("-0 goes with --format paths only")
+    from sterna.library import Library
+
+    with Library.open(library, model=model) as opened:
+        hits = opened.search(
+            query,
+            image=image,
+            k=k,
+            plus=[_operand(text) for text in plus or ()],
+            minus=[_operand(text) for text in minus or ()],
+            min_score=min_score,
+            folder=folder,
+            after=after,
+            before=before,
+            exclude_self=exclude_self,
+            model=model,
+        )
+    title = _title(query, image, plus=plus or (), minus=minus or ())
+    _print(hits, output=output, null=null, query=title, model=model)
+    if not hits:
+        say("nothing found" + (f" with a score of {min_score:g} or more" if min_score is not None else ""))
+    _write_figures(hits, title=title, image=image, html=html, png=png)
+    if copy_to is not None:
+        from sterna.cli._copy import copy_photos
+
+        copied, missing = copy_photos([hit.path for hit in hits], copy_to)
+        say(f"copied {copied} to {copy_to}" + (f"; {missing} not there any more" if missing else ""))
+
+
+def _operand(text: str) -> tuple[float, str | Path]:
+    """Split `0.5:sunset` into weight and what it weighs; a colon after no number belongs to the text."""
+    weight, what = 1.0, text
+    before, colon, after = text.partition(":")
+    if colon and not Path(text).is_file():
+        try:
+            number = float(before)
+        except ValueError:
+            number = math.nan
+        if math.isfinite(number):
+            weight, what = number, after
+    if not what.strip():
+        raise UsageError(f"{text!r}: give a text or a file after the weight, such as 0.5:sunset")
+    return weight, Path(what) if Path(what).is_file() else what
+
+
+def _title(query: str | None, image: Path | None, *, plus: Sequence[str], minus: Sequence[str]) -> str:
+    """What was asked, on one line."""
+    parts = [query or "", f"like {image.name}" if image is not None else ""]
+    parts += [f"+ {text}" for text in plus] + [f"- {text}" for text in minus]
+    return " ".join(part for part in parts if part)
+
+
+def _record(hit: Hit) -> dict[str, Any]:
+    return {
+        "rank": hit.rank,
+        "score": round(float(hit.score), 6),
+        "path": str(hit.path),
+        "root": str(hit.root),
+        "width": hit.width,
+        "height": hit.height,
+        "taken_at": hit.taken_at.isoformat() if hit.taken_at is not None else None,
+        "captions": list(hit.captions),
+    }
+
+
+def _print(hits: Sequence[Hit], *, output: _Format, null: bool, query: str, model: str | None) -> None:
+    records = [_record(hit) for hit in hits]
+    if output == "json":
+        print_json({"schema": 1, "query": query, "model": model, "hits": records})
+    elif output == "jsonl":
+        for record in records:
+            print_json(record, indent=None)
+    elif output == "csv":
+        rows = [{**record, "captions": " | ".join(record["captions"])} for record in records]
+        print_csv(_COLUMNS, [[row[name] for name in _COLUMNS] for row in rows])
+    elif output == "paths":
+        print_paths([hit.path for hit in hits], null=null)
+    elif hits:
+        print_table(
+            ("rank", "score", "path"),
+            [(hit.rank, f"{hit.score:.3f}", hit.path) for hit in hits],
+            right=(0, 1),
+        )
+
+
+def _write_figures(
+    hits: Sequence[Hit], *, title: str, image: Path | None, html: Path | None, png: Path | None
+) -> None:
+    if html is None and png is None:
+        return
+    from sterna import figures
+
+    section = figures.Section(title, answers=hits, query_image=image)
+    if html is not None:
+        figures.write_html(html, [section], title=f"Sterna: {title}")
+    if png is not None:
+        figures.write_png(png, [section])
