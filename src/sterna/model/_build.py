@@ -75,7 +75,7 @@ def build_model(
         "shared_layers": shared_layers,
         **sides,
     }
-    return TERN(towers["image"], towers["text"], shared=shared, config=config)
+    return TERN(towers["image"], towers["text"], config=config, shared=shared)
 
 
 def build_from(config: Mapping[str, Any]) -> TERN:
@@ -87,6 +87,9 @@ def build_from(config: Mapping[str, Any]) -> TERN:
     missing = [name for name in ("image_sources", "text_sources") if name not in config]
     if missing:
         raise UsageError(f"model: {', '.join(missing)} is missing")
+    for side in ("image", "text"):
+        if not isinstance(config.get(side) or {}, Mapping):
+            raise UsageError(f"model.{side}: a mapping of options is needed; came {config[side]!r}")
     return build_model(**config)
 
 

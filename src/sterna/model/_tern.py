@@ -12,6 +12,7 @@ items alone.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -268,7 +269,7 @@ class ItemPath(nn.Module):
     def __init__(
         self,
         sources: Sequence[int],
-        layers: TransformerEncoder,
+        encoder: TransformerEncoder,
         second: TransformerEncoder | None,
         *,
         width: int,
@@ -292,7 +293,7 @@ class ItemPath(nn.Module):
         elif positions == "learned":
             self.learned = nn.Parameter(torch.randn(max_items, width) * 0.02)
         self.cls = nn.Parameter(torch.randn(1, 1, width) * 0.02) if cls_token else None
-        self.layers = layers
+        self.encoder = encoder
         self.projection = nn.Linear(width, embedding)
         self.second = second
         self.pooling = POOLINGS[pooling](embedding)
@@ -312,7 +313,7 @@ class ItemPath(nn.Module):
         if self.cls is not None:
             x = torch.cat((self.cls.expand(x.shape[0], -1, -1), x), dim=1)
             mask = torch.cat((torch.ones_like(mask[:, :1]), mask), dim=1)
-        x = self.projection(self.layers(x, mask))
+        x = self.projection(self.encoder(x, mask))
         second = self.second if shared is None else shared
         if second is not None:
             x = second(x, mask)
@@ -482,14 +483,14 @@ class TERN(nn.Module):
         image: Tower,
         text: Tower,
         *,
+        config: Mapping[str, Any],
         shared: TransformerEncoder | None = None,
-        config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.image = image
         self.text = text
         self.shared = shared
-        self._config = dict(config or {})
+        self._config = copy.deepcopy(dict(config))
 
     def encode_images(
         self,
@@ -506,7 +507,7 @@ class TERN(nn.Module):
 
     def config(self) -> dict[str, Any]:
         """The arguments that build this model again, as plain values for JSON."""
-        return {key: dict(value) if isinstance(value, dict) else value for key, value in self._config.items()}
+        return copy.deepcopy(self._config)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> TERN:
