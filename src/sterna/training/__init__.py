@@ -1,0 +1,37 @@
+"""Training: from captioned photographs to a run, and from a run to a model folder."""
+
+from __future__ import annotations
+
+from sterna.training._export import export
+from sterna.training._log import TrainProgress
+from sterna.training._loop import RunResult, train
+from sterna.training._run import Run, load_run
+from sterna.training._settings import (
+    DataSettings,
+    FeatureSettings,
+    ModelSettings,
+    ObjectiveSettings,
+    OptimizerSettings,
+    ScheduleSettings,
+    TowerSettings,
+    TrainSettings,
+    ValidationSettings,
+)
+
+__all__ = [
+    "DataSettings",
+    "FeatureSettings",
+    "ModelSettings",
+    "ObjectiveSettings",
+    "OptimizerSettings",
+    "Run",
+    "RunResult",
+    "ScheduleSettings",
+    "TowerSettings",
+    "TrainProgress",
+    "TrainSettings",
+    "ValidationSettings",
+    "export",
+    "load_run",
+    "train",
+]

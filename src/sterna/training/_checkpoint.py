@@ -1,0 +1,165 @@
+"""Checkpoints: one safetensors file each, written aside and renamed, so that it is whole or not there.
+
+`last.safetensors` holds all that the next step depends on: the weights, the optimizer's moments, the averaged
+weights and, in its metadata, where the run stands. `best.safetensors` holds the weights to use.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from sterna.errors import ModelError
+from sterna.files import new_file
+from sterna.training._ema import Average
+
+__all__ = [
+    "Position",
+    "checkpoint_path",
+    "load_last",
+    "load_weights",
+    "read_position",
+    "save_best",
+    "save_last",
+]
+
+_MODEL = "model."  # how the parameters of the model, as against those of the objective, begin in a learner
+
+
+@dataclass
+class Position:
+    """Where a run stands after `step` steps, beside its weights."""
+
+    step: int = 0
+    best: float | None = None
+    best_step: int = 0
+    validations_since_best: int = 0
+    stopped_early: bool = False
+    loss_sum: float = 0.0  # over the steps since the last row of the log
+    loss_steps: int = 0
+    seconds: float = 0.0
+    value: float | None = None  # of the latest validation
+
+
+def checkpoint_path(run: Path, which: str) -> Path:
+    """The file of the checkpoint "last" or "best" of a run."""
+    return run / "checkpoints" / f"{which}.safetensors"
+
+
+def save_last(
+    run: Path,
+    position: Position,
+    *,
+    learner: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: Average | None,
+) -> None:
+    """Write all that the run needs to go on."""
+    names = {parameter: name for name, parameter in learner.named_parameters()}
+    tensors = {f"weights/{name}": value for name, value in _named(learner).items()}
+    for parameter, values in optimizer.state.items():
+        tensors |= {f"optimizer/{names[parameter]}/{key}": value for key, value in values.items()}
+    if average is not None:
+        tensors |= {f"average/{name}": value for name, value in average.values.items()}
+    _save(checkpoint_path(run, "last"), tensors, position)
+
+
+def save_best(run: Path, position: Position, *, learner: nn.Module, report: Mapping[str, Any]) -> None:
+    """Write the weights as they are now, with the validation report that made them the best."""
+    tensors = {f"weights/{name}": value for name, value in _named(learner).items()}
+    _save(checkpoint_path(run, "best"), tensors, position, report=report)
+
+
+def load_last(
+    run: Path, *, learner: nn.Module, optimizer: torch.optim.Optimizer, average: Average | None
+) -> Position:
+    """Put a run's last checkpoint back into its parts; they are bit for bit what they were."""
+    path = checkpoint_path(run, "last")
+    tensors, position = _load(path)
+    _fill(_named(learner), tensors, kind="weights", path=path)
+    for name, parameter in learner.named_parameters():
+        start = f"optimizer/{name}/"
+        state = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
+        if state:  # AdamW counts its steps on the CPU wherever the weights are
+            optimizer.state[parameter] = {
+                key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
+            }
+    if average is not None:
+        _fill(average.values, tensors, kind="average", path=path)
+    return position
+
+
+def load_weights(path: Path, model: nn.Module) -> tuple[Position, dict[str, Any]]:
+    """Fill `model` from a checkpoint, with the averaged weights where it has them; its position and report."""
+    with _open(path) as file:
+        report = json.loads((file.metadata() or {}).get("report", "{}"))
+    tensors, position = _load(path)
+    tensors |= {
+        key.replace("average/", "weights/", 1): value
+        for key, value in tensors.items()
+        if key.startswith("average/")
+    }
+    wanted = {f"{_MODEL}{name}": value for name, value in _named(model).items()}
+    _fill(wanted, tensors, kind="weights", path=path)
+    return position, report
+
+
+def read_position(path: Path) -> Position:
+    """Where the run stood at this checkpoint, without reading the weights."""
+    with _open(path) as file:
+        return _position(path, file.metadata())
+
+
+def _named(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach() for name, value in (*module.named_parameters(), *module.named_buffers())}
+
+
+def _save(
+    path: Path, tensors: Mapping[str, Tensor], position: Position, *, report: Mapping[str, Any] | None = None
+) -> None:
+    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with new_file(path) as aside:
+        save_file(
+            whole,
+            aside,
+            metadata={"position": json.dumps(asdict(position)), "report": json.dumps(report or {})},
+        )
+
+
+def _open(path: Path) -> safe_open:
+    try:
+        return safe_open(path, framework="pt")
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such checkpoint") from None
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a checkpoint that can be read ({error})") from None
+
+
+def _load(path: Path) -> tuple[dict[str, Tensor], Position]:
+    with _open(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _position(path, file.metadata())  # noqa: SIM118
+
+
+def _position(path: Path, metadata: Mapping[str, str] | None) -> Position:
+    try:
+        return Position(**json.loads((metadata or {})["position"]))
+    except (KeyError, TypeError, ValueError):
+        raise ModelError(f"{path}: a safetensors file, but not a checkpoint of a training run") from None
+
+
+@torch.no_grad()
+def _fill(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], *, kind: str, path: Path) -> None:
+    for name, target in wanted.items():
+        value = tensors.get(f"{kind}/{name}")
+        if value is None or value.shape != target.shape:
+            came = "nothing" if value is None else f"a tensor of shape {tuple(value.shape)}"
+            raise ModelError(f"{path}: {name} should be of shape {tuple(target.shape)}; {came} was found")
+        target.copy_(value)

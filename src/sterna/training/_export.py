@@ -1,0 +1,224 @@
+"""From a run to a model folder: what people search with, without torch."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from sterna._version import __version__
+from sterna.backbones import ImageBackbone, TextBackbone, export_onnx, fold_batch_norm
+from sterna.errors import ModelError, PhotoError
+from sterna.files import new_folder, write_json, write_text
+from sterna.images import open_photo, to_square
+from sterna.model import TERN
+from sterna.training._card import card
+from sterna.training._run import Run, load_run
+from sterna.training._weights import Precision, round_weights, shrink_graph
+
+__all__ = ["export"]
+
+_TOLERANCE = 1e-4
+_SENTENCES = ("a dog", "two people walk along a beach at sunset while a red boat passes behind them", "")
+
+
+class _ImageEncoder(nn.Module):
+    def __init__(self, backbone: ImageBackbone, model: TERN) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.model = model
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        regions = self.backbone(pixels)
+        return self.model.encode_images(regions.values, regions.mask, regions.boxes)
+
+
+class _TextEncoder(nn.Module):
+    def __init__(self, backbone: TextBackbone, model: TERN) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.model = model
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        tokens = self.backbone(ids, mask)
+        return self.model.encode_texts(tokens.values, tokens.mask)
+
+
+def export(
+    run: Run | str | Path,
+    out: str | Path,
+    *,
+    name: str = "sterna-base",
+    image_weights: Precision = "float16",
+    text_weights: Precision = "float16",
+    results: Mapping[str, Any] | None = None,
+    torch_weights: bool = False,
+) -> Path:
+    """Write a model folder: `config.json`, `image.onnx`, `text.onnx`, `tokenizer.json`, `README.md`.
+
+    The networks are compared with torch on the run's validation photographs and captions (drawn pictures where these
+    are gone) before the folder gets its name.
+
+    Arguments:
+        run: a run, or its folder, of which the best weights are taken.
+        out: the model folder; must not be there yet.
+        name: of the model, for people.
+        image_weights, text_weights: how weights are stored: "float16", "float32", or for the text tower "int8" with a
+            scale for each output channel and each word. Computing is float32.
+        results: measured figures by split for the configuration and the card, beside the run's own on validation.
+        torch_weights: also write `model.safetensors`, TERN's weights in float32, for training to go on from.
+
+    Returns `out`. Raises `ModelError` where ONNX Runtime's vectors differ from torch's by more than 1e-4,
+    `SternaError` where `out` exists, `RunError` where `run` is not a run.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    image = _ImageEncoder(run.image_backbone, run.model)
+    image = fold_batch_norm(image)  # type: ignore[assignment]
+    text = copy.deepcopy(_TextEncoder(run.text_backbone, run.model)).eval()
+    round_weights(image, image_weights)
+    round_weights(text, text_weights)
+    pixels, sentences = _photographs(run), _sentences(run)
+    ids, mask = run.text_backbone.tokenize(sentences)
+    with new_folder(Path(out)) as folder:
+        _write_graph(image, {"pixels": torch.from_numpy(pixels)}, folder / "image.onnx", image_weights)
+        words = {"ids": ids, "mask": mask.to(torch.int64)}
+        _write_graph(text, words, folder / "text.onnx", text_weights)
+        tokenizer = Tokenizer.from_str(run.text_backbone.tokenizer.to_str())
+        tokenizer.no_padding()
+        tokenizer.save(str(folder / "tokenizer.json"))
+        weights = {"image": image_weights, "text": text_weights}
+        config = _config(run, name=name, weights=weights, results=results or {})
+        config["fingerprint"] = _fingerprint(folder, config)
+        write_json(folder / "config.json", config)
+        write_text(folder / "README.md", card(config))
+        if torch_weights:
+            from safetensors.torch import save_file
+
+            save_file(dict(run.model.named_parameters()), folder / "model.safetensors")
+    return Path(out)
+
+
+def _write_graph(module: nn.Module, example: dict[str, Tensor], path: Path, precision: Precision) -> None:
+    """Export, store small, and hold ONNX Runtime's outputs against torch's."""
+    axes = {0: "n", 1: "t"} if "ids" in example else {0: "n"}
+    export_onnx(
+        module,
+        example,
+        path,
+        outputs=["vectors"],
+        dynamic={**{key: axes for key in example}, "vectors": {0: "n"}},
+    )
+    shrink_graph(path, precision)
+    from onnxruntime import InferenceSession, SessionOptions
+
+    options = SessionOptions()
+    options.log_severity_level = 3
+    session = InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    # One at a time as well as together: sizes that a trace took for fixed show in the batch that it was not made with.
+    for block in (slice(None), slice(0, 1)):
+        inputs = {key: value[block] for key, value in example.items()}
+        with torch.inference_mode():
+            wanted = module(*inputs.values()).numpy()
+        (came,) = session.run(["vectors"], {key: value.numpy() for key, value in inputs.items()})
+        apart = float(np.abs(came - wanted).max())
+        if not apart <= _TOLERANCE:
+            raise ModelError(
+                f"{path.name}: ONNX Runtime's vectors differ from torch's by {apart:.1e}, more than {_TOLERANCE:.0e}; "
+                "the network cannot be exported as it is"
+            )
+
+
+def _photographs(run: Run) -> NDArray[np.uint8]:
+    """Squares [B, S, S, 3] of validation photographs that can still be read, else of one that is drawn."""
+    squares = []
+    for path in run.facts["samples"]["photographs"]:
+        try:
+            photo = open_photo(Path(path), at_least=run.size)
+        except PhotoError:
+            continue
+        squares.append(to_square(photo.image, run.size, run.fit))
+    if len(squares) < 2:
+        squares += [_drawn(run.size), _drawn(run.size)[:, ::-1]]
+    return np.ascontiguousarray(np.stack(squares))
+
+
+def _drawn(size: int) -> NDArray[np.uint8]:
+    """A sky over a hill: networks made for photographs answer wildly, and differently, to noise."""
+    y, x = np.mgrid[0:size, 0:size] / size
+    hill = y > 0.6 + 0.1 * np.sin(6 * x)
+    sky = np.stack([120 + 80 * y, 160 + 60 * y, 230 - 20 * y], axis=-1)
+    ground = np.stack([60 + 40 * x, 120 - 40 * y, 40 + 20 * x], axis=-1)
+    return np.asarray(Image.fromarray(np.where(hill[..., None], ground, sky).astype(np.uint8)))
+
+
+def _sentences(run: Run) -> list[str]:
+    return [*run.facts["samples"]["captions"], *_SENTENCES]
+
+
+def _config(run: Run, *, name: str, weights: Mapping[str, str], results: Mapping[str, Any]) -> dict[str, Any]:
+    data = dict(run.facts["data"])
+    settings = run.settings.model_dump(mode="json")
+    for place in ("data", "features"):
+        settings[place].pop("path")  # where things lay on the machine that trained it
+    settings["data"].pop("images")
+    return {
+        "schema": 1,
+        "name": name,
+        "dim": run.dim,
+        "fingerprint": "",
+        "image": {
+            "file": "image.onnx",
+            "size": run.size,
+            "fit": run.fit,
+            "input": "pixels",
+            "output": "vectors",
+        },
+        "text": {
+            "file": "text.onnx",
+            "max_tokens": run.text_backbone.max_tokens,
+            "inputs": ["ids", "mask"],
+            "output": "vectors",
+            "lowercase": False,
+        },
+        "architecture": {
+            "image_backbone": run.image_backbone.name,
+            "text_backbone": run.text_backbone.name,
+            "regions": run.image_backbone.regions,
+            "model": run.model.config(),
+            "weights": dict(weights),
+        },
+        "data": data,
+        "training": settings,
+        "seed": run.settings.seed,
+        "step": run.position.step,
+        "made": datetime.now(UTC).date().isoformat(),
+        "versions": {**run.facts["versions"], "sterna": __version__, **_versions()},
+        "results": {data["validation"]: dict(run.results), **results},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("torch", "onnx", "onnxruntime", "transformers"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _fingerprint(folder: Path, config: Mapping[str, Any]) -> str:
+    from sterna.files import hash_file, hash_json
+
+    files = {name: hash_file(folder / name) for name in ("image.onnx", "text.onnx", "tokenizer.json")}
+    return hash_json({**files, "image": config["image"], "text": config["text"]})

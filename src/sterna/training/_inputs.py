@@ -1,0 +1,229 @@
+"""From settings to what a run reads: the splits of the data, as places in feature stores that hold all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sterna.data import CaptionedImages, read
+from sterna.errors import DataError, RunError
+from sterna.features import ExtractProgress, FeatureStore, extract
+from sterna.files import hash_json
+from sterna.training._batches import Split
+from sterna.training._settings import DataSettings, FeatureSettings
+
+__all__ = ["Inputs", "find_inputs"]
+
+_SAMPLES = 8  # validation images and captions that an export is checked with
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What a run reads.
+
+    Fields:
+        folder: holds the stores `images` and `captions`.
+        train_ids, validation_ids: of their images in the store; caption_ids: of both splits' captions.
+        facts: what to write down about data and features; `facts["inputs"]` is the hash of all that decides a batch.
+    """
+
+    folder: Path
+    train: Split
+    validation: Split
+    train_ids: tuple[str, ...]
+    validation_ids: tuple[str, ...]
+    caption_ids: tuple[str, ...]
+    image_sources: tuple[int, ...]
+    text_sources: tuple[int, ...]
+    facts: Mapping[str, Any]
+
+
+def find_inputs(
+    data: DataSettings,
+    features: FeatureSettings,
+    *,
+    folder: Path,
+    threads: int | None,
+    progress: Callable[[ExtractProgress], None] | None,
+) -> Inputs:
+    """Read the data, extract what `folder` lacks of it, and find both splits there.
+
+    Raises `DataError` where the data or a split cannot be read, `StoreError` where the folder holds the features
+    of other backbones, `RunError` where no data is named or a split has no captioned image.
+    """
+    if data.path is None:
+        raise RunError("data.path: no data is named; give the folder or file of captioned images")
+    whole = read(
+        data.path, format=data.format, restval=data.restval, images=data.images, columns=data.columns
+    )
+    train, validation, names = _splits(whole, data)
+    if _lacks(folder, features, (train, validation)):
+        for split in (train, validation):
+            extract(
+                split,
+                folder,
+                image_backbone=features.image,
+                text_backbone=features.text,
+                size=features.size,
+                cells=features.cells,
+                fit=features.fit,
+                max_tokens=features.max_tokens,
+                views=features.views if split is train else ("original",),
+                dtype=features.dtype,
+                batch_size=features.batch_size,
+                threads=threads,
+                progress=progress,
+            )
+    images, captions = FeatureStore.open(folder / "images"), FeatureStore.open(folder / "captions")
+    found = [
+        _place(
+            split,
+            images,
+            captions,
+            views=features.views if split is train else ("original",),
+            name=name,
+            captioned=split is train,
+        )
+        for split, name in zip((train, validation), names, strict=True)
+    ]
+    facts = {
+        "data": {
+            "name": whole.name,
+            "format": whole.format,
+            "terms": data.terms,
+            "splits": {
+                name: {"images": len(place.image_rows), "captions": len(place.caption_rows)}
+                for name, (place, _, _) in zip(names, found, strict=True)
+            },
+            "validation": names[1],
+        },
+        "features": {"images": dict(images.meta), "captions": dict(captions.meta)},
+        "samples": {
+            "photographs": [str(path) for path in validation.paths[:_SAMPLES]],
+            "captions": list(validation.captions[: _SAMPLES * 2]),
+        },
+        "inputs": _hash_inputs(found, images, captions, features.views),
+    }
+    return Inputs(
+        folder=folder,
+        train=found[0][0],
+        validation=found[1][0],
+        train_ids=found[0][1],
+        validation_ids=found[1][1],
+        caption_ids=(*found[0][2], *found[1][2]),
+        image_sources=tuple(images.meta["sources"]),
+        text_sources=(captions.meta["dim"],),
+        facts=facts,
+    )
+
+
+def _splits(
+    whole: CaptionedImages, data: DataSettings
+) -> tuple[CaptionedImages, CaptionedImages, tuple[str, str]]:
+    if not whole.split_names:
+        return _hold_out(whole, data.holdout)
+    validation = data.validation
+    if validation is None:
+        validation = next((name for name in ("val", "dev", "validation") if name in whole.split_names), None)
+    if validation is None:
+        raise DataError(
+            f"{data.path}: no split to validate on; name one of {', '.join(whole.split_names)} as data.validation"
+        )
+    return whole.split(data.train), whole.split(validation), (data.train, validation)
+
+
+def _hold_out(
+    whole: CaptionedImages, share: float
+) -> tuple[CaptionedImages, CaptionedImages, tuple[str, str]]:
+    """Split data that has no splits by a hash of the images' ids: new images never move the old ones."""
+    limit = share * 2**64
+    kept = [
+        int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") < limit for name in whole.image_ids
+    ]
+    names = ("train", "held-out")
+    named = dataclasses.replace(whole, splits=tuple(names[one] for one in kept))
+    return named.split(names[0]), named.split(names[1]), names
+
+
+def _lacks(folder: Path, features: FeatureSettings, splits: tuple[CaptionedImages, CaptionedImages]) -> bool:
+    """Whether to extract: something is missing, or what is there may not be what was asked for.
+
+    In the second case extraction compares the fingerprints, which takes building the backbones, and says what differs.
+    """
+    if not all((folder / name / "manifest.json").is_file() for name in ("images", "captions")):
+        return True
+    images, captions = FeatureStore.open(folder / "images"), FeatureStore.open(folder / "captions")
+    there, read_with = images.meta, captions.meta
+    same = (
+        (there["backbone"], there["fit"], there["dtype"]) == (features.image, features.fit, features.dtype)
+        and there["regions"] == features.cells**2
+        and features.size in (None, there["size"])
+        and (read_with["backbone"], read_with["max_tokens"]) == (features.text, features.max_tokens)
+    )
+    train, validation = splits
+    wanted = [(view, train.image_ids) for view in features.views] + [("original", validation.image_ids)]
+    return (
+        not same
+        or any(view not in images.columns for view, _ in wanted)
+        or any(set(images.missing(view, ids)) - _failed(folder) for view, ids in wanted)
+        or any(captions.missing("values", split.caption_ids) for split in splits)
+    )
+
+
+def _failed(folder: Path) -> set[str]:
+    """Ids of photographs that an extraction could not read."""
+    file = folder / "images" / "failed.jsonl"
+    if not file.is_file():
+        return set()
+    return {json.loads(line)["id"] for line in file.read_text(encoding="utf-8").splitlines()}
+
+
+def _place(
+    data: CaptionedImages,
+    images: FeatureStore,
+    captions: FeatureStore,
+    *,
+    views: tuple[str, ...],
+    name: str,
+    captioned: bool,
+) -> tuple[Split, tuple[str, ...], tuple[str, ...]]:
+    """A split's images that could be read, in the order of the data; for training, those that have captions."""
+    missing = {one for view in views for one in images.missing(view, data.image_ids)}
+    order = np.argsort(data.owners, kind="stable")
+    ends = np.searchsorted(data.owners[order], np.arange(len(data) + 1))
+    kept = [
+        image
+        for image, identity in enumerate(data.image_ids)
+        if identity not in missing and (ends[image + 1] > ends[image] or not captioned)
+    ]
+    described = sum(int(ends[image + 1] > ends[image]) for image in kept)
+    if described < 2:
+        raise RunError(
+            f"{data.root}: split {name!r} has {described} images with captions; at least 2 are needed"
+        )
+    image_ids = tuple(data.image_ids[image] for image in kept)
+    owned = [order[ends[image] : ends[image + 1]] for image in kept]
+    caption_ids = tuple(data.caption_ids[caption] for group in owned for caption in group)
+    split = Split(
+        image_rows=images.indices_of(image_ids),
+        caption_rows=captions.indices_of(caption_ids),
+        starts=np.cumsum([0, *(len(group) for group in owned)]),
+    )
+    return split, image_ids, caption_ids
+
+
+def _hash_inputs(
+    found: list[tuple[Split, tuple[str, ...], tuple[str, ...]]],
+    images: FeatureStore,
+    captions: FeatureStore,
+    views: tuple[str, ...],
+) -> str:
+    ids = [[image_ids, caption_ids, split.starts.tolist()] for split, image_ids, caption_ids in found]
+    return hash_json({"ids": ids, "images": images.meta, "captions": captions.meta, "views": views})

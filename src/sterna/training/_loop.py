@@ -1,0 +1,297 @@
+"""Training: from settings to a run folder, and from a run folder onwards.
+
+Nothing random is remembered between steps: the order of images, their views and their captions are functions of
+the seed and the epoch, and torch's generator is seeded anew for every forward pass. So all that a resumed run needs
+is weights, moments, averages and a position, and on the CPU it ends with the bits of a run that was never stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sterna.errors import RunError
+from sterna.features import ExtractProgress, FeatureStore
+from sterna.files import FileLock
+from sterna.objectives import build_objective
+from sterna.training._batches import Reader, read_batches
+from sterna.training._checkpoint import Position, checkpoint_path, load_last, save_best, save_last
+from sterna.training._ema import Average
+from sterna.training._folder import Interrupt, begin, write_facts
+from sterna.training._inputs import Inputs, find_inputs
+from sterna.training._learner import Batch, Learner, new_model, takes_means
+from sterna.training._log import RunLog, TrainProgress
+from sterna.training._means import keep_means
+from sterna.training._plan import Plan, seed_of
+from sterna.training._schedule import rate_factor
+from sterna.training._settings import OptimizerSettings, TrainSettings
+from sterna.training._validation import metric_of, validate
+
+__all__ = ["RunResult", "train"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended; `best` is the highest value of `metric`, reached after `best_step` steps."""
+
+    path: Path
+    metric: str
+    best: float
+    best_step: int
+    step: int
+    steps: int
+    stopped_early: bool
+    seconds: float
+
+
+def train(
+    settings: TrainSettings | None,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    progress: Callable[[TrainProgress], None] | None = None,
+    extract_progress: Callable[[ExtractProgress], None] | None = None,
+) -> RunResult:
+    """Train a model; features that are not there yet are extracted first.
+
+    `out` gets `settings.yaml`, `run.json` (data, features, versions), `metrics.jsonl`, `tensorboard/`,
+    `checkpoints/last.safetensors` and `checkpoints/best.safetensors`, and `features/` unless settings name a place.
+
+    Arguments:
+        settings: what to train; with `resume` they may be left out and are the run's own.
+        out: the run's folder.
+        resume: go on where the run was stopped or killed; one that ended is left as it is.
+        progress: told after every step.
+        extract_progress: told after every batch of extraction.
+
+    Raises `RunError` where `out` is there already, the settings differ from the run's, the loss is not a number, or
+    the run was interrupted (after its state was saved); `LockedError` where another process trains in `out`; and
+    the errors of reading data and features.
+    """
+    run = Path(out)
+    interrupt = Interrupt()
+    settings = begin(run, settings, resume=resume)
+    with FileLock(run / ".lock", what=f"the run {run}"), _threads(settings.threads):
+        inputs = find_inputs(
+            settings.data,
+            settings.features,
+            folder=settings.features.path or run / "features",
+            threads=settings.threads,
+            progress=extract_progress,
+        )
+        write_facts(run, inputs.facts)
+        with torch.random.fork_rng(devices=[]), interrupt.watched():
+            return _Training(run, settings, inputs, interrupt).go(progress or (lambda _: None))
+
+
+@contextlib.contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    kept = torch.get_num_threads()
+    torch.set_num_threads(number or kept)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(kept)
+
+
+class _Training:
+    """The parts of one run, put together; every one is a thing of its own."""
+
+    def __init__(self, run: Path, settings: TrainSettings, inputs: Inputs, interrupt: Interrupt) -> None:
+        from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+
+        self.run, self.settings, self.inputs, self.interrupt = run, settings, inputs, interrupt
+        self.plan = Plan(
+            images=len(inputs.train.image_rows),
+            batch_images=settings.batch_images,
+            accumulation=settings.accumulation,
+            epochs=settings.epochs,
+            seed=settings.seed,
+            views=len(settings.features.views),
+        )
+        # Accelerate keeps the device of a process's first run for all that follow, unless told to forget it.
+        AcceleratorState._reset_state(reset_partial_state=True)
+        mixed = "bf16" if settings.precision == "bfloat16" else "no"
+        self.accelerator = Accelerator(cpu=settings.device == "cpu", mixed_precision=mixed)
+        if self.accelerator.num_processes > 1:
+            raise RunError(f"{self.accelerator.num_processes} processes: a run trains in one process")
+        torch.manual_seed(settings.seed)
+        model = new_model(
+            settings.model, image_sources=inputs.image_sources, text_sources=inputs.text_sources
+        )
+        objective = build_objective(settings.objective.name, settings.objective.params)
+        self.learner = Learner(model, objective).to(self.accelerator.device)
+        self.optimizer = _optimizer(self.learner, settings.optimizer)
+        self.average = Average(self.learner, decay=settings.ema) if settings.ema else None
+        self.position = Position()
+        if checkpoint_path(run, "last").is_file():
+            self.position = load_last(
+                run, learner=self.learner, optimizer=self.optimizer, average=self.average
+            )
+        self.compute, self.stepper = self.accelerator.prepare(self.learner, self.optimizer)
+        self.started, self.first_step = time.monotonic() - self.position.seconds, self.position.step
+
+    def go(self, tell: Callable[[TrainProgress], None]) -> RunResult:
+        """Train from the position to the end."""
+        position, plan = self.position, self.plan
+        self.reader, self.validation_reader = self._readers()
+        batches = read_batches(
+            self.reader,
+            self.inputs.train,
+            plan,
+            start=position.step,
+            captions_per_image=None
+            if self.settings.captions_per_image == "all"
+            else self.settings.captions_per_image,
+            workers=self.settings.workers,
+        )
+        began = time.monotonic()
+        with RunLog(self.run, step=position.step, tensorboard=self.settings.tensorboard) as log:
+            while position.step < plan.steps and not position.stopped_early:
+                loss, rate = self._step(batches)
+                self._after_step(log, loss=loss, rate=rate)
+                tell(self._progress(loss, rate, seconds=time.monotonic() - began))
+        return RunResult(
+            path=self.run,
+            metric=self.settings.validation.metric,
+            best=position.best if position.best is not None else math.nan,
+            best_step=position.best_step,
+            step=position.step,
+            steps=plan.steps,
+            stopped_early=position.stopped_early,
+            seconds=position.seconds,
+        )
+
+    def _readers(self) -> tuple[Reader, Reader]:
+        model, inputs, views = self.learner.model, self.inputs, self.settings.features.views
+        means = {"image_means": takes_means(model.image), "text_means": takes_means(model.text)}
+        if means["image_means"]:
+            images = FeatureStore.open(inputs.folder / "images")
+            for view in views:
+                images = keep_means(images, view, inputs.train_ids)
+            keep_means(images, "original", inputs.validation_ids)
+        if means["text_means"]:
+            keep_means(FeatureStore.open(inputs.folder / "captions"), "values", inputs.caption_ids)
+        return Reader(inputs.folder, views=views, **means), Reader(
+            inputs.folder, views=("original",), **means
+        )
+
+    def _step(self, batches: Iterator[Batch]) -> tuple[float, float]:
+        """One step of the optimizer; its loss and rate."""
+        settings, step = self.settings, self.position.step
+        schedule = settings.schedule
+        rate = settings.optimizer.rate * rate_factor(
+            step, steps=self.plan.steps, name=schedule.name, warmup=schedule.warmup, floor=schedule.floor
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.compute.train()
+        parts, total = self.plan.parts_in(step), 0.0
+        for part in range(parts):
+            batch = next(batches).to(self.accelerator.device)
+            torch.manual_seed(seed_of(settings.seed, step, part))
+            loss = self.compute(batch)
+            self.accelerator.backward(loss / parts)
+            total += float(loss.detach()) / parts
+        if not math.isfinite(total):
+            raise RunError(
+                f"{self.run}: the loss is {total} at step {step + 1}; try a lower optimizer.rate, or clip=1"
+            )
+        if settings.clip is not None:
+            self.accelerator.clip_grad_norm_(self.learner.parameters(), settings.clip)
+        self.stepper.step()
+        self.stepper.zero_grad()
+        if self.average is not None:
+            self.average.update(self.learner, steps=step)
+        return total, rate
+
+    def _after_step(self, log: RunLog, *, loss: float, rate: float) -> None:
+        """Count the step, log, validate and save as it is due; raises `RunError` where a stop was asked for."""
+        position, plan, settings = self.position, self.plan, self.settings
+        position.step += 1
+        position.loss_sum += loss
+        position.loss_steps += 1
+        position.seconds = time.monotonic() - self.started
+        epoch_ends = position.step % plan.steps_per_epoch == 0
+        if epoch_ends or position.step % settings.log_every == 0:
+            mean = position.loss_sum / position.loss_steps
+            log.row("train", position.step, {**self._when(), "loss": mean, "rate": rate})
+            position.loss_sum, position.loss_steps = 0.0, 0
+        if epoch_ends:
+            epoch = position.step // plan.steps_per_epoch
+            if epoch % settings.validation.every == 0 or position.step == plan.steps:
+                self._validate(log)
+        if epoch_ends or position.step % settings.checkpoint_every == 0 or self.interrupt.asked:
+            log.settle()
+            save_last(
+                self.run, position, learner=self.learner, optimizer=self.optimizer, average=self.average
+            )
+        if self.interrupt.asked and position.step < plan.steps and not position.stopped_early:
+            raise RunError(
+                f"{self.run}: stopped after step {position.step} of {plan.steps}; "
+                f"go on with: sterna train --out {self.run} --resume"
+            )
+
+    def _validate(self, log: RunLog) -> None:
+        position, settings = self.position, self.settings.validation
+        weights = self.average.inside(self.learner) if self.average else contextlib.nullcontext()
+        with weights:
+            measured = validate(
+                self.learner.model,
+                self.validation_reader,
+                self.inputs.validation,
+                device=self.accelerator.device,
+            )
+            value = metric_of(measured, settings.metric)
+            position.value = value
+            position.seconds = time.monotonic() - self.started
+            if position.best is None or value > position.best:
+                position.best, position.best_step, position.validations_since_best = value, position.step, 0
+                save_best(self.run, position, learner=self.learner, report=measured)
+            else:
+                position.validations_since_best += 1
+        if settings.patience is not None and position.validations_since_best >= settings.patience:
+            position.stopped_early = True
+        log.row("validation", position.step, {**self._when(), **measured})
+
+    def _when(self) -> dict[str, Any]:
+        return {
+            "epoch": self.position.step / self.plan.steps_per_epoch,
+            "seconds": round(self.position.seconds, 3),
+        }
+
+    def _progress(self, loss: float, rate: float, *, seconds: float) -> TrainProgress:
+        position, plan = self.position, self.plan
+        left = plan.steps - position.step
+        return TrainProgress(
+            step=position.step,
+            steps=plan.steps,
+            epoch=plan.epoch_of(position.step - 1) + 1,
+            epochs=plan.epochs,
+            loss=loss,
+            rate=rate,
+            metric=self.settings.validation.metric,
+            value=position.value,
+            best=position.best,
+            seconds_left=0.0
+            if position.stopped_early
+            else left * seconds / (position.step - self.first_step),
+        )
+
+
+def _optimizer(learner: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
+    parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.rate, betas=settings.betas, eps=settings.epsilon)

@@ -1,0 +1,147 @@
+"""A finished or unfinished run, as a model to use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sterna.backbones import ImageBackbone, TextBackbone, image_backbone, text_backbone
+from sterna.errors import ModelError, RunError
+from sterna.files import hash_bytes, hash_json, read_json
+from sterna.model import TERN
+from sterna.settings import load_settings
+from sterna.training._checkpoint import Position, checkpoint_path, load_weights
+from sterna.training._learner import new_model
+from sterna.training._settings import FeatureSettings, TrainSettings
+
+__all__ = ["Run", "load_run"]
+
+_BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained model with its backbones, on the CPU in evaluation mode.
+
+    Fields:
+        path: the run's folder; `name` is the folder's name.
+        position: where training stood when these weights were kept.
+        facts: what was written down at the start: data, features, versions.
+        results: the validation report of these weights; empty where they were never measured.
+    """
+
+    path: Path
+    settings: TrainSettings
+    model: TERN
+    image_backbone: ImageBackbone
+    text_backbone: TextBackbone
+    position: Position
+    facts: Mapping[str, Any]
+    results: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What to call it: the folder's name."""
+        return self.path.resolve().name
+
+    @property
+    def size(self) -> int:
+        """Side in pixels of the square that `encode_images` takes."""
+        return self.image_backbone.size
+
+    @property
+    def fit(self) -> str:
+        """How a photograph becomes that square: "squeeze", "crop" or "letterbox"."""
+        return self.image_backbone.fit
+
+    @property
+    def dim(self) -> int:
+        """E, the width of the vectors."""
+        return self.settings.model.embedding
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the weights and of both backbones."""
+        weights = {
+            name: hash_bytes(value.detach().contiguous().numpy().tobytes())
+            for name, value in self.model.state_dict().items()
+        }
+        backbones = [self.image_backbone.fingerprint, self.text_backbone.fingerprint]
+        return hash_json({"weights": weights, "backbones": backbones})
+
+    def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Squares [B, S, S, 3] uint8 RGB to unit vectors [B, E] float32."""
+        vectors = np.empty((len(pixels), self.dim), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(pixels), _BLOCK):
+                block = torch.from_numpy(np.ascontiguousarray(pixels[start : start + _BLOCK]))
+                regions = self.image_backbone(block)
+                vectors[start : start + _BLOCK] = self.model.encode_images(
+                    regions.values, regions.mask, regions.boxes
+                ).numpy()
+        return vectors
+
+    def encode_texts(self, sentences: Sequence[str]) -> NDArray[np.float32]:
+        """Sentences to unit vectors [B, E] float32."""
+        vectors = np.empty((len(sentences), self.dim), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(sentences), _BLOCK):
+                tokens = self.text_backbone(*self.text_backbone.tokenize(sentences[start : start + _BLOCK]))
+                vectors[start : start + _BLOCK] = self.model.encode_texts(tokens.values, tokens.mask).numpy()
+        return vectors
+
+
+def load_run(path: str | Path, which: Literal["best", "last"] = "best") -> Run:
+    """Open the model of a run: its best weights by the validation metric, or its last.
+
+    With EMA on, both are the averaged weights. Raises `RunError` where `path` is not a run or has no such
+    checkpoint yet, `ModelError` where the checkpoint is damaged or the backbones cannot be built.
+    """
+    run = Path(path)
+    if which not in ("best", "last"):
+        raise RunError(f"{which!r}: a run has the checkpoints best and last")
+    if not (run / "settings.yaml").is_file():
+        raise RunError(f"{path}: not a training run (it has no settings.yaml)")
+    checkpoint = checkpoint_path(run, which)
+    if not checkpoint.is_file():
+        raise RunError(f"{path}: has no {which} checkpoint yet; train it further with --resume")
+    settings = load_settings(TrainSettings, run / "settings.yaml")
+    facts = read_json(run / "run.json", error=RunError)
+    images, texts = _load_backbones(settings.features, facts["features"])
+    with torch.random.fork_rng(devices=[]):
+        model = new_model(settings.model, image_sources=images.sources, text_sources=(texts.dim,))
+    position, results = load_weights(checkpoint, model)
+    return Run(
+        path=run,
+        settings=settings,
+        model=model.requires_grad_(False).eval(),
+        image_backbone=images,
+        text_backbone=texts,
+        position=position,
+        facts=facts,
+        results=results,
+    )
+
+
+def _load_backbones(
+    settings: FeatureSettings, trained_on: Mapping[str, Any]
+) -> tuple[ImageBackbone, TextBackbone]:
+    """Both backbones, frozen; they must be those that the features of the run were made with."""
+    size = trained_on["images"]["size"]
+    images = image_backbone(settings.image, size=size, cells=settings.cells, fit=settings.fit)
+    texts = text_backbone(settings.text, max_tokens=settings.max_tokens)
+    for backbone, kind in ((images, "images"), (texts, "captions")):
+        if backbone.fingerprint != trained_on[kind]["fingerprint"]:
+            raise ModelError(
+                f"{backbone.name}: not the backbone that the run's features were made with "
+                f"(fingerprint {backbone.fingerprint[:12]}, wanted {trained_on[kind]['fingerprint'][:12]}); "
+                "install the version of its weights that run.json names"
+            )
+    return images, texts

@@ -1,0 +1,168 @@
+"""Everything a training run can be told, with its defaults."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+
+from sterna.settings import Settings
+
+__all__ = [
+    "DataSettings",
+    "FeatureSettings",
+    "ModelSettings",
+    "ObjectiveSettings",
+    "OptimizerSettings",
+    "ScheduleSettings",
+    "TowerSettings",
+    "TrainSettings",
+    "ValidationSettings",
+]
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+_METRIC = re.compile(r"rsum|(i2t|t2i)\.((hits|recall)\.(1|5|10)|mrr)")
+
+
+def _known_metric(name: str) -> str:
+    if not _METRIC.fullmatch(name):
+        raise ValueError("a metric is rsum, i2t.hits.1 (or t2i, recall, 5, 10), i2t.mrr or t2i.mrr")
+    return name
+
+
+class DataSettings(Settings):
+    """Where the photographs and captions are; `format`, `images`, `columns` and `restval` as in `sterna.data.read`.
+
+    `validation` left out: the first of "val", "dev" and "validation" that the data has. Of data without
+    any splits, the share `holdout` of the images, chosen by their ids, is kept for validation. `terms` is
+    what the data's owners allow, for the model's card.
+    """
+
+    path: Path | None = None
+    format: str | None = None
+    images: Path | None = None
+    columns: dict[str, str] | None = None
+    restval: bool = True
+    train: str = "train"
+    validation: str | None = None
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    terms: str = ""
+
+
+class FeatureSettings(Settings):
+    """Which backbones see them, and where what they saw is kept (left out: `features` inside the run).
+
+    Training draws one of `views` for each image and epoch; validation sees "original".
+    """
+
+    path: Path | None = None
+    image: str = "efficientnet-lite0+efficientnet-lite1+efficientnet-lite2"
+    text: str = "minilm"
+    size: PositiveInt | None = None
+    cells: PositiveInt = 6
+    fit: Literal["squeeze", "crop", "letterbox"] = "squeeze"
+    max_tokens: PositiveInt = 64
+    views: Annotated[tuple[str, ...], Field(min_length=1)] = ("original",)
+    dtype: Literal["float16", "float32"] = "float16"
+    batch_size: PositiveInt = 16
+
+
+class TowerSettings(Settings):
+    """What may differ between the two towers; see `sterna.model.Tower`.
+
+    `positions` left out: boxes for images, none for texts.
+    """
+
+    skip: bool = True
+    skip_hidden: PositiveInt = 1024
+    skip_dropout: Share = 0.4
+    layers: Annotated[int, Field(ge=0)] = 0
+    second_layers: Annotated[int, Field(ge=0)] = 0
+    pooling: Literal["first", "mean", "sum", "max", "attention", "gpo"] = "mean"
+    inputs: Literal["norm", "linear", "none"] = "norm"
+    positions: Literal["boxes", "concat", "learned", "none"] | None = None
+    max_items: PositiveInt = 128
+    cls_token: bool = False
+    drop_items: Share = 0.0
+
+
+class ModelSettings(Settings):
+    """TERN; see `sterna.model.build_model`. The defaults are the pooled model: skip paths alone."""
+
+    embedding: PositiveInt = 512
+    width: PositiveInt = 512
+    heads: PositiveInt = 8
+    feedforward: PositiveInt = 2048
+    dropout: Share = 0.1
+    norm: Literal["pre", "post"] = "pre"
+    activation: Literal["gelu", "relu"] = "gelu"
+    shared_layers: Annotated[int, Field(ge=0)] = 0
+    image: TowerSettings = TowerSettings()
+    text: TowerSettings = TowerSettings()
+
+
+class ObjectiveSettings(Settings):
+    """A loss by name, and its plain arguments."""
+
+    name: str = "infonce"
+    params: dict[str, Any] = {}
+
+
+class OptimizerSettings(Settings):
+    """AdamW; `weight_decay` acts on matrices, never on norms, biases or the temperature."""
+
+    rate: PositiveFloat = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.3
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    epsilon: PositiveFloat = 1e-8
+
+
+class ScheduleSettings(Settings):
+    """The rate climbs for `warmup` (a share of all steps), then falls to `floor` (a share of the rate)."""
+
+    name: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: Share = 0.03
+    floor: Share = 0.0
+
+
+class ValidationSettings(Settings):
+    """Every `every` epochs; the run stops after `patience` validations without a better `metric`."""
+
+    every: PositiveInt = 1
+    metric: Annotated[str, AfterValidator(_known_metric)] = "rsum"
+    patience: PositiveInt | None = None
+
+
+class TrainSettings(Settings):
+    """A training run. A step sees `accumulation` times `batch_images` images, each with its captions.
+
+    `captions_per_image` is how many captions of an image a batch holds, drawn anew every epoch.
+    `ema` is the decay of the averaged weights, which are then what is measured, kept and exported.
+    `clip` bounds the norm of the gradients. `workers` are processes that read batches ahead.
+    `checkpoint_every` and `log_every` count steps; a checkpoint is also written after every epoch.
+    `device` "auto" takes the accelerator there is; on the CPU a run is repeatable bit for bit.
+    """
+
+    data: DataSettings = DataSettings()
+    features: FeatureSettings = FeatureSettings()
+    model: ModelSettings = ModelSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    validation: ValidationSettings = ValidationSettings()
+    batch_images: Annotated[int, Field(ge=2)] = 500
+    captions_per_image: Literal["all"] | PositiveInt = "all"
+    epochs: PositiveInt = 15
+    accumulation: PositiveInt = 1
+    clip: PositiveFloat | None = None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    checkpoint_every: PositiveInt = 200
+    log_every: PositiveInt = 10
+    tensorboard: bool = True
+    workers: Annotated[int, Field(ge=0)] = 0
+    threads: PositiveInt | None = None
+    device: Literal["cpu", "auto"] = "cpu"
+    precision: Literal["float32", "bfloat16"] = "float32"

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from sterna.errors import RunError  # noqa: E402
+from sterna.training import train  # noqa: E402
+from tests.training.toy import make_toy, toy_settings  # noqa: E402
+
+# Everything that a state could be forgotten of: two views, a draw of captions, averages, parts of unequal number.
+HARD = {
+    "ema": 0.9,
+    "accumulation": 3,
+    "captions_per_image": 2,
+    "clip": 1.0,
+    "epochs": 5,
+    "validation": {"every": 2, "patience": 9},
+}
+SCRIPT = """
+import json, os, signal, sys
+from multiprocessing import active_children
+from pathlib import Path
+from sterna.settings import load_settings
+from sterna.training import TrainSettings, train
+
+folder, run, kill_at = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+
+def watch(progress):
+    if progress.step == kill_at:
+        print(json.dumps([child.pid for child in active_children()]), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    settings = load_settings(TrainSettings, folder / "settings.yaml")
+    train(settings, run, resume=run.exists(), progress=watch)
+"""
+
+
+class Stop(Exception):
+    pass
+
+
+def stopping_at(step):
+    def watch(progress):
+        if progress.step == step:
+            raise Stop
+
+    return watch
+
+
+def hard_settings(folder: Path, **changes: object):
+    settings = toy_settings(folder, **(HARD | changes))
+    views = settings.features.model_copy(update={"views": ("original", "flip")})
+    return settings.model_copy(update={"features": views})
+
+
+def rows(run: Path) -> list[dict]:
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
+
+
+def assert_same(run: Path, other: Path) -> None:
+    for which in ("best", "last"):
+        one, two = (load_file(path / "checkpoints" / f"{which}.safetensors") for path in (run, other))
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[name], two[name]) for name in one), which
+    assert rows(run) == rows(other)
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return make_toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def whole(toy):
+    run = toy / "whole"
+    result = train(hard_settings(toy), run)
+    assert result.step == result.steps == 10
+    return run
+
+
+def test_a_run_stopped_at_any_step_ends_with_the_bits_of_one_never_stopped(toy, whole):
+    for step in range(1, 11):
+        run = toy / f"stopped-{step}"
+        with pytest.raises(Stop):
+            train(hard_settings(toy), run, progress=stopping_at(step))
+        train(None if step > 2 else hard_settings(toy), run, resume=True)
+        assert_same(run, whole)
+
+
+def test_a_run_stopped_again_and_again_ends_with_the_same_bits(toy, whole):
+    run = toy / "often"
+    for step in (1, 4, 5, 7, 10):
+        with pytest.raises(Stop):
+            train(hard_settings(toy), run, resume=True, progress=stopping_at(step))
+    train(None, run, resume=True)
+    assert_same(run, whole)
+
+
+def killed(toy: Path, run: Path, settings, *, at: int) -> list[int]:
+    """Train in a process that kills itself after step `at`; the ids of its workers."""
+    from sterna.settings import save_settings
+
+    save_settings(settings, toy / "settings.yaml")
+    script = toy / "script.py"
+    script.write_text(SCRIPT)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, script, toy, run, str(at)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (-signal.SIGKILL if at else 0), done.stderr
+    return json.loads(done.stdout) if at else []
+
+
+@pytest.mark.long
+def test_a_run_killed_with_worker_processes_leaves_none_and_ends_with_the_same_bits(toy, whole):
+    run = toy / "killed"
+    settings = hard_settings(toy, workers=2)
+    workers = killed(toy, run, settings, at=2) + killed(toy, run, settings, at=7)
+    assert len(workers) == 4
+    deadline = time.monotonic() + 30
+    while any(is_running(worker) for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(is_running(worker) for worker in workers)
+    killed(toy, run, settings, at=0)
+    assert_same(run, whole)
+
+
+def is_running(process: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def test_an_interrupt_saves_and_says_how_to_go_on(toy, whole):
+    run = toy / "interrupted"
+    settings = hard_settings(toy, checkpoint_every=1000, epochs=5)
+
+    def interrupt(progress):
+        if progress.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(RunError) as caught:
+        train(settings, run, progress=interrupt)
+    assert str(caught.value) == (
+        f"{run}: stopped after step 3 of 10; go on with: sterna train --out {run} --resume"
+    )
+    steps = []
+    train(None, run, resume=True, progress=lambda progress: steps.append(progress.step))
+    assert steps == list(range(4, 11))
+    assert_same(run, whole)
+
+
+def test_going_on_with_a_finished_run_leaves_it_as_it_is(toy, whole):
+    before = {path: path.stat().st_mtime_ns for path in (whole / "checkpoints").iterdir()}
+    result = train(None, whole, resume=True)
+    assert result.step == result.steps
+    assert before == {path: path.stat().st_mtime_ns for path in (whole / "checkpoints").iterdir()}
+
+
+def test_other_settings_are_named(toy, whole):
+    changed = hard_settings(toy, epochs=6, optimizer={"rate": 0.5}, workers=1)
+    with pytest.raises(RunError) as caught:
+        train(changed, whole, resume=True)
+    assert str(caught.value) == (
+        f"{whole}: was begun with other settings (optimizer.rate was 0.01, now 0.5; optimizer.weight_decay was 0.1, "
+        "now 0.3; epochs was 5, now 6); go on with its own, or train to a new folder"
+    )
+
+
+def test_a_folder_that_is_there_is_not_trained_over(toy, whole, tmp_path):
+    with pytest.raises(RunError, match="already holds a run, at step 10; add --resume to go on with it"):
+        train(hard_settings(toy), whole)
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "one.txt").write_text("dear")
+    with pytest.raises(RunError, match="already exists and is not a training run"):
+        train(hard_settings(toy), tmp_path / "letters")
+    with pytest.raises(RunError, match="there is no run to go on with"):
+        train(None, tmp_path / "nothing", resume=True)
+
+
+def test_other_data_is_refused(toy, whole, tmp_path):
+    other = make_toy(tmp_path / "other", train=30)
+    with pytest.raises(RunError, match="its data or features are not those it was begun with"):
+        train(hard_settings(other), whole, resume=True)

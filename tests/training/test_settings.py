@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from sterna.errors import SettingsError  # noqa: E402
+from sterna.settings import load_settings, save_settings  # noqa: E402
+from sterna.training import TrainSettings  # noqa: E402
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_every_shipped_configuration_is_valid_and_survives_saving(file, tmp_path):
+    settings = load_settings(TrainSettings, file)
+    save_settings(settings, tmp_path / "saved.yaml")
+    assert load_settings(TrainSettings, tmp_path / "saved.yaml") == settings
+
+
+def test_there_are_configurations_for_the_model_and_its_ablation():
+    assert {"base", "both", "pooled", "regions", "tiny"} <= {file.stem for file in CONFIGS}
+
+
+def test_all_mistakes_are_named_at_once_with_the_nearest_known_key():
+    with pytest.raises(SettingsError) as caught:
+        load_settings(
+            TrainSettings, {"epoch": 3, "optimizer": {"rate": -1}, "validation": {"metric": "recall"}}
+        )
+    message = str(caught.value)
+    assert "epoch: unknown setting; did you mean 'epochs'?" in message
+    assert "optimizer.rate" in message
+    assert "a metric is rsum, i2t.hits.1" in message

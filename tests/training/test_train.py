@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from sterna.errors import DataError, LockedError, RunError  # noqa: E402
+from sterna.files import FileLock  # noqa: E402
+from sterna.training import train  # noqa: E402
+from tests.training.toy import make_toy, toy_settings  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    return make_toy(tmp_path_factory.mktemp("toy"))
+
+
+def rows(run: Path, kind: str) -> list[dict]:
+    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in found if row["kind"] == kind]
+
+
+def test_training_learns_and_tells_how(toy):
+    told = []
+    result = train(toy_settings(toy, tensorboard=True), toy / "learns", progress=told.append)
+    measured = rows(toy / "learns", "validation")
+    assert [row["step"] for row in measured] == [4, 8, 12, 16]
+    assert result.best == max(row["rsum"] for row in measured) > 380  # chance is about 200
+    assert [row["step"] for row in rows(toy / "learns", "train")] == [3, 4, 6, 8, 9, 12, 15, 16]
+    assert [one.step for one in told] == list(range(1, 17))
+    assert told[-1].seconds_left == 0
+    assert told[-1].detail.startswith("epoch 4 of 4 · loss ")
+    assert list((toy / "learns" / "tensorboard").iterdir())
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_seed_others(toy):
+    figures = []
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        train(toy_settings(toy, seed=seed, epochs=2), toy / f"seed-{name}")
+        figures.append([row["loss"] for row in rows(toy / f"seed-{name}", "train")])
+    assert figures[0] == figures[1] != figures[2]
+
+
+def test_the_callers_random_numbers_and_threads_are_left_alone(toy):
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    threads = torch.get_num_threads()
+    torch.manual_seed(5)
+    train(toy_settings(toy, epochs=1), toy / "aside")
+    assert torch.equal(torch.rand(3), wanted)
+    assert torch.get_num_threads() == threads
+
+
+def test_kept_means_train_as_the_regions_do(toy):
+    from sterna.training import load_run  # noqa: F401  (the door has both)
+    from sterna.training._batches import Reader
+    from sterna.training._means import mean_column
+
+    train(toy_settings(toy, epochs=1), toy / "means")
+    rows_, views = np.arange(20), np.zeros(20, dtype=np.int64)
+    whole = Reader(toy / "features", views=["original"], image_means=False, text_means=False)
+    means = Reader(toy / "features", views=["original"], image_means=True, text_means=True)
+    values, mask, _ = whole.regions(rows_, views)
+    kept, kept_mask, _ = means.regions(rows_, views)
+    assert kept_mask.all()
+    assert kept.shape[1] == 1
+    torch.testing.assert_close(kept[:, 0], values.float().mean(1))
+    values, mask = whole.tokens(rows_)
+    wanted = torch.stack([one[real].float().mean(0) for one, real in zip(values, mask, strict=True)])
+    torch.testing.assert_close(means.tokens(rows_)[0][:, 0], wanted)
+    assert mean_column("original") in whole.images.columns
+
+
+def test_a_transformer_over_regions_trains_from_the_whole_store(toy):
+    model = {
+        "embedding": 16,
+        "width": 16,
+        "heads": 2,
+        "feedforward": 32,
+        "shared_layers": 1,
+        "image": {"layers": 1, "skip_hidden": 32, "drop_items": 0.2},
+        "text": {"layers": 1, "skip": False, "pooling": "first"},
+    }
+    result = train(
+        toy_settings(toy, model=model, objective={"name": "infonce", "params": {"soft_weight": 0.2}}),
+        toy / "layers",
+    )
+    assert result.best > 300
+
+
+def test_a_run_without_progress_stops_early(toy):
+    settings = toy_settings(toy, epochs=20, optimizer={"rate": 1e-12}, validation={"patience": 2})
+    result = train(settings, toy / "patience")
+    assert result.stopped_early
+    assert result.step < result.steps
+    assert train(None, toy / "patience", resume=True).step == result.step
+
+
+def test_averaged_weights_are_what_is_measured_and_kept(toy):
+    from safetensors.torch import load_file
+
+    train(toy_settings(toy, ema=0.9, epochs=1), toy / "ema")
+    best = load_file(toy / "ema" / "checkpoints" / "best.safetensors")
+    last = load_file(toy / "ema" / "checkpoints" / "last.safetensors")
+    for name, value in best.items():
+        average = last[name.replace("weights/", "average/")]
+        assert torch.equal(value, average)
+    assert any(not torch.equal(value, last[name]) for name, value in best.items())
+
+
+def test_accumulated_parts_give_the_mean_of_their_gradients(toy):
+    # With one batch of everything and no dropout, a step of one part is plain AdamW on the loss.
+    model = {
+        "embedding": 16,
+        "image": {"skip_hidden": 32, "skip_dropout": 0},
+        "text": {"skip_hidden": 32, "skip_dropout": 0},
+    }
+    losses = []
+    for name, accumulation in (("one", 1), ("many", 4)):
+        train(
+            toy_settings(toy, model=model, accumulation=accumulation, epochs=1, log_every=1),
+            toy / f"parts-{name}",
+        )
+        losses.append([row["loss"] for row in rows(toy / f"parts-{name}", "train")])
+    assert len(losses[0]) == 4
+    assert len(losses[1]) == 1
+    assert losses[1][0] != losses[0][0]
+
+
+def test_what_is_missing_is_named(toy, tmp_path):
+    with pytest.raises(RunError, match=r"data\.path: no data is named"):
+        train(toy_settings(toy, data={}), tmp_path / "a")
+    with pytest.raises(DataError, match="no split 'test'; its splits are dev, train"):
+        train(toy_settings(toy, data={"path": toy / "data", "validation": "test"}), tmp_path / "b")
+
+
+def test_two_processes_do_not_train_in_one_folder(toy, tmp_path):
+    with (
+        FileLock(tmp_path / "run" / ".lock", what="the run"),
+        pytest.raises(LockedError, match="another process"),
+    ):
+        train(toy_settings(toy), tmp_path / "run")
+
+
+def test_a_loss_that_is_not_a_number_is_told_with_its_remedy(toy):
+    with pytest.raises(RunError, match=r"the loss is nan at step \d+; try a lower optimizer.rate"):
+        train(toy_settings(toy, optimizer={"rate": 1e30}), toy / "nan")
+
+
+def test_data_without_splits_is_split_by_its_ids(toy, tmp_path):
+    import shutil
+
+    shutil.copytree(toy / "data", tmp_path / "data")
+    for name in ("trainImages.txt", "devImages.txt"):
+        (tmp_path / "data" / name).unlink()
+    settings = toy_settings(toy, data={"path": tmp_path / "data", "holdout": 0.3}, epochs=1)
+    train(settings, tmp_path / "run")
+    splits = json.loads((tmp_path / "run" / "run.json").read_text())["data"]["splits"]
+    assert splits["train"]["images"] + splits["held-out"]["images"] == 64
+    assert 8 < splits["held-out"]["images"] < 32
