@@ -60,20 +60,22 @@ def build_objective(name: str, params: Mapping[str, Any] | None = None) -> Objec
             raise UsageError(
                 f"not known; known: {known}, and {PML}NAME for losses of pytorch-metric-learning"
             )
-        _check(OBJECTIVES[name], given)
-        return OBJECTIVES[name](**given)
+        return OBJECTIVES[name](**_checked(OBJECTIVES[name], given))
     except UsageError as error:
         raise UsageError(f"objective {name}: {error}") from None
 
 
-def _check(kind: Callable[..., Objective], given: Mapping[str, Any]) -> None:
-    """Raise `UsageError` for parameters that `kind` does not have or that are not of their default's type."""
+def _checked(kind: Callable[..., Objective], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as their defaults' types; `UsageError` for those that are not, or that `kind` does not have."""
     known = inspect.signature(kind).parameters
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise UsageError(f"{', '.join(unknown)} is not known; known: {', '.join(sorted(known))}")
+    checked: dict[str, Any] = {}
     for key, value in given.items():
         wanted = type(known[key].default)
-        fits = isinstance(value, int | float) and not isinstance(value, bool) if wanted is float else True
-        if not fits or (wanted in (bool, str) and not isinstance(value, wanted)):
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if wanted in (bool, float, str) and not (isinstance(value, wanted) or (wanted is float and whole)):
             raise UsageError(f"{key}={value!r}: a {wanted.__name__} is needed")
+        checked[key] = float(value) if wanted is float else value
+    return checked

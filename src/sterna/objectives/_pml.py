@@ -23,7 +23,6 @@ METRIC_LEARNING: dict[str, tuple[str, ...]] = {
         "AngularLoss",
         "CircleLoss",
         "ContrastiveLoss",
-        "DynamicSoftMarginLoss",
         "GeneralizedLiftedStructureLoss",
         "LiftedStructureLoss",
         "MarginLoss",
@@ -36,7 +35,7 @@ METRIC_LEARNING: dict[str, tuple[str, ...]] = {
         "TupletMarginLoss",
     ),
     "distances": ("CosineSimilarity", "DotProductSimilarity", "LpDistance", "SNRDistance"),
-    "reducers": ("AvgNonZeroReducer", "DoNothingReducer", "MeanReducer", "SumReducer", "ThresholdReducer"),
+    "reducers": ("AvgNonZeroReducer", "MeanReducer", "SumReducer", "ThresholdReducer"),
     "regularizers": ("LpRegularizer", "ZeroMeanRegularizer"),
     "miners": (
         "AngularMiner",
