@@ -66,7 +66,7 @@ def build_objective(name: str, params: Mapping[str, Any] | None = None) -> Objec
 
 
 def _checked(kind: Callable[..., Objective], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as their defaults' types; `UsageError` for those that are not, or that `kind` does not have."""
+    """Parameters in their defaults' types; `UsageError` for those that do not fit or that `kind` lacks."""
     known = inspect.signature(kind).parameters
     unknown = sorted(set(given) - set(known))
     if unknown:
