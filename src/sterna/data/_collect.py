@@ -27,6 +27,7 @@ class Collector:
         self._source = source
         self._kind = kind
         self._positions: dict[str, int] = {}  # by id, also those under which an image was met again
+        self._names: dict[str, str] = {}  # the file's name by an id that is not the name
         self._by_path: dict[Path, int] = {}
         self._ids: list[str] = []
         self._splits: list[str | None] = []
@@ -54,6 +55,9 @@ class Collector:
             image_id: its id; `name` where not given. A file met under a second id stays one image.
         """
         key = stable_name(name if image_id is None else image_id)
+        if image_id is not None and self._names.setdefault(key, name) != name:
+            self.problem(where, f"the image id {short(key)} is that of {short(self._names[key])} already")
+            return None
         if key in self._positions:
             return self._positions[key]
         if key in self._absent:
@@ -109,7 +113,10 @@ class Collector:
             self._problems.append(sentence + (f" ({count} rows name it)" if count > 1 else ""))
         if not self._ids:
             because = f"; first problem: {self._problems[0]}" if self._problems else ""
-            raise DataError(f"{source.path}: no usable photograph found (read as {self._kind}){because}")
+            raise DataError(
+                f"{source.path}: no usable photograph found (read as {self._kind}{because}); "
+                "point at the folder that holds captions and photographs, or name that of the photographs"
+            )
         return CaptionedImages(
             name=source.path.name if source.path.is_dir() else source.path.stem,
             format=self._kind,

@@ -43,7 +43,6 @@ def read(source: Source) -> CaptionedImages:
         raise DataError(f"{files[0]}: holds no list named 'images'")
     collector = Collector(source, kind="karpathy")
     photographs = source.photographs()
-    ids: dict[str, str] = {}
     for number, image in enumerate(images):
         where = collector.where(files[0], f"images[{number}]")
         if not isinstance(image, dict) or not isinstance(image.get("filename"), str):
@@ -52,11 +51,7 @@ def read(source: Source) -> CaptionedImages:
         if image.get("split") == "restval" and not source.restval:
             continue
         name = "/".join(part for part in (image.get("filepath"), image["filename"]) if isinstance(part, str))
-        image_id = str(image.get("imgid", name))
-        if ids.setdefault(image_id, where) != where:
-            collector.problem(where, f"the imgid {image_id} was used before, at {ids[image_id]}")
-            continue
-        _read_image(collector, image, where, name=name, image_id=image_id, photographs=photographs)
+        _read_image(collector, image, where, name=name, photographs=photographs)
     return collector.finish()
 
 
@@ -70,9 +65,9 @@ def _read_image(
     where: str,
     *,
     name: str,
-    image_id: str,
     photographs: Photographs,
 ) -> None:
+    image_id = str(image.get("imgid", name))
     position = collector.image(name, where, photographs=photographs, image_id=image_id)
     if position is None:
         return

@@ -24,7 +24,7 @@ IMAGE_FOLDERS = (
 
 
 def stable_name(name: str) -> str:
-    """`name` as an id: composed Unicode (NFC), so that it is the same on systems that store names otherwise."""
+    """`name` as an id: in composed Unicode (NFC), so that it is the same on every system."""
     return unicodedata.normalize("NFC", name).removeprefix("./")
 
 

@@ -59,7 +59,7 @@ def read(
         images: the folder of the photographs, where it is not found beside the captions. Photographs are only
             ever looked up inside it, or inside the data's folder where it is not given.
         columns: which columns of a table hold what: `{"image": "file_name", "caption": "text"}`; the optional
-            ones are `image_id`, `caption_id` and `split`.
+            ones are `image_id`, `caption_id`, `id` and `split`.
 
     Returns what could be read; what could not is told in its `problems`.
     Raises `DataError` where nothing could be read, the format is not known, or the split is not there.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sterna.data._photographs import Photographs, image_folders
+from sterna.errors import DataError
 
 __all__ = ["Source", "matching_files"]
 
@@ -53,11 +54,14 @@ def matching_files(path: Path, matches: Callable[[Path], bool]) -> list[Path]:
         return [path] if matches(path) else []
     for place in (path, *(path / name for name in TEXT_FOLDERS)):
         if place.is_dir():
-            files = [file for file in sorted(place.iterdir()) if file.is_file() and not _is_hidden(file)]
+            files = [file for file in _listed(place) if file.is_file() and not file.name.startswith(".")]
             if found := [file for file in files if matches(file)]:
                 return found
     return []
 
 
-def _is_hidden(file: Path) -> bool:
-    return file.name.startswith(".")
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror or error})") from None

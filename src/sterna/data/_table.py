@@ -20,19 +20,13 @@ __all__ = ["claims", "read"]
 # What a column may be called where it is not said; the first that is there is taken.
 _KNOWN = {
     "image": (
-        "image",
-        "image_path",
-        "imagepath",
-        "image_name",
-        "image_file",
-        "filename",
-        "file_name",
-        "filepath",
-    )
-    + ("file_path", "file", "path", "photo", "img"),
+        *("image", "image_path", "imagepath", "image_name", "image_file", "filename", "file_name"),
+        *("filepath", "file_path", "file", "path", "photo", "img"),
+    ),
     "caption": ("caption", "text", "sentence", "description", "comment", "captions", "raw"),
     "image_id": ("image_id", "imgid"),
-    "caption_id": ("caption_id", "sentid", "id"),
+    "caption_id": ("caption_id", "sentid"),
+    "id": ("id",),
     "split": ("split", "subset", "partition"),
 }
 _NEEDED = ("image", "caption")
@@ -47,9 +41,10 @@ def claims(path: Path) -> bool:
 def read(source: Source) -> CaptionedImages:
     """Read the rows of one table, or of one table a split (`train.csv`, `captions_dev.tsv`).
 
-    Ids are those of the columns `image_id` and `caption_id` (or `id`) where there are such; else an image's id is
-    its name as written and a caption's is `NAME#K` for the image's K-th row. An empty caption cell with an image
-    is an image without captions.
+    Ids are those of the columns `image_id` and `caption_id` where there are such, and of a column `id`, which
+    is the captions' where no two rows share one and the images' otherwise. Else an image's id is its name as
+    written, and a caption's is `NAME#K` for the image's K-th row, from 0. A row without a caption adds its
+    image alone.
     """
     files = matching_files(source.path, _rows.is_table if source.columns else _looks_right)
     if not files:
@@ -119,19 +114,22 @@ def _read_file(
     def problem(line: int, what: str) -> None:
         collector.problem(collector.where(file, line), what)
 
+    rows = list(_rows.rows(file, columns, problem))
+    ids = [row["id"] for _, row in rows if row.get("id")]
+    id_is = "caption_id" if len(set(ids)) == len(ids) else "image_id"
     counts: Counter[int] = Counter()
-    for line, row in _rows.rows(file, columns, problem):
+    for line, row in rows:
         name, where = row["image"], collector.where(file, line)
         if not name or is_damaged(name):
             problem(line, "names no photograph")
             continue
-        image_id = row.get("image_id") or None
-        position = collector.image(name, where, photographs=photographs, image_id=image_id)
+        row.setdefault(id_is, row.get("id", ""))
+        position = collector.image(name, where, photographs=photographs, image_id=row.get("image_id") or None)
         if position is None:
             continue
         if belongs := row.get("split") or split:
             collector.put_in_split(position, belongs, where)
         if row["caption"]:
-            caption_id = row.get("caption_id") or f"{image_id or name}#{counts[position]}"
+            caption_id = row.get("caption_id") or f"{row.get('image_id') or name}#{counts[position]}"
             counts[position] += 1
             collector.caption(position, row["caption"], where, caption_id=caption_id)

@@ -15,7 +15,7 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 (or, by its mark, UTF-16) file; bytes that are neither are kept as `is_damaged` tells.
+    """The text of a UTF-8 (or, by its mark, UTF-16) file; bytes that are neither are kept for `is_damaged`.
 
     Raises `DataError` where the file cannot be opened.
     """
