@@ -35,7 +35,7 @@ _SPLIT_NAME = re.compile(r"(?:.*[._-])?(train|dev|val|valid|validation|test)", r
 
 def claims(path: Path) -> bool:
     """Whether `path` is a table with columns for images and captions, or a folder with one."""
-    return bool(matching_files(path, _looks_right))
+    return bool(matching_files(path, _rows.is_table if path.is_file() else _looks_right))
 
 
 def read(source: Source) -> CaptionedImages:
@@ -46,7 +46,8 @@ def read(source: Source) -> CaptionedImages:
     written, and a caption's is `NAME#K` for the image's K-th row, from 0. A row without a caption adds its
     image alone.
     """
-    files = matching_files(source.path, _rows.is_table if source.columns else _looks_right)
+    named = source.columns or source.path.is_file()
+    files = matching_files(source.path, _rows.is_table if named else _looks_right)
     if not files:
         raise DataError(
             f"{source.path}: no CSV, TSV or Parquet file with columns for images and captions found"
