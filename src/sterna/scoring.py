@@ -29,7 +29,7 @@ def dot(queries: Vectors, gallery: Vectors) -> Vectors:
     Returns [Q, G] in float32, in float64 where both are given in it.
     """
     queries, gallery = _comparable(queries, gallery)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         product: Vectors = queries @ gallery.T
     return product
 

@@ -78,7 +78,14 @@ def test_what_is_broken_is_named_by_its_place(tmp_path: Path) -> None:
     touch(tmp_path / "images", ["x.jpg", "y.jpg"])
     content = _captions(
         {1: "x.jpg", 2: "gone.jpg"},
-        [(1, 1, "good"), (1, 1, "same id"), (3, 99, "whose?"), (4, 2, "of a missing one"), (5, 1, "")],
+        [
+            (1, 1, "good"),
+            (1, 1, "same id"),
+            (3, 99, "whose?"),
+            (4, 2, "missing"),
+            (5, 1, ""),
+            (6, 1, "\ud83d"),
+        ],
     )
     content["images"] += [{"id": 1, "file_name": "y.jpg"}, {"id": 5}, None]  # type: ignore[operator]
     content["annotations"] += [{"id": 6, "image_id": 1}, 7]  # type: ignore[operator]
@@ -92,8 +99,9 @@ def test_what_is_broken_is_named_by_its_place(tmp_path: Path) -> None:
         "captions.json:annotations[1]: the caption's id '1' was used before, at captions.json:annotations[0]",
         "captions.json:annotations[2]: names the image id 99, which is not among the images",
         "captions.json:annotations[4]: the caption is empty",
-        "captions.json:annotations[5]: has no 'image_id' or no 'caption'",
+        "captions.json:annotations[5]: the caption is not UTF-8 text",
         "captions.json:annotations[6]: has no 'image_id' or no 'caption'",
+        "captions.json:annotations[7]: has no 'image_id' or no 'caption'",
         "captions.json:images[1]: the photograph 'gone.jpg' is not there",
     )
 

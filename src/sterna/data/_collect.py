@@ -25,6 +25,8 @@ class Collector:
 
     def __init__(self, source: Source, *, kind: str) -> None:
         self._source = source
+        self._folder = source.folder
+        self._files: dict[Path, str] = {}  # as messages name them
         self._kind = kind
         self._positions: dict[str, int] = {}  # by id, also those under which an image was met again
         self._names: dict[str, str] = {}  # the file's name by an id that is not the name
@@ -39,8 +41,11 @@ class Collector:
 
     def where(self, file: Path, line: int | str) -> str:
         """A place for messages: the file as seen from the data's folder, and the line."""
-        folder = self._source.folder
-        return f"{file.relative_to(folder) if file.is_relative_to(folder) else file}:{line}"
+        name = self._files.get(file)
+        if name is None:
+            inside = file.is_relative_to(self._folder)
+            name = self._files[file] = str(file.relative_to(self._folder) if inside else file)
+        return f"{name}:{line}"
 
     def problem(self, where: str, what: str) -> None:
         """Note that something was left out."""
@@ -120,7 +125,7 @@ class Collector:
         return CaptionedImages(
             name=source.path.name if source.path.is_dir() else source.path.stem,
             format=self._kind,
-            root=source.folder,
+            root=self._folder,
             image_ids=tuple(self._ids),
             paths=tuple(self._by_path),
             captions=tuple(self._captions),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 __all__ = ["Photographs", "image_folders", "stable_name"]
@@ -45,32 +45,35 @@ class Photographs:
 
     def __init__(self, folders: Sequence[Path], *, inside: Path) -> None:
         self._folders = list(folders)
-        self._inside = inside
-        self._listings: dict[Path, dict[str, str]] = {}
+        self._inside = os.fspath(inside / "_")[:-1]  # ends in a separator
+        self._listings: dict[str, dict[str, str]] = {}
 
     def find(self, name: str) -> Path | None:
         """The absolute path of the file called `name` (relative to one of the folders), or `None`."""
         for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
-            for path in self._places(spelling):
-                if found := self._listed(path):
+            for place in self._places(spelling):
+                if found := self._listed(place):
                     return found
         return None
 
     def escapes(self, name: str) -> bool:
         """Whether `name` points outside the data's folder from wherever it could be looked up."""
-        return not self._places(name)
+        return next(self._places(name), None) is None
 
-    def _places(self, name: str) -> list[Path]:
-        # `a/../b` is taken as written, whatever links there are: a name is safe or not by itself
-        paths = [Path(os.path.normpath(folder / name)) for folder in self._folders]
-        return [path for path in paths if path.is_relative_to(self._inside) and path != self._inside]
+    def _places(self, name: str) -> Iterator[str]:
+        for folder in self._folders:
+            # `a/../b` is taken as written, whatever links there are: a name is safe or not by itself
+            place = os.path.normpath(folder / name)
+            if place.startswith(self._inside):
+                yield place
 
-    def _listed(self, path: Path) -> Path | None:
-        listing = self._listings.get(path.parent)
+    def _listed(self, place: str) -> Path | None:
+        folder, name = os.path.split(place)
+        listing = self._listings.get(folder)
         if listing is None:
-            listing = self._listings[path.parent] = _list(path.parent)
-        name = listing.get(path.name) or listing.get(unicodedata.normalize("NFC", path.name))
-        return path.parent / name if name else None
+            listing = self._listings[folder] = _list(Path(folder))
+        found = listing.get(name) or listing.get(unicodedata.normalize("NFC", name))
+        return Path(folder, found) if found else None
 
 
 def _list(folder: Path) -> dict[str, str]:

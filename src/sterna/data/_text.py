@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sterna.errors import DataError
 
 __all__ = ["is_damaged", "read_json", "read_lines", "read_text", "short", "start_of"]
 
+_DAMAGE = re.compile("[\ud800-\udfff]")  # among them those in which `surrogateescape` keeps stray bytes
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -39,8 +41,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def is_damaged(text: str) -> bool:
-    """Whether `text` holds bytes that were not UTF-8."""
-    return any("\udc80" <= letter <= "\udcff" for letter in text)
+    """Whether `text` holds bytes that were not UTF-8, or halves of letters as JSON can have them."""
+    return _DAMAGE.search(text) is not None
 
 
 def short(text: str) -> str:
