@@ -1,5 +1,74 @@
-"""Sterna: image-text retrieval with Transformer Encoder Reasoning Networks."""
+"""Sterna: image-text retrieval with Transformer Encoder Reasoning Networks.
+
+The door: names are looked up when they are first used, so that importing the package costs nearly nothing.
+Rooms (`sterna.training`, `sterna.data`, ...) open the same way.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
 
 from sterna._version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from sterna._evaluate import evaluate
+    from sterna.encoders import Encoder, load
+    from sterna.errors import (
+        DataError,
+        DiskError,
+        LibraryError,
+        LockedError,
+        MissingExtraError,
+        ModelError,
+        PhotoError,
+        RunError,
+        SettingsError,
+        SternaError,
+        StoreError,
+        UsageError,
+    )
+    from sterna.library import Library
+
+__all__ = [
+    "DataError",
+    "DiskError",
+    "Encoder",
+    "Library",
+    "LibraryError",
+    "LockedError",
+    "MissingExtraError",
+    "ModelError",
+    "PhotoError",
+    "RunError",
+    "SettingsError",
+    "SternaError",
+    "StoreError",
+    "UsageError",
+    "__version__",
+    "evaluate",
+    "load",
+]
+
+_ELSEWHERE = {
+    "Encoder": "sterna.encoders",
+    "Library": "sterna.library",
+    "evaluate": "sterna._evaluate",
+    "load": "sterna.encoders",
+}
+_ROOMS = frozenset({
+    "backbones", "data", "encoders", "errors", "evaluation", "features", "figures", "images", "index", "library",
+    "model", "objectives", "scoring", "training",
+})  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    if name in _ROOMS:
+        return importlib.import_module(f"sterna.{name}")
+    if name in __all__:
+        return getattr(importlib.import_module(_ELSEWHERE.get(name, "sterna.errors")), name)
+    raise AttributeError(f"module 'sterna' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_ROOMS})

@@ -1,0 +1,18 @@
+"""Photographs and sentences become unit vectors that can be compared."""
+
+from __future__ import annotations
+
+from sterna.encoders._config import ModelConfig, fingerprint_folder, read_config
+from sterna.encoders._load import default_model, load
+from sterna.encoders._protocol import EncodedPhoto, Encoder, PhotoInfo
+
+__all__ = [
+    "EncodedPhoto",
+    "Encoder",
+    "ModelConfig",
+    "PhotoInfo",
+    "default_model",
+    "fingerprint_folder",
+    "load",
+    "read_config",
+]

@@ -1,0 +1,64 @@
+"""What an encoder is, whatever network stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sterna.errors import PhotoError
+from sterna.images import PhotoSource
+
+__all__ = ["EncodedPhoto", "Encoder", "PhotoInfo"]
+
+
+@dataclass(frozen=True)
+class PhotoInfo:
+    """What is kept of a photograph beside its vector; see `sterna.images.Photo`."""
+
+    width: int
+    height: int
+    taken_at: datetime | None
+    descriptions: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedPhoto:
+    """One answer of `stream_images`: a vector ([E], float32, unit length) and notes, or why there is none."""
+
+    vector: NDArray[np.float32] | None
+    photo: PhotoInfo | None
+    error: PhotoError | None
+
+
+class Encoder(Protocol):
+    """Turns photographs and sentences into float32 unit vectors of one space; threads may share it."""
+
+    @property
+    def name(self) -> str:
+        """What people call the model: "sterna-base", a folder's name, "hf:openai/clip-vit-base-patch32"."""
+
+    @property
+    def dim(self) -> int:
+        """Length E of every vector."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all that decides a vector; vectors of different fingerprints are never compared."""
+
+    def encode_images(self, photos: Sequence[PhotoSource] | PhotoSource) -> NDArray[np.float32]:
+        """Encode photographs, or one, to `[N, E]`; raise `PhotoError` naming the first that is unreadable."""
+
+    def encode_texts(self, sentences: Sequence[str] | str) -> NDArray[np.float32]:
+        """Encode sentences, or one, to `[M, E]`."""
+
+    def stream_images(self, photos: Iterable[PhotoSource]) -> Iterator[EncodedPhoto]:
+        """Encode photographs as they come: one answer for each, in order, decoding ahead of the network.
+
+        A photograph that cannot be read gives an answer with its `error` and disturbs no other. Memory is
+        bounded, whatever the number and sizes of the photographs; closing the iterator ends its threads.
+        """
