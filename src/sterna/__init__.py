@@ -57,8 +57,8 @@ _ELSEWHERE = {
     "load": "sterna.encoders",
 }
 _ROOMS = frozenset({
-    "backbones", "data", "encoders", "errors", "evaluation", "features", "figures", "images", "index", "library",
-    "model", "objectives", "scoring", "training",
+    "backbones", "data", "encoders", "errors", "evaluation", "features", "figures", "images", "index",
+    "library", "model", "objectives", "scoring", "training",
 })  # fmt: skip
 
 
