@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sterna.cli._output import say
+from sterna.cli._output import say_some
 from sterna.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ ColumnsOption = Annotated[
         help="Columns of a table, such as image=file,caption=text,split=part.",
     ),
 ]
-_PROBLEMS_SHOWN = 5
 
 
 def read_data(
@@ -46,10 +45,7 @@ def read_data(
     from sterna.data import read
 
     data = read(path, format=data_format, split=split, images=images, columns=_columns(columns))
-    for problem in data.problems[:_PROBLEMS_SHOWN]:
-        say(problem)
-    if len(data.problems) > _PROBLEMS_SHOWN:
-        say(f"and {len(data.problems) - _PROBLEMS_SHOWN} more problems like these")
+    say_some(data.problems, rest=" like these")
     return data
 
 

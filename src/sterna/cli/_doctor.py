@@ -31,9 +31,7 @@ class _Check:
     detail: str
 
 
-def doctor(
-    model: ModelOption = None, library: LibraryOption = None, output: FormatOption = "table"
-) -> None:
+def doctor(model: ModelOption = None, library: LibraryOption = None, output: FormatOption = "table") -> None:
     """Check that everything Sterna needs is there and whole.
 
     Looks at the installed parts and extras, the files of the model, and the library.
@@ -56,7 +54,9 @@ def doctor(
     if output == "json":
         print_json({"schema": 1, "ok": not broken, "checks": [asdict(check) for check in checks]})
     else:
-        print_table(("what", "state", "detail"), [(check.what, check.state, check.detail) for check in checks])
+        print_table(
+            ("what", "state", "detail"), [(check.what, check.state, check.detail) for check in checks]
+        )
     if broken:
         raise SternaError(f"broken: {', '.join(broken)}")
 
@@ -91,7 +91,9 @@ def _model(model: str | None) -> _Check:
         return _Check("model", "broken", str(error))
     detail = f"{answer['name']}, {size(answer['bytes'])}, {answer['path']}"
     if answer["verified"] is False:
-        return _Check("model", "broken", f"{detail}: its files are not those that its fingerprint was made of")
+        return _Check(
+            "model", "broken", f"{detail}: its files are not those that its fingerprint was made of"
+        )
     return _Check("model", "ok", detail)
 
 
@@ -103,5 +105,7 @@ def _library(path: Path | None) -> _Check:
             answer = opened.status().as_json()
     except SternaError as error:
         return _Check("library", "broken", str(error))
-    counts = f"{number(answer['indexed'])} photographs found by search, {number(len(answer['failed']))} failed"
+    counts = (
+        f"{number(answer['indexed'])} photographs found by search, {number(len(answer['failed']))} failed"
+    )
     return _Check("library", "ok", f"{counts}, {size(answer['bytes'])}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sterna.cli._data_options import ColumnsOption, DataFormatOption, DataOption, ImagesOption, read_data
 from sterna.cli._options import FormatOption, ModelOption, SplitOption
-from sterna.cli._output import number, print_json, print_table
+from sterna.cli._output import number, print_json, print_table, say_some
 from sterna.cli._progress import progress_line
 
 if TYPE_CHECKING:
@@ -37,12 +38,16 @@ def evaluate(
       sterna eval --data captions.csv --columns image=file,caption=text --images photos
       sterna eval --data flickr8k --split dev --model hf:openai/clip-vit-base-patch32 --format json
     """
-    from sterna.encoders import load
-    from sterna.evaluation import evaluate as measure
+    from sterna import encoders, evaluation
 
-    captioned = read_data(data, split=split, data_format=data_format, images=images, columns=columns)
-    with progress_line("encoding", unit="images and captions") as line:
-        report = measure(load(model), captioned, progress=line)
+    captioned = read_data(data, split=None, data_format=data_format, images=images, columns=columns)
+    with progress_line() as line:
+
+        def show(progress: evaluation.Progress) -> None:
+            line("encoding", progress.done, progress.total, unit=progress.what)
+
+        report = evaluation.evaluate(encoders.load(model), captioned, split=split, progress=show)
+    say_some(report.unreadable, rest=" that cannot be read")
     if output == "json":
         print_json(report.as_json())
     else:
@@ -50,18 +55,18 @@ def evaluate(
 
 
 def _print(report: Report) -> None:
-    answer = report.as_json()
-    where = f"{answer['data']}" + (f", split {answer['split']}" if answer["split"] else "")
-    print(
-        f"{answer['model']} on {where}: {number(answer['images'])} images, {number(answer['captions'])} captions"
-    )
-    names = ("", "R@1", "R@5", "R@10", "median rank", "mean rank", "MRR")
+    part = f"{report.data}, split {report.split}" if report.split else report.data
+    print(f"{report.model} on {part}: {number(report.images)} images, {number(report.captions)} captions")
     rows = []
-    for way in ("i2t", "t2i"):
-        figures = answer[way]
-        for kind in ("hits", "recall"):
-            shares = [f"{100 * figures[kind][k]:.1f}" for k in ("1", "5", "10")]
-            ranks = [f"{figures['median_rank']:g}", f"{figures['mean_rank']:.1f}", f"{figures['mrr']:.3f}"]
-            rows.append([f"{way} {kind}", *shares, *(ranks if kind == "hits" else ["", "", ""])])
-    print_table(names, rows, right=range(1, len(names)))
-    print(f"rsum {answer['rsum']:.1f}")
+    for way, figures in (("i2t", report.i2t), ("t2i", report.t2i)):
+        ranks = (f"{figures.median_rank:g}", f"{figures.mean_rank:.1f}", f"{figures.mrr:.3f}")
+        rows.append([f"{way} hits", *_percent(figures.hits), *ranks])
+        rows.append([f"{way} recall", *_percent(figures.recall), "", "", ""])
+    cutoffs = [f"@{cutoff}" for cutoff in report.i2t.hits]
+    print_table(("%", *cutoffs, "median rank", "mean rank", "MRR"), rows, right=range(1, len(cutoffs) + 4))
+    interval = report.intervals.get("rsum")
+    print(f"rsum {report.rsum:.1f}" + (f" (95%: {interval[0]:.1f} to {interval[1]:.1f})" if interval else ""))
+
+
+def _percent(shares: Mapping[int, float]) -> list[str]:
+    return [f"{100 * share:.1f}" for share in shares.values()]

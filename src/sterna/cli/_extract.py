@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from sterna.cli._data_options import ColumnsOption, DataFormatOption, DataOption, ImagesOption, read_data
+from sterna.cli._extras import learning_wing
 from sterna.cli._options import FormatOption, SplitOption
-from sterna.cli._output import number, print_json
-from sterna.cli._progress import duration, progress_line
+from sterna.cli._output import number, print_json, say_some
+from sterna.cli._progress import ProgressLine, duration, progress_line
 from sterna.errors import UsageError
 
-__all__ = ["extract"]
+if TYPE_CHECKING:
+    from sterna.features import ExtractProgress
+
+__all__ = ["extract", "show_extraction"]
 
 
 def extract(
@@ -46,12 +52,19 @@ def extract(
         typer.Option("--view", metavar="NAME", help="original, flip, crop0 and so on; repeatable."),
     ] = None,
     dtype: Annotated[
-        Literal["float16", "float32"], typer.Option("--dtype", metavar="float16|float32", help="Precision on disk.")
+        Literal["float16", "float32"],
+        typer.Option("--dtype", metavar="float16|float32", help="Precision on disk."),
     ] = "float16",
+    engine: Annotated[
+        Literal["auto", "onnx", "torch"],
+        typer.Option(
+            "--engine", metavar="auto|onnx|torch", help="What runs the backbones; auto: the fastest."
+        ),
+    ] = "auto",
     shard: Annotated[
-        str | None,
+        str,
         typer.Option("--shard", metavar="I/N", help="Only part I of N, for several machines; I from 1."),
-    ] = None,
+    ] = "1/1",
     split: SplitOption = None,
     data_format: DataFormatOption = None,
     images: ImagesOption = None,
@@ -70,10 +83,11 @@ def extract(
       sterna extract --data flickr8k --out features --view original --view flip
       sterna extract --data flickr8k --out part1 --shard 1/4 --image-backbone efficientnet-lite0
     """
-    from sterna.features import extract as run
-
+    part = _shard(shard)
     captioned = read_data(data, split=split, data_format=data_format, images=images, columns=columns)
-    with progress_line("extracting", unit="items") as line:
+    with learning_wing("Extracting features"), progress_line() as line:
+        from sterna.features import extract as run
+
         report = run(
             captioned,
             out,
@@ -84,20 +98,36 @@ def extract(
             fit=fit,
             views=tuple(view or ("original",)),
             dtype=dtype,
-            shard=_shard(shard),
-            progress=line,
+            engine=engine,
+            shard=part,
+            progress=show_extraction(line),
         )
     if output == "json":
-        print_json(report.as_json())
+        print_json({"schema": 1, **asdict(report)})
     else:
-        print(
-            f"{number(report.images)} images and {number(report.captions)} captions in {duration(report.seconds)}"
+        made = f"{number(report.images)} views of images and {number(report.captions)} captions"
+        print(f"{made} in {duration(report.seconds)}; {number(report.skipped)} were there already")
+    failed = [f"{one.path}: {one.reason}" for one in report.failed]
+    say_some(failed, rest=f"; all are in {out / 'images' / 'failed.jsonl'}")
+
+
+def show_extraction(line: ProgressLine) -> Callable[[ExtractProgress], None]:
+    """What tells a `ProgressLine` how far an extraction is."""
+
+    def show(progress: ExtractProgress) -> None:
+        line(
+            f"extracting {progress.stage}",
+            progress.done,
+            progress.total,
+            unit="items",
+            rate=progress.per_second,
+            seconds_left=progress.seconds_left,
         )
 
+    return show
 
-def _shard(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
+
+def _shard(text: str) -> tuple[int, int]:
     index, slash, count = text.partition("/")
     if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
         raise UsageError(f"--shard {text!r}: write I/N with 1 <= I <= N, such as 1/4")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sterna.cli._options import FormatOption, LibraryOption, ModelOption
-from sterna.cli._output import number, print_json, print_table
+from sterna.cli._output import number, print_json, print_table, say_some
 from sterna.cli._progress import duration, progress_line
 
 if TYPE_CHECKING:
@@ -50,14 +50,28 @@ def index(
     """
     from sterna.library import Library
 
-    with Library.open(library, model=model) as opened, progress_line("indexing", unit="photographs") as line:
+    with Library.open(library, model=model) as opened, progress_line() as line:
 
         def show(progress: Progress) -> None:
-            line(progress.done, progress.total)
+            verb, unit = (
+                ("indexing", "photographs") if progress.phase == "embedding" else ("looking at", "files")
+            )
+            detail = f"{number(progress.failed)} failed" if progress.failed else ""
+            line(
+                verb,
+                progress.done,
+                progress.total,
+                unit=unit,
+                rate=progress.rate or None,
+                seconds_left=progress.seconds_left,
+                detail=detail,
+            )
 
         report = opened.index(
             *(roots or ()), model=model, exclude=exclude or (), progress=show, wait=None if wait else 0
         )
+        failed = opened.status().failed if report.failed else ()
+    say_some([f"{one.path}: {one.reason}" for one in failed], rest="; `sterna status` shows all")
     if output == "json":
         print_json(report.as_json())
     else:

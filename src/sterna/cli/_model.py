@@ -10,11 +10,11 @@ import typer
 from sterna.cli._options import FormatOption
 from sterna.cli._output import bold, print_json, print_table, size
 from sterna.errors import ModelError
-from sterna.files import printable, read_json
+from sterna.files import printable
 
 __all__ = ["describe_model", "group"]
 
-group = typer.Typer(help="Look at model folders.", rich_markup_mode=None)
+group = typer.Typer(rich_markup_mode=None)
 
 
 @group.callback()
@@ -60,26 +60,22 @@ def describe_model(model: str | None, *, verify: bool) -> dict[str, Any]:
 
     Raises `ModelError` where it is not a model folder.
     """
-    from sterna.encoders import default_model, fingerprint_folder
+    from sterna.encoders import default_model, fingerprint_folder, read_config
 
     folder = default_model() if model is None else Path(model).expanduser()
-    if not folder.is_dir():
-        raise ModelError(f"{folder}: no such model folder")
-    config = read_json(folder / "config.json", error=ModelError)
-    if not isinstance(config, dict) or config.get("schema") != 1:
-        raise ModelError(f"{folder / 'config.json'}: not the settings of a model folder (schema 1)")
+    config = read_config(folder)
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()}
-    stored = config.get("fingerprint")
+    stored = config.fingerprint
     real = fingerprint_folder(folder) if verify or stored is None else None
     return {
         "schema": 1,
-        "name": config.get("name", folder.name),
+        "name": config.name,
         "path": str(folder),
         "fingerprint": stored or real,
         "verified": None if not verify else stored in {None, real},
         "bytes": sum(files.values()),
         "files": files,
-        "config": config,
+        "config": dict(config.values),
     }
 
 
@@ -89,7 +85,9 @@ def _print(answer: dict[str, Any]) -> None:
     print(f"path         {printable(answer['path'])}")
     print(f"fingerprint  {answer['fingerprint']}{verified}")
     print(f"size         {size(answer['bytes'])}\n")
-    print_table(("file", "size"), [(name, size(count)) for name, count in answer["files"].items()], right=(1,))
+    print_table(
+        ("file", "size"), [(name, size(count)) for name, count in answer["files"].items()], right=(1,)
+    )
     rows = [
         (name, value)
         for section in ("dim", "image", "text", "architecture", "data", "seed", "versions", "results")

@@ -28,7 +28,8 @@ ModelOption = Annotated[
     ),
 ]
 FormatOption = Annotated[
-    Literal["table", "json"], typer.Option("--format", "-f", metavar="table|json", help="How to print the answer.")
+    Literal["table", "json"],
+    typer.Option("--format", "-f", metavar="table|json", help="How to print the answer."),
 ]
 LimitOption = Annotated[int, typer.Option("-k", "--limit", min=1, metavar="K", help="How many at most.")]
 SplitOption = Annotated[

@@ -34,7 +34,15 @@ def prepare_streams() -> None:
 
 def say(sentence: str) -> None:
     """Tell a person something on stderr, on one line."""
-    print(f"sterna: {printable(' '.join(sentence.split()))}", file=sys.stderr, flush=True)
+    print(f"sterna: {printable(sentence)}", file=sys.stderr, flush=True)
+
+
+def say_some(sentences: Sequence[str], *, rest: str, at_most: int = 10) -> None:
+    """Tell the first sentences on stderr, and how many more there are and where (`rest`)."""
+    for sentence in sentences[:at_most]:
+        say(sentence)
+    if len(sentences) > at_most:
+        say(f"and {number(len(sentences) - at_most)} more{rest}")
 
 
 def print_json(value: object, *, indent: int | None = 2) -> None:

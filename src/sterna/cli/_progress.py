@@ -16,58 +16,69 @@ _SECONDS_BETWEEN = 0.1
 
 
 class ProgressLine:
-    """Show `verb`, how many of how many, the rate, and the time left; redrawn a few times a second.
+    """Shows what is being done, how much of it, the rate, and the time left, a few times a second."""
 
-    Arguments:
-        verb: what is being done ("indexing").
-        unit: what is counted ("photographs").
-    """
-
-    def __init__(self, verb: str, *, unit: str) -> None:
-        self.verb = verb
-        self.unit = unit
+    def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
-        self._start = time.monotonic()
         self._drawn = 0.0
-        self._first: int | None = None
+        self._verb = ""
+        self._start = (0.0, 0)  # when this verb began, and with how many done
 
-    def __call__(self, done: int, total: int | None = None, *, detail: str = "") -> None:
-        """Tell that `done` of `total` are done; `total` may be unknown."""
-        if self._first is None:
-            self._first = done  # what an earlier run did says nothing about this one's rate
+    def __call__(
+        self,
+        verb: str,
+        done: int,
+        total: int | None = None,
+        *,
+        unit: str,
+        rate: float | None = None,
+        seconds_left: float | None = None,
+        detail: str = "",
+    ) -> None:
+        """Tell that `done` of `total` of a `unit` are done.
+
+        Arguments:
+            verb: what is being done ("indexing").
+            total: left out where it is not known.
+            unit: what is counted ("photographs").
+            rate, seconds_left: a second, and until the end; worked out here where they are not given.
+            detail: more to tell, at the end of the line.
+        """
+        if not self._shown:
+            return
         now = time.monotonic()
-        if not self._shown or (now - self._drawn < _SECONDS_BETWEEN and done != total):
+        if verb != self._verb:
+            self._verb, self._start = verb, (now, done)
+        elif now - self._drawn < _SECONDS_BETWEEN and done != total:
             return
         self._drawn = now
-        self._draw(self._text(done, total, seconds=now - self._start, detail=detail))
+        parts = [f"{verb} {done:,}" + (f" of {total:,}" if total else "") + f" {unit}"]
+        if rate is None and now > self._start[0]:
+            rate = (done - self._start[1]) / (now - self._start[0])
+        if rate:
+            parts.append(f"{rate:.1f} a second")
+            if seconds_left is None and total:
+                seconds_left = (total - done) / rate
+        if seconds_left is not None:
+            parts.append(f"{duration(seconds_left)} left")
+        self._draw(" · ".join([*parts, detail] if detail else parts))
 
     def close(self) -> None:
         """Remove the line, so that what follows starts on an empty one."""
-        if self._shown and self._drawn:
+        if self._drawn:
             self._draw("")
 
-    def _text(self, done: int, total: int | None, *, seconds: float, detail: str) -> str:
-        parts = [f"{self.verb} {done:,}" + (f" of {total:,}" if total else "") + f" {self.unit}"]
-        rate = (done - (self._first or 0)) / seconds if seconds > 0 else 0.0
-        if rate > 0:
-            parts.append(f"{rate:.1f} a second")
-            if total:
-                parts.append(f"{duration((total - done) / rate)} left")
-        return " · ".join([*parts, detail] if detail else parts)
-
     def _draw(self, text: str) -> None:
-        with contextlib.suppress(
-            OSError
-        ):  # not knowing the width, or a closed terminal, is no reason to stop
+        with contextlib.suppress(OSError):  # a terminal without a width, or one that was closed
             width = os.get_terminal_size(sys.stderr.fileno()).columns
             sys.stderr.write(f"\r\x1b[2K{printable(text)[: width - 1]}")
             sys.stderr.flush()
 
 
 @contextlib.contextmanager
-def progress_line(verb: str, *, unit: str) -> Iterator[ProgressLine]:
+def progress_line() -> Iterator[ProgressLine]:
     """Give a `ProgressLine` and remove it from the screen at the end, however that comes."""
-    line = ProgressLine(verb, unit=unit)
+    line = ProgressLine()
     try:
         yield line
     finally:

@@ -63,7 +63,10 @@ def search(
     ] = False,
     model: ModelOption = None,
     library: LibraryOption = None,
-    output: Annotated[_Format, typer.Option("--format", "-f", metavar="table|json|jsonl|csv|paths", help="How to print the hits.")] = "table",
+    output: Annotated[
+        _Format,
+        typer.Option("--format", "-f", metavar="table|json|jsonl|csv|paths", help="How to print the hits."),
+    ] = "table",
     null: Annotated[
         bool,
         typer.Option(
@@ -100,6 +103,8 @@ def search(
     """
     if null and output != "paths":
         raise UsageError("-0 goes with --format paths only")
+    added = [_operand(text) for text in plus or ()]
+    taken = [_operand(text) for text in minus or ()]
     from sterna.library import Library
 
     with Library.open(library, model=model) as opened:
@@ -107,8 +112,8 @@ def search(
             query,
             image=image,
             k=k,
-            plus=[_operand(text) for text in plus or ()],
-            minus=[_operand(text) for text in minus or ()],
+            plus=added,
+            minus=taken,
             min_score=min_score,
             folder=folder,
             after=after,

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sterna.cli._options import FormatOption, LibraryOption
-from sterna.cli._output import print_json
+from sterna.cli._output import number, print_json, print_table, size
+from sterna.files import printable
 
 if TYPE_CHECKING:
-    pass
+    from sterna.library import Status
 
 __all__ = ["status"]
 
-def status(library: LibraryOption = None, output: FormatOption = "table") -> None:
+
+def status(*, library: LibraryOption = None, output: FormatOption = "table") -> None:
     """Show what the library holds, and what could not be read.
 
     \b
@@ -31,13 +33,18 @@ def status(library: LibraryOption = None, output: FormatOption = "table") -> Non
 
 
 def _print(answer: Status) -> None:
-    status = answer.as_json()
-    roots = status["roots"]
-    print(f"{number(status['indexed'])} photographs can be found, {number(status['stale'])} wait for `sterna index`")
-    print(f"size {size(status['bytes'])}; models: {printable(', '.join(map(str, status['models'])) or 'none')}\n")
-    rows = [(number(root["photos"]), "yes" if root["online"] else "NO", root["path"]) for root in roots]
-    print_table(("photos", "online", "folder"), rows, right=(0,))
-    failed = status["failed"]
-    if failed:
-        print(f"\n{number(len(failed))} could not be read:")
-        print_table(("file", "reason"), [(one["path"], one["reason"]) for one in failed])
+    print(f"library {printable(answer.path)}, {size(answer.bytes)}")
+    waiting = f"; {number(answer.stale)} wait for `sterna index`" if answer.stale else ""
+    print(f"{number(answer.indexed)} photographs can be found{waiting}")
+    if answer.roots:
+        rows = [(number(root.photos), "yes" if root.online else "no", root.path) for root in answer.roots]
+        print()
+        print_table(("photographs", "online", "folder"), rows, right=(0,))
+    if answer.models:
+        models = [(number(one.photos), number(one.stale), size(one.bytes), one.name) for one in answer.models]
+        print()
+        print_table(("vectors", "stale", "size", "model"), models, right=(0, 1, 2))
+    if answer.failed:
+        print()
+        title = f"failed ({number(len(answer.failed))})"
+        print_table((title, "reason"), [(one.path, one.reason) for one in answer.failed])

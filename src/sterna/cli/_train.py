@@ -1,30 +1,40 @@
-"""`sterna train`: train a model from features."""
+"""`sterna train`: train a model on captioned images."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sterna.cli._extract import show_extraction
+from sterna.cli._extras import learning_wing
 from sterna.cli._options import FormatOption
+from sterna.cli._output import print_json
+from sterna.cli._progress import duration, progress_line
+from sterna.errors import UsageError
+
+if TYPE_CHECKING:
+    from sterna.training import TrainProgress, TrainSettings
 
 __all__ = ["train"]
 
 
 def train(
-    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="The settings, as YAML.")],
-    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run's folder.")],
     *,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="The settings, as YAML; not needed with --resume."),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run's folder.")],
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="PATH", help="The captioned images; instead of the settings' own."),
+        typer.Option("--data", metavar="PATH", help="The captioned images, in place of the settings' own."),
     ] = None,
     features: Annotated[
         Path | None,
-        typer.Option(
-            "--features", metavar="DIR", help="Where features are, or go; instead of the settings'."
-        ),
+        typer.Option("--features", metavar="DIR", help="Where features are, or go.  [default: in RUN]"),
     ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
@@ -42,5 +52,49 @@ def train(
     Examples:
       sterna train --config configs/base.yaml --data flickr8k --out runs/base
       sterna train --config configs/base.yaml --data flickr8k --out runs/seed1 --set seed=1
-      sterna train --config runs/base/settings.yaml --out runs/base --resume
+      sterna train --out runs/base --resume
     """
+    overrides = [f"{key}={json.dumps(str(path))}" for key, path in _paths(data, features)] + (changes or [])
+    if config is None and (overrides or not resume):
+        raise UsageError("--config FILE is needed, unless a run goes on as it was with --resume")
+    with learning_wing("Training a model"):
+        from sterna.training import train as run
+
+        with progress_line() as line:
+
+            def show(progress: TrainProgress) -> None:
+                left = progress.seconds_left
+                steps = (progress.step, progress.steps)
+                line("training", *steps, unit="steps", seconds_left=left, detail=progress.detail)
+
+            settings = _settings(config, overrides) if config is not None else None
+            result = run(settings, out, resume=resume, progress=show, extract_progress=show_extraction(line))
+    if output == "json":
+        print_json(
+            {
+                "schema": 1,
+                "path": str(result.path),
+                "metric": result.metric,
+                "best": result.best,
+                "best_step": result.best_step,
+                "step": result.step,
+                "steps": result.steps,
+                "stopped_early": result.stopped_early,
+                "seconds": round(result.seconds, 3),
+            }
+        )
+    else:
+        print(f"best {result.metric} {result.best:.4g} after step {result.best_step} of {result.steps}")
+        print(f"done in {duration(result.seconds)}; make a model of it: sterna export {out} --out MODEL")
+
+
+def _paths(data: Path | None, features: Path | None) -> list[tuple[str, Path]]:
+    given = (("data.path", data), ("features.path", features))
+    return [(key, path) for key, path in given if path is not None]
+
+
+def _settings(config: Path, overrides: list[str]) -> TrainSettings:
+    from sterna.settings import load_settings
+    from sterna.training import TrainSettings
+
+    return load_settings(TrainSettings, config, overrides=overrides)

@@ -1,0 +1,154 @@
+"""`sterna index`, `status`, `caption` and `doctor`."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Sterna
+
+REPORT = ["schema", "new", "changed", "moved", "removed", "failed", "offline", "seconds"]
+
+
+def test_index_ends_with_counts_as_json(sterna: Sterna, photos: Path, tiny_model: Path) -> None:
+    first = sterna("index", photos, "--model", tiny_model, "--format", "json")
+    assert (first.code, first.err) == (0, "")
+    assert list(first.json) == REPORT
+    assert (first.json["schema"], first.json["new"], first.json["failed"]) == (1, 12, 0)
+    again = sterna("index", "--format", "json").json
+    assert [again[name] for name in REPORT[1:-1]] == [0, 0, 0, 0, 0, 0]
+
+
+def test_index_ends_with_counts_as_a_table(sterna: Sterna, photos: Path, tiny_model: Path) -> None:
+    outcome = sterna("index", photos, "--exclude", "trip", "--model", tiny_model)
+    names, counts, done = outcome.out.splitlines()
+    assert dict(zip(names.split(), counts.split(), strict=True)) == {
+        "new": "10", "changed": "0", "moved": "0", "removed": "0", "failed": "0", "offline": "0",
+    }  # fmt: skip
+    assert done.startswith("done in ")
+
+
+def test_index_names_the_first_failures_and_where_all_are(
+    sterna: Sterna, photos: Path, tiny_model: Path
+) -> None:
+    for number in range(12):
+        (photos / f"broken-{number:02}.jpg").write_bytes(b"no photograph")
+    outcome = sterna("index", photos, "--model", tiny_model, "--format", "json")
+    assert (outcome.code, outcome.json["failed"]) == (0, 12)
+    lines = outcome.err.splitlines()
+    assert len(lines) == 11
+    assert lines[0].startswith(f"sterna: {photos / 'broken-00.jpg'}: ")
+    assert lines[-1] == "sterna: and 2 more; `sterna status` shows all"
+
+
+def test_index_without_folders_in_an_empty_library_says_what_to_do(sterna: Sterna) -> None:
+    outcome = sterna("index", "--format", "json")
+    assert outcome.code in {1, 2}
+    assert outcome.out == ""
+    assert outcome.err.count("\n") == 1
+    assert "did not expect" not in outcome.err
+
+
+def test_status_is_json_of_the_agreed_shape(sterna: Sterna, photos: Path, tiny_model: Path) -> None:
+    (photos / "broken.jpg").write_bytes(b"no photograph")
+    sterna("index", photos, "--model", tiny_model)
+    outcome = sterna("status", "--format", "json")
+    assert (outcome.code, outcome.err) == (0, "")
+    status = outcome.json
+    assert list(status) == ["schema", "roots", "indexed", "stale", "failed", "models", "bytes"]
+    assert status["roots"] == [{"path": str(photos), "online": True, "photos": 12}]
+    assert (status["indexed"], status["stale"]) == (12, 0)
+    assert [failure["path"] for failure in status["failed"]] == [str(photos / "broken.jpg")]
+    assert status["failed"][0]["reason"]
+    assert len(status["models"]) == 1
+    assert status["bytes"] > 0
+
+
+def test_status_as_a_table_names_folders_models_and_failures(
+    sterna: Sterna, photos: Path, tiny_model: Path
+) -> None:
+    (photos / "bro\nken.jpg").write_bytes(b"no photograph")
+    sterna("index", photos, "--model", tiny_model)
+    printed = sterna("status").out
+    assert "12 photographs can be found\n" in printed
+    assert str(photos) in printed
+    assert "tiny-0" in printed
+    assert "failed (1)" in printed
+    assert "bro\\nken.jpg" in printed
+
+
+def test_status_of_a_library_that_is_not_there_makes_none(sterna: Sterna, tmp_path: Path) -> None:
+    outcome = sterna("status", "--format", "json")
+    assert outcome.code == 0
+    assert outcome.json["indexed"] == 0
+    assert not (tmp_path / "library").exists()
+
+
+def test_caption_chooses_among_the_lines_of_a_file(sterna: Sterna, indexed: Path, tmp_path: Path) -> None:
+    (tmp_path / "captions.txt").write_text("a dog\n\n  a cat \nthe beach\n", encoding="utf-8-sig")
+    photo = indexed / "photo-00.jpg"
+    args = ("caption", photo, "--captions", tmp_path / "captions.txt", "-k", "2")
+    answer = sterna(*args, "--format", "json").json
+    assert (answer["schema"], answer["photo"], len(answer["captions"])) == (1, str(photo), 2)
+    assert [one["rank"] for one in answer["captions"]] == [1, 2]
+    assert {one["caption"] for one in answer["captions"]} <= {"a dog", "a cat", "the beach"}
+    table = sterna(*args).out.splitlines()
+    assert table[0].split() == ["rank", "score", "caption"]
+    assert table[1].endswith(answer["captions"][0]["caption"])
+
+
+def test_caption_reads_standard_input(sterna: Sterna, indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("a dog\na tern über the sea\n".encode())))
+    answer = sterna("caption", indexed / "photo-00.jpg", "--captions", "-", "--format", "json").json
+    assert {one["caption"] for one in answer["captions"]} == {"a dog", "a tern über the sea"}
+
+
+def test_caption_needs_no_library_when_it_is_given_captions(
+    sterna: Sterna, photos: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "captions.txt").write_text("a dog\na cat\n")
+    outcome = sterna(
+        "caption", photos / "photo-00.jpg", "--captions", tmp_path / "captions.txt", "--model", tiny_model
+    )
+    assert outcome.code == 0, outcome.err
+    assert not (tmp_path / "library").exists()
+
+
+def test_caption_of_an_unknown_file_or_photograph_is_one_sentence(
+    sterna: Sterna, indexed: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.txt").write_text("\n")
+    missing = sterna("caption", indexed / "photo-00.jpg", "--captions", tmp_path / "none.txt")
+    assert missing.code == 1
+    assert "one sentence a line" in missing.err
+    assert sterna("caption", indexed / "photo-00.jpg", "--captions", tmp_path / "empty.txt").code == 1
+    (tmp_path / "some.txt").write_text("a dog\n")
+    gone = sterna("caption", tmp_path / "gone.jpg", "--captions", tmp_path / "some.txt")
+    assert gone.code == 1
+    assert "gone.jpg" in gone.err
+
+
+def test_doctor_looks_at_parts_model_and_library(sterna: Sterna, indexed: Path, tiny_model: Path) -> None:
+    outcome = sterna("doctor", "--model", tiny_model, "--format", "json")
+    assert outcome.code == 0, outcome.err
+    answer = outcome.json
+    assert (answer["schema"], answer["ok"]) == (1, True)
+    checks = {check["what"]: check for check in answer["checks"]}
+    assert checks["model"]["state"] == "ok"
+    assert "12 photographs" in checks["library"]["detail"]
+    assert "CPUExecutionProvider" in checks["onnxruntime providers"]["detail"]
+    for check in checks.values():
+        assert check["state"] in {"ok", "absent"}
+        if check["state"] == "absent":
+            assert "pip install 'sterna[" in check["detail"]
+    assert "model" in sterna("doctor", "--model", tiny_model).out
+
+
+def test_doctor_fails_where_something_is_broken(sterna: Sterna, tmp_path: Path) -> None:
+    outcome = sterna("doctor", "--model", tmp_path, "--format", "json")
+    assert outcome.code == 1
+    assert outcome.json["ok"] is False
+    assert outcome.err == "sterna: broken: model\n"

@@ -1,0 +1,124 @@
+"""`sterna model info` and `sterna eval`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Sterna
+from tests.conftest import draw_photo
+
+
+@pytest.fixture
+def flickr(tmp_path: Path) -> Path:
+    """Eight drawn photographs with uneven captions in Flickr's layout and two splits."""
+    folder = tmp_path / "flickr"
+    (folder / "images").mkdir(parents=True)
+    lines = []
+    for number in range(8):
+        draw_photo(number).save(folder / "images" / f"{number}.jpg")
+        lines += [
+            f"{number}.jpg#{k}\t{('a dog', 'two people', 'the red beach')[k]}" for k in range(1 + number % 3)
+        ]
+    (folder / "captions.token.txt").write_text("\n".join(lines) + "\n")
+    (folder / "trainImages.txt").write_text("".join(f"{number}.jpg\n" for number in range(5)))
+    (folder / "devImages.txt").write_text("".join(f"{number}.jpg\n" for number in range(5, 8)))
+    return folder
+
+
+def test_model_info_shows_what_a_model_is(sterna: Sterna, tiny_model: Path) -> None:
+    outcome = sterna("model", "info", tiny_model, "--format", "json")
+    assert (outcome.code, outcome.err) == (0, "")
+    answer = outcome.json
+    assert (answer["schema"], answer["name"], answer["path"]) == (1, "tiny-0", str(tiny_model))
+    assert answer["verified"] is None
+    assert answer["bytes"] == sum(answer["files"].values()) > 0
+    assert answer["config"]["dim"] == 32
+    printed = sterna("model", "info", tiny_model).out
+    assert printed.startswith("tiny-0\n")
+    assert answer["fingerprint"] in printed
+    assert "image.size" in printed
+
+
+def test_model_info_verifies_the_files(sterna: Sterna, tiny_model: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text())
+    config["fingerprint"] = sterna("model", "info", model, "--format", "json").json["fingerprint"]
+    (model / "config.json").write_text(json.dumps(config))
+    assert sterna("model", "info", model, "--verify", "--format", "json").json["verified"] is True
+    with (model / "tokenizer.json").open("a") as file:
+        file.write("\n")
+    changed = sterna("model", "info", model, "--verify", "--format", "json")
+    assert (changed.code, changed.json["verified"]) == (1, False)
+    assert changed.err.count("\n") == 1
+
+
+def test_model_info_of_anything_else_is_one_sentence(sterna: Sterna, tmp_path: Path) -> None:
+    outcome = sterna("model", "info", tmp_path)
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == f"sterna: {tmp_path}: not a model folder, for it has no config.json\n"
+
+
+def test_eval_prints_one_json_document_of_the_agreed_shape(
+    sterna: Sterna, flickr: Path, tiny_model: Path
+) -> None:
+    outcome = sterna("eval", "--data", flickr, "--split", "dev", "--model", tiny_model, "--format", "json")
+    assert (outcome.code, outcome.err) == (0, "")
+    answer = outcome.json
+    assert list(answer) == [
+        "schema",
+        "model",
+        "data",
+        "split",
+        "images",
+        "captions",
+        "i2t",
+        "t2i",
+        "rsum",
+        "intervals",
+    ]
+    assert (answer["schema"], answer["model"], answer["data"]) == (1, "tiny-0", "flickr")
+    assert (answer["split"], answer["images"], answer["captions"]) == ("dev", 3, 6)
+    for way in ("i2t", "t2i"):
+        assert list(answer[way]) == ["hits", "recall", "median_rank", "mean_rank", "mrr"]
+        assert list(answer[way]["hits"]) == ["1", "5", "10"]
+    hits = [answer[way]["hits"][k] for way in ("i2t", "t2i") for k in ("1", "5", "10")]
+    assert answer["rsum"] == pytest.approx(100 * sum(hits))
+
+
+def test_eval_prints_a_table(sterna: Sterna, flickr: Path, tiny_model: Path) -> None:
+    lines = sterna("eval", "--data", flickr, "--split", "dev", "--model", tiny_model).out.splitlines()
+    assert lines[0] == "tiny-0 on flickr, split dev: 3 images, 6 captions"
+    assert [line.split("  ")[0] for line in lines[2:6]] == [
+        "i2t hits",
+        "i2t recall",
+        "t2i hits",
+        "t2i recall",
+    ]
+    assert lines[-1].startswith("rsum ")
+
+
+def test_eval_asks_for_a_split_where_there_are_several(
+    sterna: Sterna, flickr: Path, tiny_model: Path
+) -> None:
+    outcome = sterna("eval", "--data", flickr, "--model", tiny_model, "--format", "json")
+    assert (outcome.code, outcome.out) == (1, "")
+    assert "dev, train" in outcome.err
+    (flickr / "trainImages.txt").unlink()
+    assert sterna("eval", "--data", flickr, "--model", tiny_model, "--format", "json").json["split"] == "dev"
+
+
+def test_eval_reads_tables_with_named_columns(
+    sterna: Sterna, flickr: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "captions.csv"
+    table.write_text("file,text\n0.jpg,a dog\n1.jpg,two people\n9.jpg,the beach\n")
+    args = ("eval", "--data", table, "--images", flickr / "images", "--columns", "image=file,caption=text")
+    outcome = sterna(*args, "--model", tiny_model, "--format", "json")
+    assert outcome.code == 0, outcome.err
+    assert (outcome.json["images"], outcome.json["captions"]) == (2, 2)
+    assert "captions.csv" in outcome.err
+    assert "9.jpg" in outcome.err

@@ -1,0 +1,210 @@
+"""`sterna search`: what it prints, in every format, whatever photographs are called."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import Sterna
+from tests.conftest import draw_photo
+
+pytestmark = pytest.mark.usefixtures("indexed")
+HIT = {"rank", "score", "path", "root", "width", "height", "taken_at", "captions"}
+
+
+def test_a_table_has_rank_score_and_path(sterna: Sterna, indexed: Path) -> None:
+    outcome = sterna("search", "a dog", "-k", "3")
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0].split() == ["rank", "score", "path"]
+    assert [line.split()[0] for line in lines[1:]] == ["1", "2", "3"]
+    assert all(line.split()[2].startswith(str(indexed)) for line in lines[1:])
+
+
+def test_json_is_one_document_of_the_agreed_shape(sterna: Sterna, indexed: Path) -> None:
+    outcome = sterna("search", "a dog", "-k", "3", "--format", "json")
+    assert outcome.code == 0
+    answer = outcome.json
+    assert set(answer) == {"schema", "query", "model", "hits"}
+    assert (answer["schema"], answer["query"], len(answer["hits"])) == (1, "a dog", 3)
+    for hit in answer["hits"]:
+        assert set(hit) == HIT
+    scores = [hit["score"] for hit in answer["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    first = answer["hits"][0]
+    assert (first["rank"], first["root"], first["width"], first["height"]) == (1, str(indexed), 320, 240)
+
+
+def test_jsonl_and_csv_have_a_record_a_line(sterna: Sterna) -> None:
+    expected = sterna("search", "a dog", "--format", "json").json["hits"]
+    lines = sterna("search", "a dog", "--format", "jsonl").out.splitlines()
+    assert [json.loads(line) for line in lines] == expected
+    rows = list(csv.DictReader(io.StringIO(sterna("search", "a dog", "--format", "csv").out)))
+    assert [row["path"] for row in rows] == [hit["path"] for hit in expected]
+    assert [int(row["rank"]) for row in rows] == list(range(1, 11))
+
+
+def test_paths_are_printed_one_a_line_or_with_nuls(sterna: Sterna) -> None:
+    lines = sterna("search", "a dog", "--format", "paths").out.splitlines()
+    assert len(lines) == 10
+    assert all(Path(line).is_file() for line in lines)
+    assert sterna("search", "a dog", "--format", "paths", "-0").out.split("\0") == [*lines, ""]
+
+
+def test_a_photograph_finds_itself_first_unless_it_is_excluded(sterna: Sterna, indexed: Path) -> None:
+    photo = indexed / "photo-03.jpg"
+    first = sterna("search", "--image", photo, "--format", "json").json["hits"][0]
+    assert first["path"] == str(photo)
+    assert first["score"] == pytest.approx(1, abs=1e-3)
+    others = sterna("search", "--image", photo, "--exclude-self", "-k", "50", "--format", "json").json["hits"]
+    assert str(photo) not in [hit["path"] for hit in others]
+    assert len(others) == 11
+
+
+def test_operands_are_texts_files_and_weights(sterna: Sterna, indexed: Path, tmp_path: Path) -> None:
+    def scores(*args: object) -> dict[str, float]:
+        hits = sterna("search", "a beach", "-k", "50", "--format", "json", *args).json["hits"]
+        return {hit["path"]: hit["score"] for hit in hits}
+
+    assert scores("--plus", "1:sunset") == scores("--plus", "sunset")
+    assert scores("--plus", "0.5:sunset") != scores("--plus", "sunset")
+    assert scores("--minus", "two people") != scores()
+    assert scores("--plus", "2:the dog: red") != scores("--plus", "the dog: red")
+    image = indexed / "photo-00.jpg"
+    assert scores("--plus", f"9:{image}")[str(image)] > scores()[str(image)]
+
+
+def test_hits_can_be_narrowed_by_score_folder_and_date(sterna: Sterna, indexed: Path) -> None:
+    def paths(*args: object) -> list[str]:
+        return [
+            hit["path"]
+            for hit in sterna("search", "a dog", "-k", "50", "--format", "json", *args).json["hits"]
+        ]
+
+    assert sorted(paths("--folder", "trip")) == [str(indexed / "trip" / f"photo-{n}.jpg") for n in (10, 11)]
+    all_hits = sterna("search", "a dog", "-k", "50", "--format", "json").json["hits"]
+    middle = all_hits[5]["score"] - 1e-6
+    assert len(paths("--min-score", middle)) == 6
+    assert paths("--before", "1990") == []
+    assert len(paths("--after", "1990")) == 12
+
+
+def test_nothing_found_is_said_on_stderr_and_is_no_failure(sterna: Sterna) -> None:
+    table = sterna("search", "a dog", "--before", "1990")
+    assert (table.code, table.out, table.err) == (0, "", "sterna: nothing found\n")
+    document = sterna("search", "a dog", "--min-score", "2", "--format", "json")
+    assert (document.code, document.json["hits"]) == (0, [])
+    assert document.err == "sterna: nothing found with a score of 2 or more\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        ([], 2),
+        (["a dog", "--after", "yesterday"], 2),
+        (["--image", "missing.jpg"], 1),
+        (["a dog", "--model", "missing-model"], 1),
+    ],
+)
+def test_what_cannot_be_asked_is_one_sentence(sterna: Sterna, args: list[str], code: int) -> None:
+    outcome = sterna("search", *args, "--format", "json")
+    assert (outcome.code, outcome.out) == (code, "")
+    assert outcome.err.count("\n") == 1
+    assert "did not expect" not in outcome.err
+
+
+def test_figures_and_copies_are_written_beside_the_answer(
+    sterna: Sterna, indexed: Path, tmp_path: Path
+) -> None:
+    page, picture, copies = tmp_path / "hits.html", tmp_path / "hits.png", tmp_path / "copies"
+    args = (
+        "search",
+        "a dog",
+        "-k",
+        "2",
+        "--format",
+        "json",
+        "--html",
+        page,
+        "--png",
+        picture,
+        "--copy-to",
+        copies,
+    )
+    outcome = sterna(*args)
+    assert outcome.code == 0
+    hits = [Path(hit["path"]) for hit in outcome.json["hits"]]
+    assert page.read_text(encoding="utf-8").count("<img") == 2
+    with Image.open(picture) as image:
+        assert image.format == "PNG"
+    assert sorted(file.name for file in copies.iterdir()) == [f"001-{hits[0].name}", f"002-{hits[1].name}"]
+    assert (copies / f"001-{hits[0].name}").read_bytes() == hits[0].read_bytes()
+    assert outcome.err == f"sterna: copied 2 to {copies}\n"
+
+
+def test_copies_never_overwrite_and_skip_what_has_gone(sterna: Sterna, indexed: Path, tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    first = Path(sterna("search", "a dog", "-k", "1", "--copy-to", copies, "--format", "paths").out.strip())
+    (copies / f"001-{first.name}").write_text("mine")
+    sterna("search", "a dog", "-k", "1", "--copy-to", copies)
+    assert (copies / f"001-{first.name}").read_text() == "mine"
+    assert (copies / f"001-{first.stem}-2{first.suffix}").read_bytes() == first.read_bytes()
+    first.unlink()
+    outcome = sterna("search", "a dog", "-k", "12", "--copy-to", tmp_path / "more")
+    assert outcome.code == 0
+    assert len(list((tmp_path / "more").iterdir())) == 11
+
+
+def test_names_that_break_lines_and_terminals_are_escaped_in_tables_and_raw_in_paths(
+    sterna: Sterna, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    names = [
+        b"two\nlines.jpg",
+        b"\x1b[31mred.jpg",
+        b"not utf-8 \xff.jpg",
+        "gull かもめ.jpg".encode(),
+        b"x" * 251 + b".jpg",
+    ]
+    for number, name in enumerate(names):
+        draw_photo(100 + number).save(tmp_path / "drawn.jpg")
+        (tmp_path / "drawn.jpg").rename(folder / os.fsdecode(name))
+    sterna("index", folder, "--model", tiny_model)
+    query = ("search", "a dog", "-k", "50", "--folder", folder)
+    table = sterna(*query).out
+    assert len(table.splitlines()) == len(names) + 1
+    assert "\x1b" not in table
+    assert "two\\nlines.jpg" in table
+    assert "not utf-8 \\xff.jpg" in table
+    assert "gull かもめ.jpg" in table
+    hits = sterna(*query, "--format", "json").json["hits"]
+    assert {os.fsencode(Path(hit["path"]).name) for hit in hits} == set(names)
+    copies = tmp_path / "copies"
+    assert (
+        sterna(*query, "--copy-to", copies, "--html", tmp_path / "p.html", "--png", tmp_path / "p.png").code
+        == 0
+    )
+    assert len(list(copies.iterdir())) == len(names)
+
+
+def test_raw_bytes_of_names_reach_a_pipe(
+    tiny_model: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    from sterna import cli
+
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    target = folder / os.fsdecode(b"a\nb\xff.jpg")
+    draw_photo(200).save(tmp_path / "drawn.jpg")
+    (tmp_path / "drawn.jpg").rename(target)
+    cli.main(["index", str(folder), "--model", str(tiny_model)])
+    capfdbinary.readouterr()
+    assert cli.main(["search", "a dog", "--folder", str(folder), "--format", "paths", "-0"]) == 0
+    assert capfdbinary.readouterr().out == os.fsencode(target) + b"\0"
