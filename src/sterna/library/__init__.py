@@ -1,0 +1,37 @@
+"""A user's collection: folders of photographs, one catalogue that is the truth about them, answers to
+questions.
+
+A library is a folder: `catalog.sqlite` (roots, files, photographs by content, and where their vectors lie),
+`vectors/` (segments that only grow) and `sentences/` (derived, may be removed). A vector is on the disk
+before the catalogue names it, so a process killed at any moment leaves nothing to repair.
+"""
+
+from __future__ import annotations
+
+from sterna.library._library import Library, default_folder
+from sterna.library._query import names_a_photo, read_date
+from sterna.library._types import (
+    CaptionHit,
+    Failure,
+    Hit,
+    IndexReport,
+    ModelStatus,
+    Progress,
+    RootStatus,
+    Status,
+)
+
+__all__ = [
+    "CaptionHit",
+    "Failure",
+    "Hit",
+    "IndexReport",
+    "Library",
+    "ModelStatus",
+    "Progress",
+    "RootStatus",
+    "Status",
+    "default_folder",
+    "names_a_photo",
+    "read_date",
+]

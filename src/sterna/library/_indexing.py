@@ -1,0 +1,234 @@
+"""One `index` run: walk the roots, embed what is new, record it, and let go of what is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sterna.library._catalog import Catalog
+from sterna.library._drives import is_online
+from sterna.library._feed import Feed
+from sterna.library._record import Item, Recorder
+from sterna.library._roots import Root
+from sterna.library._scan import Found, Known, scan_root
+from sterna.library._segments import forget_missing_rows
+from sterna.library._types import IndexReport, Progress, Reporter
+
+if TYPE_CHECKING:
+    from sterna.encoders import Encoder
+
+__all__ = ["run_index"]
+
+_SECONDS_BETWEEN = 0.2  # two reports of progress
+_MAX_SIDECAR = 1 << 16  # bytes read of a text file beside a photograph
+
+
+@dataclass
+class _Walked:
+    """What the walks of all roots left to do."""
+
+    roots: list[Root] = field(default_factory=list)
+    offline: int = 0
+    looked: int = 0
+    items: list[Item] = field(default_factory=list)
+    gone: list[tuple[Root, bytes]] = field(default_factory=list)
+
+
+def run_index(
+    catalog: Catalog, roots: Sequence[Root], encoder: Encoder, *, model: int, report: Reporter
+) -> IndexReport:
+    """Bring roots up to date with a model.
+
+    Arguments:
+        catalog: open for writing, under the library's lock.
+        roots: the roots to look at.
+        encoder: makes the vectors; `model` is its id in the catalogue.
+        report: told how far the run is.
+    """
+    start = time.monotonic()
+    forget_missing_rows(catalog)
+    walked = _Walked()
+    for root in roots:
+        _walk(catalog, root, walked, report)
+    recorder = Recorder(catalog, model)
+    items = [*walked.items, *_without_vector(catalog, walked, model)]
+    while items:
+        _embed(items, encoder, recorder, report)
+        items, recorder.retry = recorder.retry, []
+    moved, removed = _let_go(catalog, walked, recorder)
+    return IndexReport(
+        new=recorder.new,
+        changed=recorder.changed,
+        moved=moved,
+        removed=removed,
+        failed=sum(_count_failed(catalog, root) for root in walked.roots),
+        offline=walked.offline,
+        seconds=time.monotonic() - start,
+    )
+
+
+def _walk(catalog: Catalog, root: Root, walked: _Walked, report: Reporter) -> None:
+    known = _known(catalog, root, "SELECT path, size, mtime_ns, again FROM files WHERE root = ?")
+    sidecars = _known(catalog, root, "SELECT path, size, mtime_ns, 0 FROM sidecars WHERE root = ?")
+    before = walked.looked
+    if not is_online(root.path, device=root.device, photos=bool(known)):
+        walked.offline += 1
+        return
+    scan = scan_root(
+        root.path,
+        known=known,
+        sidecars=sidecars,
+        exclude=root.exclude,
+        report=lambda looked: report(Progress("looking", before + looked)),
+    )
+    if not is_online(root.path, device=root.device, photos=bool(known)):
+        walked.offline += 1  # its drive went away while it was walked: what was missed proves nothing
+        return
+    walked.looked += scan.looked
+    walked.roots.append(root)
+    walked.items.extend(_item(root, found) for found in scan.files)
+    walked.gone.extend((root, path) for path in scan.gone)
+    with catalog.transaction():
+        device = os.stat(root.path).st_dev  # noqa: PTH116 (bytes)
+        if device != root.device:
+            catalog.run("UPDATE roots SET device = ? WHERE id = ?", (device, root.number))
+        catalog.run("DELETE FROM folders WHERE root = ?", (root.number,))
+        catalog.run_many(
+            "INSERT INTO folders VALUES (?, ?, ?)",
+            [(root.number, one.path, one.reason) for one in scan.folders],
+        )
+        catalog.run_many(
+            "DELETE FROM sidecars WHERE root = ? AND path = ?",
+            [(root.number, path) for path in scan.gone_sidecars],
+        )
+        catalog.run_many(
+            "INSERT OR REPLACE INTO sidecars VALUES (?, ?, ?, ?, ?)",
+            [(root.number, one.path, one.size, one.mtime_ns, _sentences(root, one)) for one in scan.sidecars],
+        )
+
+
+def _known(catalog: Catalog, root: Root, query: str) -> dict[bytes, Known]:
+    rows = catalog.rows(query, (root.number,))
+    return {path: (size, mtime_ns, again) for path, size, mtime_ns, again in rows}
+
+
+def _item(root: Root, found: Found) -> Item:
+    full = os.fsdecode(root.path.rstrip(b"/") + b"/" + found.path)
+    return Item(root, found.path, full, found.size, found.mtime_ns, reason=found.reason)
+
+
+def _sentences(root: Root, found: Found) -> str:
+    """The lines of a text file beside a photograph, as JSON; none where it cannot be read."""
+    with contextlib.suppress(OSError), open(root.path + b"/" + found.path, "rb") as file:  # noqa: PTH123 (bytes)
+        lines = file.read(_MAX_SIDECAR).decode("utf-8-sig", "replace").splitlines()
+        return json.dumps([line.strip() for line in lines if line.strip()])
+    return "[]"
+
+
+def _without_vector(catalog: Catalog, walked: _Walked, model: int) -> list[Item]:
+    """An item for each known photograph of the roots that still needs a vector, or may be readable now."""
+    roots = {root.number: root for root in walked.roots}
+    rows = catalog.rows(
+        "SELECT hash, files.root, files.path, size, mtime_ns FROM photos JOIN files ON files.id = "
+        "(SELECT MIN(f.id) FROM files AS f WHERE f.photo = photos.id AND f.again = 0 AND f.root IN "
+        "(SELECT value FROM json_each(?))) WHERE CASE WHEN photos.reason IS NULL THEN NOT EXISTS "
+        "(SELECT 1 FROM vectors WHERE photo = photos.id AND model = ?) ELSE photos.again END",
+        (json.dumps(list(roots)), model),
+    )
+    gone = set(walked.gone)
+    changing = {(item.root.number, item.path) for item in walked.items}
+    items = []
+    for digest, number, path, size, mtime_ns in rows:
+        if (roots[number], path) not in gone and (number, path) not in changing:
+            item = _item(roots[number], Found(path, size, mtime_ns))
+            item.digest, item.listed = digest, False
+            items.append(item)
+    return items
+
+
+def _embed(items: list[Item], encoder: Encoder, recorder: Recorder, report: Reporter) -> None:
+    meter = _Meter(recorder, report, total=recorder.done + len(items))
+    feed = Feed(items, recorder)
+    paths = feed.paths()
+    answers = encoder.stream_images(paths)
+    try:
+        for answer in answers:
+            recorder.take(feed.waiting.popleft(), answer)
+            meter.show()
+    except BaseException:  # Ctrl-C too: what is ready is kept
+        with contextlib.suppress(Exception):
+            recorder.flush()
+        raise
+    finally:
+        for iterator in (answers, paths):
+            close = getattr(iterator, "close", None)
+            if close is not None:
+                close()
+    recorder.flush()
+    meter.show(last=True)
+
+
+class _Meter:
+    """Tells how far a run is, not too often."""
+
+    def __init__(self, recorder: Recorder, report: Reporter, *, total: int) -> None:
+        self._recorder = recorder
+        self._report = report
+        self._total = total
+        self._before = recorder.done
+        self._start = self._told = time.monotonic()
+
+    def show(self, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if not last and now - self._told < _SECONDS_BETWEEN:
+            return
+        self._told = now
+        recorder = self._recorder
+        rate = (recorder.done - self._before) / max(now - self._start, 1e-6)
+        self._report(
+            Progress(
+                "embedding",
+                recorder.done,
+                self._total,
+                new=recorder.new + recorder.changed,
+                failed=recorder.failed,
+                rate=rate,
+                seconds_left=(self._total - recorder.done) / rate if rate else None,
+            )
+        )
+
+
+def _let_go(catalog: Catalog, walked: _Walked, recorder: Recorder) -> tuple[int, int]:
+    """Forget files that are gone and photographs without a path; returns how many moved and how many left."""
+    moved = 0
+    arrived = Counter(recorder.arrived)
+    if not walked.gone and not catalog.fact("orphans"):
+        return 0, 0
+    with catalog.transaction():
+        for root, path in walked.gone:
+            key = (root.number, path)
+            photo = catalog.value("SELECT photo FROM files WHERE root = ? AND path = ?", key)
+            catalog.run("DELETE FROM files WHERE root = ? AND path = ?", key)
+            if photo is not None and arrived[photo] > 0:
+                arrived[photo] -= 1
+                moved += 1
+        catalog.run("DELETE FROM photos WHERE NOT EXISTS (SELECT 1 FROM files WHERE files.photo = photos.id)")
+        catalog.set_fact("orphans", 0)
+        catalog.touch(losses=True)
+    return moved, len(walked.gone) - moved
+
+
+def _count_failed(catalog: Catalog, root: Root) -> int:
+    counts = (
+        "SELECT COUNT(*) FROM folders WHERE root = ?",
+        "SELECT COUNT(*) FROM files WHERE reason IS NOT NULL AND root = ?",
+        "SELECT COUNT(*) FROM photos JOIN files ON files.photo = photos.id "
+        "WHERE photos.reason IS NOT NULL AND files.reason IS NULL AND files.root = ?",
+    )
+    return sum(int(catalog.value(query, (root.number,))) for query in counts)

@@ -1,0 +1,169 @@
+"""What is asked: operands and their weights, and the filters on paths and dates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sterna.errors import UsageError
+
+if TYPE_CHECKING:
+    from sterna.images import PhotoSource
+
+__all__ = ["Filters", "Part", "names_a_photo", "operands", "read_date"]
+
+_NS = 1_000_000_000
+_LAST_NS = (1 << 63) - 1
+
+
+def names_a_photo(operand: str | PhotoSource) -> bool:
+    """Whether an operand is a photograph: all but text, and text that is the name of an existing file."""
+    if not isinstance(operand, str):
+        return True
+    try:
+        return Path(operand).is_file()
+    except (OSError, ValueError):  # longer than a name may be, or with a NUL
+        return False
+
+
+@dataclass(frozen=True)
+class Part:
+    """One operand: its weight, and either a sentence or a photograph."""
+
+    weight: float
+    text: str | None
+    photo: PhotoSource | None
+
+
+def operands(
+    query: str | PhotoSource | None,
+    image: PhotoSource | None,
+    *,
+    plus: Sequence[tuple[float, str | PhotoSource]],
+    minus: Sequence[tuple[float, str | PhotoSource]],
+) -> list[Part]:
+    """All operands of a search; raise `UsageError` for none, an empty one, or a weight that is no number."""
+    parts: list[Part] = []
+    if isinstance(query, str):
+        parts.append(Part(1.0, query, None))
+    elif query is not None:
+        parts.append(Part(1.0, None, query))
+    if image is not None:
+        parts.append(Part(1.0, None, image))
+    for sign, pairs in ((1.0, plus), (-1.0, minus)):
+        for weight, what in pairs:
+            if not abs(float(weight)) < float("inf"):
+                raise UsageError(f"weight {weight}: a finite number is needed")
+            if isinstance(what, str) and not names_a_photo(what):
+                parts.append(Part(sign * float(weight), what, None))
+            else:
+                parts.append(Part(sign * float(weight), None, what))
+    if not parts:
+        raise UsageError("nothing to search for: give a sentence, a photograph, or both")
+    if any(part.text is not None and not part.text.strip() for part in parts):
+        raise UsageError("the sentence to search for is empty; describe what the photographs show")
+    return parts
+
+
+def read_date(value: str | date, *, name: str) -> datetime:
+    """The first moment, local time, of a year ("2019"), month ("2019-05"), day, time or date object.
+
+    Raises `UsageError` that names the argument.
+    """
+    if isinstance(value, datetime):
+        return value.astimezone().replace(tzinfo=None) if value.tzinfo else value
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day)
+    text = str(value).strip()
+    for pattern in ("%Y", "%Y-%m", "%Y-%m-%d"):
+        try:
+            return datetime.strptime(text, pattern)
+        except ValueError:
+            continue
+    try:
+        return read_date(datetime.fromisoformat(text), name=name)
+    except ValueError:
+        raise UsageError(
+            f"{name}={text!r}: not a date; write a year, month or day such as 2019, 2019-05 or 2019-05-31"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which files may answer.
+
+    Arguments:
+        folder: an absolute path, or names of one or more folders that follow each other anywhere in a path,
+            from the root's own name on.
+        after, before: the first moment that passes, and the first that does not, of a photograph's own date
+        or,
+            where it has none, its file's.
+    """
+
+    folder: str | Path | None = None
+    after: str | date | None = None
+    before: str | date | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything passes."""
+        return self.folder is None and self.after is None and self.before is None
+
+    def condition(self, roots: Sequence[tuple[int, bytes]]) -> tuple[str, list[Any]]:
+        """An SQL condition on `files`, `photos` and `roots` (given: their ids and paths), and its values."""
+        conditions = ["1"]
+        values: list[Any] = []
+        if self.folder is not None:
+            condition, more = _within(self.folder, roots)
+            conditions.append(condition)
+            values += more
+        for name, sign, limit in (("after", ">=", self.after), ("before", "<", self.before)):
+            if limit is not None:
+                moment = read_date(limit, name=name)
+                conditions.append(f"COALESCE(photos.taken_at {sign} ?, files.mtime_ns {sign} ?)")
+                values += [moment.isoformat(timespec="seconds"), _nanoseconds(moment)]
+        return " AND ".join(conditions), values
+
+
+def _within(folder: str | Path, roots: Sequence[tuple[int, bytes]]) -> tuple[str, list[Any]]:
+    text = str(folder)
+    if not text.strip():
+        raise UsageError("folder is empty; name a folder, such as trips")
+    path = Path(text).expanduser()
+    if path.is_absolute() or text.split("/", maxsplit=1)[0] in (".", ".."):
+        plain = os.path.abspath(path)  # noqa: PTH100 (links stay: a root that is not there cannot be resolved)
+        return _below({os.fsencode(plain), os.fsencode(path.resolve())}, roots)
+    names = b"/" + os.fsencode(path) + b"/"
+    conditions: list[str] = []
+    values: list[Any] = []
+    for number, root in roots:
+        conditions.append("(files.root = ? AND instr(CAST(? || files.path AS BLOB), ?))")
+        values += [number, root[root.rindex(b"/") :] + b"/", names]
+    return f"({' OR '.join(conditions) or '0'})", values
+
+
+def _below(folders: set[bytes], roots: Sequence[tuple[int, bytes]]) -> tuple[str, list[Any]]:
+    conditions = ["0"]
+    values: list[Any] = []
+    for folder in sorted(folders):
+        for number, root in roots:
+            base = root.rstrip(b"/") + b"/"
+            if root == folder or base.startswith(folder.rstrip(b"/") + b"/"):
+                conditions.append("files.root = ?")
+                values.append(number)
+            elif folder.startswith(base):
+                prefix = folder[len(base) :] + b"/"
+                conditions.append("(files.root = ? AND substr(files.path, 1, ?) = ?)")
+                values += [number, len(prefix), prefix]
+    return f"({' OR '.join(conditions)})", values
+
+
+def _nanoseconds(moment: datetime) -> int:
+    try:
+        return max(-_LAST_NS, min(_LAST_NS, int(moment.timestamp()) * _NS))
+    except (OverflowError, OSError, ValueError):  # years that the system's clock cannot tell
+        return _LAST_NS if moment.year > 2000 else -_LAST_NS

@@ -1,0 +1,202 @@
+"""Answer a query: weigh its operands into one vector, find neighbours, and tell what is known of them."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sterna.errors import UsageError
+from sterna.files import hash_bytes, hash_file
+from sterna.library._catalog import Catalog
+from sterna.library._gallery import Gallery
+from sterna.library._query import Filters, Part
+from sterna.library._roots import known_roots
+from sterna.library._scan import sidecar_names
+from sterna.library._types import Hit
+
+if TYPE_CHECKING:
+    from sterna.encoders import Encoder
+    from sterna.images import PhotoSource
+
+__all__ = ["Wanted", "photo_vector", "search_gallery"]
+
+_NOTHING = 1e-6  # a sum of unit vectors this short points nowhere
+_FILES = "FROM files JOIN photos ON photos.id = files.photo JOIN roots ON roots.id = files.root "
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How many hits a search wants, and which."""
+
+    k: int
+    min_score: float | None
+    filters: Filters
+    exclude_self: bool
+
+
+def search_gallery(
+    catalog: Catalog, gallery: Gallery, encoder: Encoder, parts: Sequence[Part], wanted: Wanted
+) -> list[Hit]:
+    """The best photographs of a gallery for a weighted sum of operands; see `Library.search`."""
+    vector, selves = _sum(catalog, gallery, encoder, parts)
+    condition, values = wanted.filters.condition([(root.number, root.path) for root in known_roots(catalog)])
+    allow = None
+    if not wanted.filters.empty:
+        query = f"SELECT DISTINCT files.photo AS a {_FILES} WHERE {condition}"
+        allow = catalog.numbers(query, values)[0]
+    alone = selves[0] if len(parts) == 1 and len(selves) == 1 and parts[0].weight > 0 else None
+    if wanted.exclude_self:
+        found = _neighbours(gallery, vector, wanted.k, allow=allow, without=selves)
+    elif alone is not None and (allow is None or alone in allow) and gallery.vector(alone) is not None:
+        found = [(1.0, alone)]  # it is the same content, whatever rounding says
+        if wanted.k > 1:
+            found += _neighbours(gallery, vector, wanted.k - 1, allow=allow, without=selves)
+    else:
+        found = _neighbours(gallery, vector, wanted.k, allow=allow, without=[])
+    if wanted.min_score is not None:
+        found = [(score, photo) for score, photo in found if score >= wanted.min_score]
+    return _hits(catalog, found, condition, values)
+
+
+def photo_vector(
+    catalog: Catalog | None, gallery: Gallery | None, encoder: Encoder, photo: PhotoSource
+) -> tuple[NDArray[np.float32], int | None]:
+    """The vector [E] of a photograph, and its id where its content is indexed (nothing is decoded then)."""
+    digest = _digest(photo)
+    if catalog is not None and gallery is not None and digest is not None:
+        known = catalog.value("SELECT id FROM photos WHERE hash = ?", (bytes.fromhex(digest),))
+        stored = None if known is None else gallery.vector(known)
+        if stored is not None:
+            return stored, known
+    return encoder.encode_images([photo])[0], None
+
+
+def _digest(photo: PhotoSource) -> str | None:
+    if isinstance(photo, bytes):
+        return hash_bytes(photo)
+    if isinstance(photo, str | Path) and Path(photo).is_file():
+        try:
+            return hash_file(Path(photo))
+        except OSError:
+            return None  # reading it as a photograph says what is wrong
+    return None
+
+
+def _sum(
+    catalog: Catalog, gallery: Gallery, encoder: Encoder, parts: Sequence[Part]
+) -> tuple[NDArray[np.float32], list[int]]:
+    """The unit vector [E] of a weighted sum, and the ids of the photographs in it that are indexed."""
+    texts = [part.text for part in parts if part.text is not None]
+    sentences: Iterator[NDArray[np.float32]] = iter(encoder.encode_texts(texts) if texts else ())
+    total = np.zeros(encoder.dim, np.float64)
+    selves: list[int] = []
+    for part in parts:
+        if part.photo is None:
+            vector: NDArray[np.float32] = next(sentences)
+        else:
+            vector, photo = photo_vector(catalog, gallery, encoder, part.photo)
+            selves += [] if photo is None else [photo]
+        total += part.weight * (vector / max(float(np.linalg.norm(vector)), 1e-12))
+    length = float(np.linalg.norm(total))
+    if length < _NOTHING:
+        raise UsageError(
+            "the weighted parts of the query cancel each other out; nothing is left to search for"
+        )
+    return (total / length).astype(np.float32), selves
+
+
+def _neighbours(
+    gallery: Gallery,
+    vector: NDArray[np.float32],
+    k: int,
+    *,
+    allow: NDArray[np.int64] | None,
+    without: list[int],
+) -> list[tuple[float, int]]:
+    count = gallery.index.count()
+    if count == 0:
+        return []
+    scores, ids = gallery.index.search(vector[None], min(k + len(without), count), allow=allow)
+    pairs = zip(np.minimum(scores[0], 1.0).tolist(), ids[0].tolist(), strict=True)
+    return [(score, photo) for score, photo in pairs if photo >= 0 and photo not in without][:k]
+
+
+@dataclass(frozen=True)
+class _File:
+    """One path of a photograph; `fits` where it passes the filters."""
+
+    fits: bool
+    root: bytes
+    path: bytes
+    number: int  # of the root
+
+    @property
+    def full(self) -> Path:
+        return Path(os.fsdecode(self.root.rstrip(b"/") + b"/" + self.path))
+
+
+def _hits(
+    catalog: Catalog, found: Sequence[tuple[float, int]], condition: str, values: Sequence[Any]
+) -> list[Hit]:
+    """What is told of photographs (score, id); those whose last path has just gone are left out."""
+    query = (
+        f"SELECT photos.id, {condition}, roots.path, files.path, roots.id, width, height, taken_at, captions "
+        f"{_FILES} WHERE photos.id IN ({{keys}}) ORDER BY roots.path, files.path"
+    )
+    files: dict[int, list[_File]] = defaultdict(list)
+    facts: dict[int, tuple[int, int, str | None, str]] = {}
+    with catalog.reading():
+        for photo, fits, root, path, number, *rest in catalog.rows_for(query, [p for _, p in found], values):
+            files[photo].append(_File(bool(fits), root, path, number))
+            facts[photo] = (rest[0], rest[1], rest[2], rest[3])
+        beside = _sentences_beside(catalog, files)
+    online = functools.cache(os.path.isdir)
+    hits: list[Hit] = []
+    for score, photo in found:
+        paths = files[photo]
+        if len(paths) > 1:
+            paths = sorted(paths, key=lambda file: (not file.fits, not file.full.exists()))
+        if not paths or not paths[0].fits:
+            continue
+        width, height, taken_at, captions = facts[photo]
+        hits.append(
+            Hit(
+                rank=len(hits) + 1,
+                score=score,
+                path=paths[0].full,
+                root=Path(os.fsdecode(paths[0].root)),
+                photo_id=photo,
+                width=width,
+                height=height,
+                taken_at=None if taken_at is None else datetime.fromisoformat(taken_at),
+                captions=tuple(dict.fromkeys([*json.loads(captions), *beside.get(photo, ())])),
+                also=tuple(file.full for file in paths[1:]),
+                online=online(paths[0].root),
+            )
+        )
+    return hits
+
+
+def _sentences_beside(catalog: Catalog, files: Mapping[int, Sequence[_File]]) -> dict[int, list[str]]:
+    """For each photograph the sentences in text files beside its paths."""
+    if catalog.value("SELECT 1 FROM sidecars LIMIT 1") is None:
+        return {}
+    beside: dict[int, list[str]] = defaultdict(list)
+    for photo, paths in files.items():
+        for file in paths:
+            for name in sidecar_names(file.path):
+                text = catalog.value(
+                    "SELECT captions FROM sidecars WHERE root = ? AND path = ?", (file.number, name)
+                )
+                beside[photo] += json.loads(text or "[]")
+    return beside

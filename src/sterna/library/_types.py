@@ -1,0 +1,182 @@
+"""What a library answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "CaptionHit",
+    "Failure",
+    "Hit",
+    "IndexReport",
+    "ModelStatus",
+    "Progress",
+    "Reporter",
+    "RootStatus",
+    "Status",
+]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A photograph that was found.
+
+    `path` is absolute, the first path of the photograph (by name, those that exist first) that passes the
+    search's filters; `also` are its other known paths. `online` is false where the path's root is not there
+    now. `width` and `height` are of the upright original; `taken_at` is local time.
+    """
+
+    rank: int
+    score: float
+    path: Path
+    root: Path
+    photo_id: int
+    width: int
+    height: int
+    taken_at: datetime | None
+    captions: tuple[str, ...]
+    also: tuple[Path, ...] = ()
+    online: bool = True
+
+
+@dataclass(frozen=True)
+class CaptionHit:
+    """A sentence that fits a photograph; `path` is a photograph it belongs to, where one is known."""
+
+    rank: int
+    score: float
+    caption: str
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an `index` run is.
+
+    `phase` is "looking" (`done` counts files looked at, `total` is `None`) or "embedding" (`done` of
+    `total` files and photographs dealt with, `new` of them embedded). `rate` is done a second;
+    `seconds_left` an estimate.
+    """
+
+    phase: str
+    done: int
+    total: int | None = None
+    new: int = 0
+    failed: int = 0
+    rate: float = 0.0
+    seconds_left: float | None = None
+
+
+Reporter = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What an `index` run found and did.
+
+    Arguments:
+        new: photographs embedded for the first time with the run's model, those of changed files aside.
+        changed: known paths that hold another content now.
+        moved: files that left their path and were found elsewhere by their content; nothing is embedded
+            again.
+        removed: files that are gone.
+        failed: files and folders of the roots looked at that cannot be read, whether found now or before.
+        offline: roots asked for that are not there; nothing of theirs was touched.
+        seconds: how long it took.
+    """
+
+    new: int = 0
+    changed: int = 0
+    moved: int = 0
+    removed: int = 0
+    failed: int = 0
+    offline: int = 0
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """The report as `sterna index --format json` ends with it."""
+        counts = ("new", "changed", "moved", "removed", "failed", "offline")
+        report: dict[str, Any] = {name: getattr(self, name) for name in counts}
+        return {"schema": 1, **report, "seconds": round(self.seconds, 3)}
+
+
+@dataclass(frozen=True)
+class RootStatus:
+    """A folder of the library: whether it is there now, and how many of its photographs can be found."""
+
+    path: Path
+    online: bool
+    photos: int
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file or folder that cannot be read, with a reason for people."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """A model with vectors in the library: `photos` can be found with it, `stale` need embedding."""
+
+    name: str
+    spec: str
+    fingerprint: str
+    dim: int
+    photos: int
+    stale: int
+    default: bool
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a library holds.
+
+    `indexed` counts photographs that can be found with its default model, `stale` those that still need a
+    vector of it, `bytes` is what the library takes on disk. `journal` is how its catalogue is kept: "wal",
+    or "delete" where the drive does not allow that (searches then wait while a batch is written), or "none"
+    before the first `index`.
+    """
+
+    path: Path
+    roots: tuple[RootStatus, ...]
+    indexed: int
+    stale: int
+    failed: tuple[Failure, ...]
+    models: tuple[ModelStatus, ...]
+    bytes: int
+    journal: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as `sterna status --format json` prints it."""
+        return {
+            "schema": 1,
+            "roots": [
+                {"path": str(root.path), "online": root.online, "photos": root.photos} for root in self.roots
+            ],
+            "indexed": self.indexed,
+            "stale": self.stale,
+            "failed": [{"path": str(item.path), "reason": item.reason} for item in self.failed],
+            "models": [
+                {
+                    "name": model.name,
+                    "spec": model.spec,
+                    "fingerprint": model.fingerprint,
+                    "dim": model.dim,
+                    "photos": model.photos,
+                    "stale": model.stale,
+                    "default": model.default,
+                    "bytes": model.bytes,
+                }
+                for model in self.models
+            ],
+            "bytes": self.bytes,
+        }
