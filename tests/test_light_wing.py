@@ -57,13 +57,11 @@ def test_the_command_line_imports_nothing_heavy_before_a_command_needs_it(heavy:
     run(program, library=tmp_path / "library")
 
 
-def test_search_loads_neither_the_image_network_nor_what_it_does_not_need(
-    photos: Path, tiny_model: Path, tmp_path: Path
-) -> None:
+def test_search_loads_nothing_that_it_does_not_need(photos: Path, tiny_model: Path, tmp_path: Path) -> None:
     library = tmp_path / "library"
     main = "from sterna.cli import main\nassert main(sys.argv[1:]) == 0\n"
     run(main, "index", photos, "--model", tiny_model, library=library)
-    unneeded = "print(sorted({'faiss', 'pydantic', 'rich', 'yaml'} & set(sys.modules)))"
+    unneeded = "print(sorted({'faiss', 'rich', 'yaml', 'sterna.figures'} & set(sys.modules)))"
     printed = run(main + unneeded, "search", "a dog", library=library)
     assert printed.splitlines()[-1] == "[]"
 

@@ -192,19 +192,3 @@ def test_names_that_break_lines_and_terminals_are_escaped_in_tables_and_raw_in_p
         == 0
     )
     assert len(list(copies.iterdir())) == len(names)
-
-
-def test_raw_bytes_of_names_reach_a_pipe(
-    tiny_model: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    from sterna import cli
-
-    folder = tmp_path / "hostile"
-    folder.mkdir()
-    target = folder / os.fsdecode(b"a\nb\xff.jpg")
-    draw_photo(200).save(tmp_path / "drawn.jpg")
-    (tmp_path / "drawn.jpg").rename(target)
-    cli.main(["index", str(folder), "--model", str(tiny_model)])
-    capfdbinary.readouterr()
-    assert cli.main(["search", "a dog", "--folder", str(folder), "--format", "paths", "-0"]) == 0
-    assert capfdbinary.readouterr().out == os.fsencode(target) + b"\0"

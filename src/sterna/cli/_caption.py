@@ -44,7 +44,7 @@ def caption(
 
     sentences = None if captions is None else _read_sentences(captions)
     with Library.open(library, model=model) as opened:
-        hits = opened.captions(photo, captions=sentences, k=k, model=model)
+        hits = opened.captions(photo, captions=sentences, k=k)
     if output == "json":
         records = [
             {"rank": hit.rank, "score": round(float(hit.score), 6), "caption": hit.caption} for hit in hits

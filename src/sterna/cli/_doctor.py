@@ -78,10 +78,16 @@ def _providers() -> _Check:
 
 
 def _extra(name: str) -> _Check:
-    missing = [module for module in _EXTRAS[name] if util.find_spec(module) is None]
-    if missing:
+    if not all(_is_there(module) for module in _EXTRAS[name]):
         return _Check(f"extra {name}", "absent", f"to add it: pip install 'sterna[{name}]'")
     return _Check(f"extra {name}", "ok", "installed")
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _model(model: str | None) -> _Check:

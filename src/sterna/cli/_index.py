@@ -67,9 +67,7 @@ def index(
                 detail=detail,
             )
 
-        report = opened.index(
-            *(roots or ()), model=model, exclude=exclude or (), progress=show, wait=None if wait else 0
-        )
+        report = opened.index(*(roots or ()), exclude=exclude or (), progress=show, wait=None if wait else 0)
         failed = opened.status().failed if report.failed else ()
     say_some([f"{one.path}: {one.reason}" for one in failed], rest="; `sterna status` shows all")
     if output == "json":

@@ -119,7 +119,6 @@ def search(
             after=after,
             before=before,
             exclude_self=exclude_self,
-            model=model,
         )
     title = _title(query, image, plus=plus or (), minus=minus or ())
     _print(hits, output=output, null=null, query=title, model=model)
@@ -133,11 +132,13 @@ def search(
         say(f"copied {copied} to {copy_to}" + (f"; {missing} not there any more" if missing else ""))
 
 
-def _operand(text: str) -> tuple[float, str | Path]:
+def _operand(text: str) -> tuple[float, str]:
     """Split `0.5:sunset` into weight and what it weighs; a colon after no number belongs to the text."""
+    from sterna.library import names_a_photo
+
     weight, what = 1.0, text
     before, colon, after = text.partition(":")
-    if colon and not Path(text).is_file():
+    if colon and not names_a_photo(text):
         try:
             number = float(before)
         except ValueError:
@@ -146,7 +147,7 @@ def _operand(text: str) -> tuple[float, str | Path]:
             weight, what = number, after
     if not what.strip():
         raise UsageError(f"{text!r}: give a text or a file after the weight, such as 0.5:sunset")
-    return weight, Path(what) if Path(what).is_file() else what
+    return weight, what
 
 
 def _title(query: str | None, image: Path | None, *, plus: Sequence[str], minus: Sequence[str]) -> str:
