@@ -38,7 +38,7 @@ class BertText(TextBackbone):
     def __init__(
         self,
         name: str,
-        network: Any,
+        network: nn.Module,
         *,
         tokenizer: Tokenizer,
         weights: str,
@@ -46,14 +46,15 @@ class BertText(TextBackbone):
         trainable_layers: int = 0,
     ) -> None:
         super().__init__()
-        limit = int(network.config.max_position_embeddings)
+        config: Any = network.config
+        limit = int(config.max_position_embeddings)
         if not 3 <= max_tokens <= limit:
             raise UsageError(f"max_tokens={max_tokens}: {name} reads 3 to {limit} tokens")
         self.name, self.max_tokens = name, max_tokens
-        self.dim = int(network.config.hidden_size)
-        self.tokenizer = prepare_tokenizer(tokenizer, max_tokens, pad_id=network.config.pad_token_id or 0)
-        layers = list(network.encoder.layer)
-        self.embeddings = network.embeddings
+        self.dim = int(config.hidden_size)
+        self.tokenizer = prepare_tokenizer(tokenizer, max_tokens, pad_id=config.pad_token_id or 0)
+        layers = list(network.get_submodule("encoder.layer").children())
+        self.embeddings = network.get_submodule("embeddings")
         self.layers = nn.ModuleList(layers[: len(layers) - trainable_layers])
         self.last_layers = nn.ModuleList(layers[len(layers) - trainable_layers :])
         self.fingerprint = hash_json({"weights": weights, "tokenizer": hash_tokenizer(self.tokenizer)})

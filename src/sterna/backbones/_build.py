@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 
 from sterna.backbones._bert import minilm_folder
 from sterna.backbones._efficientnet import EfficientNetLite
 from sterna.backbones._huggingface import load_text
+from sterna.backbones._huggingface_image import load_image
 from sterna.backbones._side_by_side import SideBySide
 from sterna.backbones._types import ImageBackbone, TextBackbone
 from sterna.errors import UsageError
@@ -26,13 +28,18 @@ TEXT_BACKBONES: dict[str, Callable[..., TextBackbone]] = {
 
 
 def image_backbone(
-    name: str, *, size: int | None = None, cells: int | None = 6, fit: str = "squeeze", trainable_tail: int = 0
+    name: str,
+    *,
+    size: int | None = None,
+    cells: int | None = 6,
+    fit: str = "squeeze",
+    trainable_tail: int = 0,
 ) -> ImageBackbone:
     """Build an image backbone, frozen but for its last `trainable_tail` parts.
 
     Arguments:
         name: a name of `IMAGE_BACKBONES`, `hf:` with a hub name or a folder, or several joined by "+".
-        size: side of the square input in pixels; `None` means 384, or for `hf:` what the network was made for.
+        size: side of the square input in pixels; `None` means 384, for `hf:` what the network was made for.
         cells: the map is averaged over `cells` x `cells` regions; `None` keeps every place.
         fit: how photographs become squares: "squeeze", "crop", "letterbox".
         trainable_tail: how many blocks at the end of each network may be trained.
@@ -43,9 +50,10 @@ def image_backbone(
 
     if fit not in FITS:
         raise UsageError(f"fit={fit!r}: must be one of {', '.join(FITS)}")
+    folder = name.startswith("hf:") and Path(name[3:]).is_dir()  # a folder's name may hold a "+"
     parts = [
         _one_image(part.strip(), size=size, cells=cells, fit=fit, trainable_tail=trainable_tail)
-        for part in name.split("+")
+        for part in ([name] if folder else name.split("+"))
     ]
     return parts[0] if len(parts) == 1 else SideBySide(parts)
 
@@ -53,6 +61,8 @@ def image_backbone(
 def _one_image(
     name: str, *, size: int | None, cells: int | None, fit: str, trainable_tail: int
 ) -> ImageBackbone:
+    if name.startswith("hf:"):
+        return load_image(name[3:], size=size, cells=cells, fit=fit, trainable_tail=trainable_tail)
     build = IMAGE_BACKBONES.get(name)
     if build is None:
         raise _unknown("image", name, IMAGE_BACKBONES)
@@ -81,4 +91,6 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return UsageError(f"{name!r}: no such {kind} backbone; {hint}known: {', '.join(names)}, hf:NAME-or-folder")
+    return UsageError(
+        f"{name!r}: no such {kind} backbone; {hint}known: {', '.join(names)}, hf:NAME-or-folder"
+    )

@@ -26,8 +26,8 @@ _MEAN, _SCALE = 127.0, 128.0
 class EfficientNetLite(ImageBackbone):
     """One EfficientNet-Lite: a stride-32 map of 1,280 channels as regions.
 
-    The stem ends at the stride-16 map (112 or 120 channels, 24 x 24 at 384 pixels); the tail is the last stage
-    (5 or 6 blocks) and the head convolution.
+    The stem ends at the stride-16 map (112 or 120 channels, 24 x 24 at 384 pixels); the tail is the last
+    stage (5 or 6 blocks) and the head convolution.
 
     Arguments:
         version: 0, 1 or 2.
@@ -38,7 +38,13 @@ class EfficientNetLite(ImageBackbone):
     """
 
     def __init__(
-        self, version: int, *, size: int = 384, cells: int | None = 6, fit: str = "squeeze", trainable_tail: int = 0
+        self,
+        version: int,
+        *,
+        size: int = 384,
+        cells: int | None = 6,
+        fit: str = "squeeze",
+        trainable_tail: int = 0,
     ) -> None:
         super().__init__()
         if size < 32:
@@ -56,10 +62,17 @@ class EfficientNetLite(ImageBackbone):
         self.regions = self.cells * self.cells
         self.dim = int(network._conv_head.out_channels)
         self.sources = (self.dim,)
-        self.map_channels = int(blocks[first - 1]._project_conv.out_channels)
+        self.map_shape = (int(blocks[first - 1]._project_conv.out_channels), -(-size // 16), -(-size // 16))
         self.register_buffer("boxes", grid_boxes(self.cells), persistent=False)
         self.fingerprint = hash_json(
-            {"weights": hash_file(weights), "size": size, "cells": self.cells, "fit": fit, "mean": _MEAN, "scale": _SCALE}
+            {
+                "weights": hash_file(weights),
+                "size": size,
+                "cells": self.cells,
+                "fit": fit,
+                "mean": _MEAN,
+                "scale": _SCALE,
+            }
         )
         freeze(self, list(self.last_blocks), wanted=trainable_tail, name=self.name)
         self.head.requires_grad_(trainable_tail > 0)

@@ -31,7 +31,7 @@ def grid_boxes(cells: int) -> Tensor:
 def grid_values(maps: Tensor, cells: int) -> Tensor:
     """Average square maps [B, D, H, H] over `cells` x `cells` places: [B, cells * cells, D], row by row.
 
-    A place on the border of two cells counts in both, by its share. Sizes are read once, so the operations export.
+    A place on the border of two cells counts in both, by its share. Sizes are read once, so that it exports.
     """
     grid = int(maps.shape[-1])
     if grid % cells == 0:

@@ -1,4 +1,4 @@
-"""Networks and tokenizers of `transformers`, from the hub or a folder; safetensors alone, never foreign code."""
+"""Networks and tokenizers of `transformers`, from the hub or a folder: safetensors, never foreign code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["HuggingFaceText", "hash_weights", "load_network", "load_text", "tryi
 
 @contextlib.contextmanager
 def trying(name: str) -> Iterator[None]:
-    """Turn whatever `transformers` raises about a missing or unfit model into a `ModelError` in one sentence."""
+    """Turn whatever `transformers` raises about a missing or unfit model into one sentence."""
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
@@ -32,7 +32,7 @@ def trying(name: str) -> Iterator[None]:
         ) from error
 
 
-def load_network(name: str) -> Any:
+def load_network(name: str) -> nn.Module:
     """The network of a hub name or folder, in float32, safetensors alone.
 
     Raises `ModelError` where it is not there or not usable, `MissingExtraError` without `transformers`.
@@ -42,7 +42,10 @@ def load_network(name: str) -> Any:
     except ImportError as error:
         raise MissingExtraError(f"The backbone hf:{name}", extra="hf") from error
     with trying(name):
-        return AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32)
+        network: nn.Module = AutoModel.from_pretrained(
+            name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+        )
+    return network
 
 
 def hash_weights(network: nn.Module) -> str:
@@ -54,18 +57,29 @@ def hash_weights(network: nn.Module) -> str:
     return hash_json(state)
 
 
-def load_text(name: str, **options: Any) -> TextBackbone:
+def load_text(
+    name: str, *, label: str | None = None, max_tokens: int = 64, trainable_layers: int = 0
+) -> TextBackbone:
     """A text encoder by hub name or folder; BERTs may have trainable layers.
 
     Arguments:
         name: of the hub, or a folder.
-        options: `max_tokens`, `trainable_layers`, and `label`, the name that it bears.
+        label: the name that it bears; `None` means `hf:` and `name`.
+        max_tokens: longer sentences are cut.
+        trainable_layers: how many layers at the end may be trained.
     """
-    label = options.pop("label", f"hf:{name}")
     network = load_network(name)
     tokenizer = _load_tokenizer(name)
-    kind = BertText if network.config.model_type == "bert" else HuggingFaceText
-    return kind(label, network, tokenizer=tokenizer, weights=hash_weights(network), **options)
+    config: Any = network.config
+    kind = BertText if config.model_type == "bert" else HuggingFaceText
+    return kind(
+        label or f"hf:{name}",
+        network,
+        tokenizer=tokenizer,
+        weights=hash_weights(network),
+        max_tokens=max_tokens,
+        trainable_layers=trainable_layers,
+    )
 
 
 def _load_tokenizer(name: str) -> Tokenizer:
@@ -88,7 +102,7 @@ class HuggingFaceText(TextBackbone):
     def __init__(
         self,
         name: str,
-        network: Any,
+        network: nn.Module,
         *,
         tokenizer: Tokenizer,
         weights: str,
@@ -96,8 +110,8 @@ class HuggingFaceText(TextBackbone):
         trainable_layers: int = 0,
     ) -> None:
         super().__init__()
-        text = getattr(network.config, "text_config", network.config)
-        self.network = getattr(network, "text_model", network)
+        text: Any = getattr(network.config, "text_config", network.config)
+        self.network: nn.Module = getattr(network, "text_model", network)
         self.name, self.max_tokens = name, max_tokens
         self.dim = int(text.hidden_size)
         self.tokenizer = prepare_tokenizer(tokenizer, max_tokens, pad_id=text.pad_token_id or 0)
@@ -106,7 +120,8 @@ class HuggingFaceText(TextBackbone):
 
     def stem(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Ids [B, T] and mask [B, T] to the last hidden state [B, T, D]."""
-        return self.network(input_ids=ids, attention_mask=mask.to(torch.int64)).last_hidden_state  # type: ignore[no-any-return]
+        hidden: Tensor = self.network(input_ids=ids, attention_mask=mask.to(torch.int64)).last_hidden_state
+        return hidden
 
     def tail(self, hidden: Tensor, mask: Tensor) -> Tokens:
         """Masked positions become zeros."""

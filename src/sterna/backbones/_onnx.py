@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +23,8 @@ _PAIRS = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv
 def fold_batch_norm(module: nn.Module) -> nn.Module:
     """A copy of `module` in evaluation mode whose batch norms are folded into the convolutions before them.
 
-    Knows EfficientNet's blocks and `nn.Sequential`s in which one follows the other. Outputs differ by rounding alone.
+    Knows EfficientNet's blocks and `nn.Sequential`s in which one follows the other.
+    Outputs differ by rounding alone.
     """
     folded = copy.deepcopy(module).eval()
     for inner in folded.modules():
@@ -47,17 +46,17 @@ def _fold(module: nn.Module, pairs: Sequence[tuple[str, str]]) -> None:
 def export_onnx(
     module: nn.Module,
     example: Mapping[str, Tensor],
-    path: Path | BinaryIO,
+    path: Path,
     *,
     outputs: Sequence[str],
     dynamic: Mapping[str, Mapping[int, str]],
 ) -> None:
-    """Write `module` as an ONNX graph of opset 17 to a file, whole or not at all, or to a buffer.
+    """Write `module` as an ONNX graph of opset 17 to a file, whole or not at all.
 
     Arguments:
         module: put into evaluation mode for good.
         example: inputs by name, in the order of `forward`'s arguments.
-        path: the file, or an `io.BytesIO`.
+        path: the file.
         outputs: names of the outputs.
         dynamic: axes that may change, by input or output name and axis: `{"pixels": {0: "n"}}`.
 
@@ -68,15 +67,12 @@ def export_onnx(
     except ImportError as error:
         raise MissingExtraError("Writing ONNX graphs", extra="train") from error
     module.eval()
-    with contextlib.ExitStack() as stack:
-        target = str(stack.enter_context(new_file(path))) if isinstance(path, Path) else path
-        stack.enter_context(warnings.catch_warnings())
+    with new_file(path) as aside, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # tracing warns about sizes that are fixed on purpose
-        stack.enter_context(torch.no_grad())
         torch.onnx.export(
             module,
             tuple(example.values()),
-            target,
+            str(aside),
             input_names=list(example),
             output_names=list(outputs),
             dynamic_axes={name: dict(axes) for name, axes in dynamic.items()},
@@ -103,8 +99,8 @@ class _TokenValues(nn.Module):
         return self.backbone.tail(self.backbone.stem(ids, mask), mask).values
 
 
-def export_image_backbone(backbone: ImageBackbone, path: Path | BinaryIO) -> None:
-    """Write a graph: `pixels` uint8 [N, S, S, 3] RGB to `values` float32 [N, R, D]; normalisation is inside."""
+def export_image_backbone(backbone: ImageBackbone, path: Path) -> None:
+    """Write a graph: `pixels` uint8 [N, S, S, 3] to `values` float32 [N, R, D]; normalisation is inside."""
     example = torch.randint(0, 256, (2, backbone.size, backbone.size, 3), dtype=torch.uint8)
     export_onnx(
         _RegionValues(_folded(backbone)),
@@ -121,7 +117,7 @@ def _folded(backbone: ImageBackbone) -> ImageBackbone:
     return folded
 
 
-def export_text_backbone(backbone: TextBackbone, path: Path | BinaryIO) -> None:
+def export_text_backbone(backbone: TextBackbone, path: Path) -> None:
     """Write a graph: `ids` int64 [N, T] and `mask` int64 [N, T] to `values` float32 [N, T, D]."""
     ids, mask = backbone.tokenize(["a longer sentence to trace with", "a dog"])
     export_onnx(

@@ -26,8 +26,14 @@ class SideBySide(ImageBackbone):
         for part in parts[1:]:
             if (part.size, part.fit) != (first.size, first.fit) or not torch.equal(part.boxes, first.boxes):
                 raise ModelError(
-                    f"{part.name} sees {part.regions} regions of a {part.size}-pixel square, {first.name} "
-                    f"{first.regions} of {first.size}; side by side they need the same: give one size and cells to all"
+                    f"{part.name} sees {part.regions} regions of {part.size} pixels, "
+                    f"{first.name} sees {first.regions} of {first.size}; "
+                    "side by side they need the same: give one size and one number of cells"
+                )
+            if part.map_shape[1:] != first.map_shape[1:] or len(part.map_shape) != 3:
+                raise ModelError(
+                    f"{part.name} keeps a map of {list(part.map_shape)}, {first.name} "
+                    f"one of {list(first.map_shape)}; side by side the maps need the same height and width"
                 )
         self.parts = nn.ModuleList(parts)
         self.name = "+".join(part.name for part in parts)
@@ -35,7 +41,8 @@ class SideBySide(ImageBackbone):
         self.sources = tuple(width for part in parts for width in part.sources)
         self.dim = sum(self.sources)
         self.register_buffer("boxes", first.boxes.clone(), persistent=False)
-        self.map_channels = [int(part.map_channels) for part in parts]  # type: ignore[arg-type]
+        self._channels = [part.map_shape[0] for part in parts]
+        self.map_shape = (sum(self._channels), *first.map_shape[1:])
         self.fingerprint = hash_json([part.fingerprint for part in parts])
         self.eval()
 
@@ -45,7 +52,7 @@ class SideBySide(ImageBackbone):
 
     def tail(self, maps: Tensor) -> Regions:
         """The parts' regions, one after the other on D."""
-        pieces = torch.split(maps, self.map_channels, dim=1)
+        pieces = torch.split(maps, self._channels, dim=1)
         values = [part.tail(piece).values for part, piece in zip(self._parts(), pieces, strict=True)]
         return self.as_regions(torch.cat(values, dim=-1))
 

@@ -39,7 +39,7 @@ class Tokens(NamedTuple):
 class _AlwaysEvaluating(nn.Module):
     # A frozen network's batch statistics and dropout must not move while the rest trains, and
     # torch.onnx.export puts back the mode that it found: so there is one mode alone.
-    def train(self, mode: bool = True) -> _AlwaysEvaluating:  # noqa: ARG002, FBT001, FBT002
+    def train(self, mode: bool = True) -> _AlwaysEvaluating:
         """Stay in evaluation mode, whatever `mode` says."""
         super().train(False)
         return self
@@ -48,8 +48,8 @@ class _AlwaysEvaluating(nn.Module):
 class ImageBackbone(_AlwaysEvaluating):
     """Pixels to regions; always in evaluation mode.
 
-    `forward(pixels)` is `tail(stem(pixels))`. `stem` is frozen, so its maps can be kept; parameters of the tail
-    that may be trained have `requires_grad`.
+    `forward(pixels)` is `tail(stem(pixels))`. `stem` is frozen, so its maps can be kept; those parameters of
+    the tail that may be trained have `requires_grad`.
     """
 
     name: str
@@ -68,6 +68,8 @@ class ImageBackbone(_AlwaysEvaluating):
     """hash of the published weights and of all preprocessing"""
     boxes: Tensor
     """[R, 4] float32, the same for every image"""
+    map_shape: tuple[int, ...]
+    """[C, H, W] of one image's map between stem and tail"""
 
     def stem(self, pixels: Tensor) -> Tensor:
         """[B, S, S, 3] uint8 RGB to maps [B, C, H, W] float32, frozen."""
@@ -122,7 +124,7 @@ class TextBackbone(_AlwaysEvaluating):
 
 
 def freeze(backbone: nn.Module, trainable: Sequence[nn.Module], *, wanted: int, name: str) -> None:
-    """Leave gradients on in the last `wanted` of `trainable` alone; raise `ModelError` where there are fewer."""
+    """Leave gradients on in the last `wanted` of `trainable`; raise `ModelError` where there are fewer."""
     if not 0 <= wanted <= len(trainable):
         raise ModelError(f"{name}: {wanted} trainable parts asked for; 0 to {len(trainable)} can be trained")
     backbone.requires_grad_(False)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from sterna.errors import ModelError, SternaError, UsageError
 
 if TYPE_CHECKING:
-    import torch
+    import onnxruntime
 
     from sterna.backbones import ImageBackbone, TextBackbone
 
@@ -26,7 +27,7 @@ _CLOSE = 1e-3
 class Engine:
     """Arrays in, values out: `engine(*arrays)`.
 
-    In "auto" the first batch is run by both; torch goes on alone where they differ, or where the export failed.
+    In "auto" the first batch is run by both; torch goes on alone where they differ or the export failed.
     Arguments:
         slow: runs in torch.
         export: makes the graph, in memory.
@@ -39,7 +40,7 @@ class Engine:
         self,
         slow: Callable[..., NDArray[np.float32]],
         *,
-        export: Callable[[io.BytesIO], None],
+        export: Callable[[Path], None],
         inputs: tuple[str, ...],
         kind: str,
         threads: int | None,
@@ -60,7 +61,9 @@ class Engine:
                 if isinstance(error, SternaError):
                     raise
                 reason = " ".join(str(error).split())[:300]
-                raise ModelError(f"this backbone does not export to ONNX ({reason}); use engine='torch'") from error
+                raise ModelError(
+                    f"this backbone does not export to ONNX ({reason}); use engine='torch'"
+                ) from error
 
     def __call__(self, *arrays: NDArray[Any]) -> NDArray[np.float32]:
         """Values `[B, ...]` float32 of a batch."""
@@ -76,15 +79,18 @@ class Engine:
         return values  # type: ignore[no-any-return]
 
 
-def _session(export: Callable[[io.BytesIO], None], threads: int | None) -> Any:
+def _session(export: Callable[[Path], None], threads: int | None) -> onnxruntime.InferenceSession:
     import onnxruntime
 
-    graph = io.BytesIO()
-    export(graph)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or os.cpu_count() or 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # decoding needs the cores between
-    return onnxruntime.InferenceSession(graph.getvalue(), options, providers=["CPUExecutionProvider"])
+    options.add_session_config_entry(
+        "session.intra_op.allow_spinning", "0"
+    )  # decoding needs the cores between
+    with tempfile.TemporaryDirectory(prefix="sterna-") as folder:
+        graph = Path(folder) / "backbone.onnx"
+        export(graph)
+        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
 def image_engine(backbone: ImageBackbone, *, kind: str, threads: int | None) -> Engine:
@@ -92,12 +98,17 @@ def image_engine(backbone: ImageBackbone, *, kind: str, threads: int | None) -> 
     from sterna.backbones import export_image_backbone
 
     def slow(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        torch = _torch()
+        import torch
+
         with torch.inference_mode():
             return np.asarray(backbone(torch.from_numpy(pixels)).values.numpy())
 
     return Engine(
-        slow, export=lambda graph: export_image_backbone(backbone, graph), inputs=("pixels",), kind=kind, threads=threads
+        slow,
+        export=lambda path: export_image_backbone(backbone, path),
+        inputs=("pixels",),
+        kind=kind,
+        threads=threads,
     )
 
 
@@ -106,16 +117,15 @@ def text_engine(backbone: TextBackbone, *, kind: str, threads: int | None) -> En
     from sterna.backbones import export_text_backbone
 
     def slow(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        torch = _torch()
+        import torch
+
         with torch.inference_mode():
             return np.asarray(backbone(torch.from_numpy(ids), torch.from_numpy(mask)).values.numpy())
 
     return Engine(
-        slow, export=lambda graph: export_text_backbone(backbone, graph), inputs=("ids", "mask"), kind=kind, threads=threads
+        slow,
+        export=lambda path: export_text_backbone(backbone, path),
+        inputs=("ids", "mask"),
+        kind=kind,
+        threads=threads,
     )
-
-
-def _torch() -> Any:
-    import torch
-
-    return torch

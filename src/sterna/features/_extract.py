@@ -16,6 +16,7 @@ from sterna.features._part import ColumnSpec
 from sterna.features._report import ExtractProgress, ExtractReport
 from sterna.features._store import FeatureStore
 from sterna.features._views import check_views
+from sterna.files import FileLock
 
 if TYPE_CHECKING:
     from sterna.backbones import ImageBackbone, TextBackbone
@@ -63,11 +64,11 @@ def extract(
     shard: tuple[int, int] = (0, 1),
     progress: _Tell | None = None,
 ) -> ExtractReport:
-    """Write the features of images to `out/images` and of captions to `out/captions`, leaving out what is there.
+    """Write features of images to `out/images` and of captions to `out/captions`, but for what is there.
 
-    A process killed at any moment loses at most the part in hand (256 images, 2,048 captions); call it again to go
-    on. Another call adds other views or other images. A photograph that cannot be read is named in the report and
-    in `out/images/failed.jsonl`, and tried again the next time.
+    A process killed at any moment loses at most the part in hand (256 images, 2,048 captions); call it again
+    to go on. Another call adds other views or other images. A photograph that cannot be read is named in the
+    report and in `out/images/failed.jsonl`, and tried again the next time.
 
     Arguments:
         data: ids, paths and captions.
@@ -78,16 +79,18 @@ def extract(
         cells: regions are `cells` x `cells`; `None` keeps the backbone's grid.
         fit: how photographs become squares: "squeeze", "crop", "letterbox".
         max_tokens: longer captions are cut.
-        views: made one after the other: "original", "flip", "crop0", "crop1", ...; each is a column, its boxes
-            (x1 y1 x2 y2 in 0..1 of the view) are the column "VIEW.boxes".
+        views: made one after the other: "original", "flip", "crop0", "crop1", ...; each is a column, and its
+            boxes (x1 y1 x2 y2 in 0..1 of the view) are the column "VIEW.boxes".
         dtype: "float16" or "float32", of the values.
         batch_size: images a batch.
         engine: "onnx" (ONNX Runtime), "torch", or "auto": ONNX Runtime where the backbone exports.
         threads: of ONNX Runtime; `None` takes every core.
-        shard: (i, n) takes every n-th item from the i-th on, for several machines; `FeatureStore.merge` joins them.
+        shard: (i, n) takes every n-th item from the i-th on, for several machines; `FeatureStore.merge` joins
+            what they made.
         progress: called after each batch.
 
-    Raises `StoreError` where `out` holds features of another backbone, `ModelError`, `UsageError`, `DiskError`.
+    Raises `StoreError` where `out` holds another backbone's features; `ModelError`, `UsageError`,
+    `DiskError`.
     """
     check_views(views)
     if dtype not in ("float16", "float32"):
@@ -116,7 +119,9 @@ def extract(
     return report
 
 
-def _image_backbone(asked: str | ImageBackbone, *, size: int | None, cells: int | None, fit: str) -> ImageBackbone:
+def _image_backbone(
+    asked: str | ImageBackbone, *, size: int | None, cells: int | None, fit: str
+) -> ImageBackbone:
     from sterna.backbones import image_backbone
 
     return image_backbone(asked, size=size, cells=cells, fit=fit) if isinstance(asked, str) else asked
@@ -168,8 +173,9 @@ def _versions() -> dict[str, str]:
 
 
 def _open(path: Path, columns: Mapping[str, ColumnSpec], meta: Mapping[str, Any]) -> FeatureStore:
-    if not (path / "manifest.json").is_file():
-        return FeatureStore.create(path, columns, meta=meta)
+    with FileLock(path / ".lock", what=f"the feature store {path}", wait=60):  # shards may begin together
+        if not (path / "manifest.json").is_file():
+            return FeatureStore.create(path, columns, meta=meta)
     store = FeatureStore.open(path)
     unlike = [key for key in meta if key not in ("versions", "backbone") and store.meta.get(key) != meta[key]]
     if unlike:

@@ -84,7 +84,10 @@ class ImageJob:
     def _append(
         self, view: str, ids: list[str], values: list[NDArray[np.float32]], sizes: list[tuple[int, int]]
     ) -> None:
-        columns: dict[str, list[NDArray[Any]]] = {view: list(values), f"{view}.boxes": [self._boxes] * len(ids)}
+        columns: dict[str, list[NDArray[Any]]] = {
+            view: list(values),
+            f"{view}.boxes": [self._boxes] * len(ids),
+        }
         shapes = [np.array([size], dtype=np.int32) for size in sizes]
         unknown = set(self._store.missing("sizes", ids))
         if len(unknown) == len(ids):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sterna.errors import StoreError, UsageError
 from sterna.files import hash_file, hash_json, new_folder, read_json, write_json
 
-__all__ = ["ColumnSpec", "Part", "write_part"]
+__all__ = ["SCHEMA", "ColumnSpec", "Part", "write_part"]
 
 SCHEMA = 1
 DTYPES = ("float16", "float32", "int32", "int64", "uint8")
@@ -32,9 +32,13 @@ class ColumnSpec:
         if self.width is not None and self.width < 1:
             raise UsageError(f"width={self.width}: a column's rows have at least one value")
 
-    def as_json(self) -> dict[str, Any]:
-        """As it stands in the manifest."""
-        return {"dtype": self.dtype, "width": self.width}
+    def __str__(self) -> str:
+        return f"{self.dtype}[T]" if self.width is None else f"{self.dtype}[R, {self.width}]"
+
+    @property
+    def tail(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return () if self.width is None else (self.width,)
 
 
 class Part:
@@ -45,107 +49,138 @@ class Part:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._lengths: dict[str, NDArray[np.int64]] = {}
         record = read_json(folder / "part.json", error=StoreError)
         try:
             self.rows = int(record["rows"])
             self.specs = {name: ColumnSpec(**spec) for name, spec in record["columns"].items()}
             self._files: dict[str, dict[str, Any]] = dict(record["files"])
+            sizes = {name: int(file["bytes"]) for name, file in self._files.items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._damaged("part.json", f"not the record of a part ({error})") from error
-        for name, file in self._files.items():
+            raise self._damaged("part.json", f"is not the record of a part ({error})") from error
+        for name, wanted in sizes.items():
             path = folder / name
-            size = path.stat().st_size if path.is_file() else None
-            if size != file["bytes"]:
-                found = "is missing" if size is None else f"has {size} bytes"
-                raise self._damaged(name, f"{found}, {file['bytes']} were written")
-        self._arrays: dict[str, NDArray[Any]] = {}
-        self._uniform: dict[str, int | None] = {}
+            found = path.stat().st_size if path.is_file() else None
+            if found != wanted:
+                what = "is missing" if found is None else f"has {found} bytes where {wanted} were written"
+                raise self._damaged(name, what)
 
     def ids(self) -> list[str]:
         """The items' ids, in order."""
-        offsets = self._load("ids.offsets.npy")
-        data = self._load("ids.npy").tobytes()
+        data, offsets = self._load("ids.npy").tobytes(), self.offsets("ids")
         try:
-            return [data[offsets[i] : offsets[i + 1]].decode() for i in range(self.rows)]
+            return [
+                data[offsets[i] : offsets[i + 1]].decode(errors="surrogateescape") for i in range(self.rows)
+            ]
         except (UnicodeDecodeError, IndexError) as error:
-            raise self._damaged("ids.npy", f"not UTF-8 ids ({error})") from error
+            raise self._damaged("ids.npy", f"does not hold UTF-8 ids ({error})") from error
 
     def values(self, column: str) -> NDArray[Any]:
-        """All rows of a column, one item after the other, memory-mapped."""
+        """All rows of a column, one item after the other, memory-mapped and read-only."""
         return self._load(f"{column}.npy")
 
     def offsets(self, column: str) -> NDArray[np.int64]:
         """[rows + 1]: where each item's rows begin and end."""
         return self._load(f"{column}.offsets.npy")
 
-    def uniform(self, column: str) -> int | None:
-        """The number of rows of every item, where it is the same for all."""
-        if column not in self._uniform:
-            lengths = np.diff(self.offsets(column))
-            same = lengths.size > 0 and bool((lengths == lengths[0]).all())
-            self._uniform[column] = int(lengths[0]) if same else None
-        return self._uniform[column]
+    def lengths(self, column: str) -> NDArray[np.int64]:
+        """[rows]: how many rows each item has."""
+        if column not in self._lengths:
+            self._lengths[column] = np.diff(self.offsets(column))
+        return self._lengths[column]
+
+    def gather(
+        self, out: NDArray[Any], places: NDArray[np.int64], *, column: str, rows: NDArray[np.int64]
+    ) -> None:
+        """Copy items' rows to `out[places]`, whose further places stay as they are."""
+        source, lengths = self.values(column), self.lengths(column)
+        if (lengths == lengths[0]).all():  # a plain block: one fancy read
+            same = int(lengths[0])
+            out[places, :same] = source.reshape(self.rows, same, *source.shape[1:])[rows]
+            return
+        wanted = lengths[rows]
+        ends = np.cumsum(wanted)
+        within = np.arange(int(ends[-1])) - np.repeat(ends - wanted, wanted)
+        out[np.repeat(places, wanted), within] = source[
+            np.repeat(self.offsets(column)[rows], wanted) + within
+        ]
 
     def verify(self) -> None:
         """Hash every file; raise `StoreError` naming the first one that is not what was written."""
         for name, file in self._files.items():
-            if hash_file(self.folder / name) != file["sha256"]:
-                raise self._damaged(name, "its content is not what was written")
+            if hash_file(self.folder / name) != file.get("sha256"):
+                raise self._damaged(name, "does not hold what was written")
         for column, spec in self.specs.items():
             values, offsets = self.values(column), self.offsets(column)
-            shape = values.shape[1:] == (() if spec.width is None else (spec.width,))
-            if not shape or values.dtype != spec.dtype or offsets[-1] != len(values) or len(offsets) != self.rows + 1:
-                raise self._damaged(f"{column}.npy", f"has shape {values.shape} and dtype {values.dtype}")
+            fits = values.shape[1:] == spec.tail and values.dtype == spec.dtype
+            if not fits or len(offsets) != self.rows + 1 or offsets[-1] != len(values):
+                raise self._damaged(f"{column}.npy", f"holds {values.dtype}{list(values.shape)}, not {spec}")
 
     def _load(self, name: str) -> NDArray[Any]:
         if name not in self._arrays:
+            path = self.folder / name
             try:
-                # an empty file cannot be mapped
-                mode = "r" if self._files[name]["items"] else None
-                self._arrays[name] = np.load(self.folder / name, mmap_mode=mode, allow_pickle=False)
+                # an empty array cannot be mapped; a plain view indexes faster than np.memmap
+                if self._files[name]["items"]:
+                    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+                else:
+                    array = np.load(path, allow_pickle=False)
+                self._arrays[name] = array.view(np.ndarray)
             except (OSError, ValueError, KeyError, EOFError) as error:
                 raise self._damaged(name, f"cannot be read ({error})") from error
         return self._arrays[name]
 
     def _damaged(self, name: str, what: str) -> StoreError:
         return StoreError(
-            f"{self.folder / name}: {what}; remove the folder {self.folder} and extract again: the rest stays"
+            f"{self.folder / name}: {what}; remove the folder {self.folder.name} and extract again, "
+            "the rest is kept"
         )
 
 
 def write_part(
-    parts: Path, number: int, *, ids: Sequence[str], items: Mapping[str, Sequence[NDArray[Any]]],
+    parts: Path,
+    number: int,
+    *,
+    ids: Sequence[str],
+    items: Mapping[str, Sequence[NDArray[Any]]],
     specs: Mapping[str, ColumnSpec],
-) -> Path:  # fmt: skip
-    """Write a part aside, flush it, and rename it into place; its name holds `number` and a hash of ids and columns."""
-    name = f"{number:06}-{hash_json([list(ids), sorted(items)])[:12]}"
-    with new_folder(parts / name) as folder:
-        encoded = [identity.encode() for identity in ids]
-        _save_ragged(folder, "ids", np.frombuffer(b"".join(encoded), dtype=np.uint8), [len(item) for item in encoded])
+) -> Path:
+    """Write a part aside, flush it, and rename it into place.
+
+    Its name is `number`, which orders the parts, and a hash of its ids and columns, which keeps shards apart.
+    """
+    folder = parts / f"{number:06}-{hash_json([list(ids), sorted(items)])[:12]}"
+    with new_folder(folder) as aside:
+        encoded = [identity.encode(errors="surrogateescape") for identity in ids]
+        text = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+        files = _save(aside, "ids", text, [len(one) for one in encoded])
         for column, arrays in items.items():
             spec = specs[column]
-            tail = () if spec.width is None else (spec.width,)
-            values = np.concatenate(arrays) if len(arrays) else np.empty((0, *tail))
-            _save_ragged(folder, column, values.astype(spec.dtype, copy=False), [len(array) for array in arrays])
-        files = {
-            file.name: {
-                "bytes": file.stat().st_size,
-                "items": int(np.load(file, mmap_mode=None, allow_pickle=False).size) if file.stat().st_size < 256 else 1,
-                "sha256": hash_file(file),
-            }
-            for file in sorted(folder.iterdir())
-        }
-        record = {
-            "schema": SCHEMA,
-            "rows": len(ids),
-            "columns": {column: specs[column].as_json() for column in items},
-            "files": files,
-        }
-        write_json(folder / "part.json", record)
-    return parts / name
+            values = _joined(column, arrays, spec)
+            files |= _save(aside, column, values, [len(array) for array in arrays])
+        columns = {column: asdict(specs[column]) for column in items}
+        write_json(
+            aside / "part.json", {"schema": SCHEMA, "rows": len(ids), "columns": columns, "files": files}
+        )
+    return folder
 
 
-def _save_ragged(folder: Path, name: str, values: NDArray[Any], lengths: Sequence[int]) -> None:
-    np.save(folder / f"{name}.npy", values, allow_pickle=False)
-    offsets = np.concatenate([[0], np.cumsum(np.asarray(lengths, dtype=np.int64))]).astype(np.int64)
-    np.save(folder / f"{name}.offsets.npy", offsets, allow_pickle=False)
+def _joined(column: str, arrays: Sequence[NDArray[Any]], spec: ColumnSpec) -> NDArray[Any]:
+    none = np.empty((0, *spec.tail), dtype=spec.dtype)
+    try:
+        with np.errstate(over="raise"):
+            return np.concatenate([*arrays, none], dtype=spec.dtype, casting="unsafe")
+    except FloatingPointError:
+        raise UsageError(f"{column}: holds values too large for {spec.dtype}; keep it as float32") from None
+
+
+def _save(folder: Path, name: str, values: NDArray[Any], lengths: Sequence[int]) -> dict[str, dict[str, Any]]:
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    files = {}
+    for file, array in ((f"{name}.npy", values), (f"{name}.offsets.npy", offsets)):
+        np.save(folder / file, array, allow_pickle=False)
+        path = folder / file
+        files[file] = {"bytes": path.stat().st_size, "items": int(array.size), "sha256": hash_file(path)}
+    return files

@@ -58,7 +58,9 @@ class ExtractReport:
 class Meter:
     """Turns counts into `ExtractProgress` of one stage."""
 
-    def __init__(self, stage: str, tell: Callable[[ExtractProgress], None], *, before: int, total: int) -> None:
+    def __init__(
+        self, stage: str, tell: Callable[[ExtractProgress], None], *, before: int, total: int
+    ) -> None:
         self._stage, self._tell = stage, tell
         self._before, self._total, self._now = before, total, 0
         self._started = time.monotonic()
@@ -73,7 +75,7 @@ class Meter:
 
 
 def ahead(work: Callable[[T], U], items: Iterable[T], *, workers: int, waiting: int) -> Iterator[U]:
-    """Results of `work` in the order of `items`, made in threads, at most `waiting` of them ahead of who asks."""
+    """Results of `work` in the order of `items`, made in threads, at most `waiting` of them ahead."""
     with ThreadPoolExecutor(workers, thread_name_prefix="sterna-decode") as pool:
         queue: deque[Future[U]] = deque()
         try:

@@ -40,9 +40,9 @@ def view_of(image: Image.Image, view: str, *, identity: str) -> Image.Image:
 
     Arguments:
         image: upright, RGB.
-        view: "original"; "flip", mirrored; "cropK": a rectangle of half the area or more at a random place, its
-            shape within 4:3 of the image's, mirrored half of the time.
-        identity: the image's id: together with K it seeds the crop, so a crop is the same wherever it is made.
+        view: "original"; "flip", mirrored; "cropK": a rectangle of half the area or more at a random place,
+            its shape within 4:3 of the image's, mirrored half of the time.
+        identity: the image's id; together with K it seeds the crop, which is thus the same everywhere.
     """
     from PIL import ImageOps
 
