@@ -65,7 +65,7 @@ class FolderEncoder:
             prepare=self._prepare,
             network=self._run_images,
             dim=config.dim,
-            at_least=config.size,
+            size=config.size,
             batch=_BATCH,
             lanes=lanes,
             decoders=cores,

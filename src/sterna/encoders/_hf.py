@@ -68,7 +68,7 @@ class HuggingFaceEncoder:
             prepare=self._prepare,
             network=self._run_images,
             dim=self.dim,
-            at_least=self._side(),
+            size=self._side(),
             batch=_BATCH,
             lanes=1,
             decoders=threads or available_threads(),

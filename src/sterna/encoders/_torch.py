@@ -44,7 +44,7 @@ class RunEncoder:
             prepare=self._prepare,
             network=lambda squares: self._run.encode_images(np.stack(squares)),
             dim=self.dim,
-            at_least=self._run.size,
+            size=self._run.size,
             batch=_BATCH,
             lanes=1,
             decoders=threads or available_threads(),
