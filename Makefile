@@ -33,7 +33,7 @@ bench: $(DEV)/installed
 
 docs: $(DEV)/installed
 	$(DEV)/bin/python docs/generate_reference.py
-	$(DEV)/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(DEV)/bin/mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(LIGHT) $(DEV) demo-library demo-library-own demo-photos demo.html site

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import re
 import shlex
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 import typer
 
-from sterna.cli import app
+from sterna.cli import app, main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -132,3 +133,39 @@ def test_the_version_is_written_in_one_place_and_cited() -> None:
     from sterna import __version__
 
     assert f"version: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md"])
+def test_the_guide_for_photographs_works_from_top_to_bottom(
+    page: str,
+    photos: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Every command about photographs is run in order, in a home that has what the guide speaks of."""
+    photos.rename(tmp_path / "Pictures")
+    (tmp_path / "Scans").mkdir()
+    for name in ("beach.jpg", "photo.jpg"):
+        shutil.copy(tmp_path / "Pictures" / "photo-00.jpg", tmp_path / name)
+    (tmp_path / "captions.txt").write_text("a dog\na cat\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("STERNA_LIBRARY", "library")
+    assert (
+        main(["index", "Pictures", "--model", str(tiny_model)]) == 0
+    )  # the model that the library stays with
+    run = 0
+    for code in blocks(ROOT / page, "sh"):
+        for command in sterna_commands(code):
+            if command[0] not in {"index", "search", "caption", "status"} or {"--model", "--library"} & set(
+                command
+            ):
+                continue
+            words = [str(Path(word).expanduser()) if word.startswith("~") else word for word in command]
+            assert main(words) == 0, f"{command}: {capsys.readouterr().err}"
+            run += 1
+    assert run >= 8
+    assert (tmp_path / "mountains.html").is_file()
+    assert len(list((tmp_path / "mountains").iterdir())) == 10
