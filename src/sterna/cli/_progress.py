@@ -70,7 +70,7 @@ class ProgressLine:
 
     def _draw(self, text: str) -> None:
         with contextlib.suppress(OSError):  # a terminal without a width, or one that was closed
-            width = os.get_terminal_size(sys.stderr.fileno()).columns
+            width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
             sys.stderr.write(f"\r\x1b[2K{printable(text)[: width - 1]}")
             sys.stderr.flush()
 
