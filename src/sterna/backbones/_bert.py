@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int64, Shaped
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -60,12 +61,12 @@ class BertText(TextBackbone):
         self.fingerprint = hash_json({"weights": weights, "tokenizer": hash_tokenizer(self.tokenizer)})
         freeze(self, layers, wanted=trainable_layers, name=name)
 
-    def stem(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def stem(self, ids: Int64[Tensor, "B T"], mask: Shaped[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
         """Ids [B, T] and mask [B, T] to hidden vectors [B, T, D] before the layers that may be trained."""
         hidden = self.embeddings(input_ids=ids)
         return _through(self.layers, hidden, mask)
 
-    def tail(self, hidden: Tensor, mask: Tensor) -> Tokens:
+    def tail(self, hidden: Float[Tensor, "B T D"], mask: Shaped[Tensor, "B T"]) -> Tokens:
         """The last layers, where some may be trained; masked positions become zeros."""
         hidden = _through(self.last_layers, hidden, mask)
         real = mask.to(torch.bool)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from sterna.backbones._grid import check_cells, grid_boxes, grid_values
@@ -77,12 +78,12 @@ class EfficientNetLite(ImageBackbone):
         freeze(self, list(self.last_blocks), wanted=trainable_tail, name=self.name)
         self.head.requires_grad_(trainable_tail > 0)
 
-    def stem(self, pixels: Tensor) -> Tensor:
+    def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
         """[B, S, S, 3] uint8 RGB to the stride-16 maps [B, 112 or 120, S / 16, S / 16]."""
         planes = (pixels.permute(0, 3, 1, 2).to(torch.float32) - _MEAN) / _SCALE
         return self.blocks(self.first(planes))  # type: ignore[no-any-return]
 
-    def tail(self, maps: Tensor) -> Regions:
+    def tail(self, maps: Float[Tensor, "B ..."]) -> Regions:
         """Stride-16 maps to regions [B, cells * cells, 1280]."""
         return self.as_regions(grid_values(self.head(self.last_blocks(maps)), self.cells))
 

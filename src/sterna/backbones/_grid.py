@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
 
 from sterna.errors import UsageError
@@ -20,7 +21,7 @@ def check_cells(cells: int | None, grid: int) -> int:
     return cells
 
 
-def grid_boxes(cells: int) -> Tensor:
+def grid_boxes(cells: int) -> Float[Tensor, "R 4"]:
     """Boxes [cells * cells, 4] float32 of a regular grid, row by row, as x1 y1 x2 y2 in 0..1."""
     edges = torch.arange(cells + 1, dtype=torch.float32) / cells
     y1, x1 = torch.meshgrid(edges[:-1], edges[:-1], indexing="ij")
@@ -28,7 +29,7 @@ def grid_boxes(cells: int) -> Tensor:
     return torch.stack([x1, y1, x2, y2], dim=-1).reshape(-1, 4)
 
 
-def grid_values(maps: Tensor, cells: int) -> Tensor:
+def grid_values(maps: Float[Tensor, "B D H H"], cells: int) -> Float[Tensor, "B R D"]:
     """Average square maps [B, D, H, H] over `cells` x `cells` places: [B, cells * cells, D], row by row.
 
     A place on the border of two cells counts in both, by its share. Sizes are read once, so that it exports.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int64, Shaped
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
@@ -20,16 +21,15 @@ __all__ = ["HuggingFaceText", "hash_weights", "load_network", "load_text", "tryi
 
 
 @contextlib.contextmanager
-def trying(name: str) -> Iterator[None]:
+def trying(name: str, what: str = "loaded") -> Iterator[None]:
     """Turn whatever `transformers` raises about a missing or unfit model into one sentence."""
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ModelError(
-            f"hf:{name}: cannot be loaded ({reason}); name a folder with config.json and model.safetensors, "
-            "or a model of the Hugging Face hub while it can be reached"
-        ) from error
+        hint = "name a folder with config.json and model.safetensors, or a model of the hub that can be reached"
+        ending = f"; {hint}" if what == "loaded" else ""
+        raise ModelError(f"hf:{name}: cannot be {what} ({reason}){ending}") from error
 
 
 def load_network(name: str) -> nn.Module:
@@ -42,9 +42,25 @@ def load_network(name: str) -> nn.Module:
     except ImportError as error:
         raise MissingExtraError(f"The backbone hf:{name}", extra="hf") from error
     with trying(name):
-        network: nn.Module = AutoModel.from_pretrained(
-            name, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+        network, loaded = AutoModel.from_pretrained(
+            name,
+            use_safetensors=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
         )
+    return _without_chance(network, missing=set(loaded["missing_keys"]), name=name)
+
+
+def _without_chance(network: nn.Module, *, missing: set[str], name: str) -> nn.Module:
+    """Zero what the weights lack and `transformers` filled by chance, which would be part of the hash."""
+    lacking = sorted(key for key in missing if "pooler" not in key)  # poolers are not used here
+    if lacking:
+        raise ModelError(f"hf:{name}: its weights lack {lacking[0]!r} and {len(lacking) - 1} more tensors")
+    with torch.no_grad():
+        for key, value in network.named_parameters():
+            if key in missing:
+                value.zero_()
     return network
 
 
@@ -118,12 +134,12 @@ class HuggingFaceText(TextBackbone):
         self.fingerprint = hash_json({"weights": weights, "tokenizer": hash_tokenizer(self.tokenizer)})
         freeze(self, [], wanted=trainable_layers, name=name)
 
-    def stem(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def stem(self, ids: Int64[Tensor, "B T"], mask: Shaped[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
         """Ids [B, T] and mask [B, T] to the last hidden state [B, T, D]."""
         hidden: Tensor = self.network(input_ids=ids, attention_mask=mask.to(torch.int64)).last_hidden_state
         return hidden
 
-    def tail(self, hidden: Tensor, mask: Tensor) -> Tokens:
+    def tail(self, hidden: Float[Tensor, "B T D"], mask: Shaped[Tensor, "B T"]) -> Tokens:
         """Masked positions become zeros."""
         real = mask.to(torch.bool)
         return Tokens(hidden * real[..., None].to(hidden.dtype), real)

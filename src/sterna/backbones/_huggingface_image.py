@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from sterna.backbones._cut import LastLayers, cut
 from sterna.backbones._grid import check_cells, grid_boxes, grid_values
 from sterna.backbones._huggingface import hash_weights, load_network, trying
 from sterna.backbones._types import ImageBackbone, Regions, freeze
@@ -22,7 +24,6 @@ __all__ = ["HuggingFaceImage", "load_image"]
 # of ImageNet, for a model that says nothing
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _SIDE = 224
-_CLOSE = 1e-4
 
 
 def load_image(
@@ -87,13 +88,12 @@ class HuggingFaceImage(ImageBackbone):
         self.cells = check_cells(cells, self._side)
         self.regions = self.cells * self.cells
         self.register_buffer("boxes", grid_boxes(self.cells), persistent=False)
-        self.last_layers = nn.ModuleList()
-        self.norm: nn.Module = nn.Identity()
+        self.last: LastLayers | None = None
         self.map_shape = (self.dim, self._side, self._side)
         if trainable_tail:
-            self._split(trainable_tail, probe)
-        freeze(self, [*self.last_layers], wanted=len(self.last_layers), name=name)
-        self.norm.requires_grad_(bool(self.last_layers))
+            self.last = cut(self.network, trainable_tail, run=self._probe, name=name)
+            self.map_shape = tuple(self._probe().shape[1:])
+        freeze(self, [self.last] if self.last else [], wanted=int(self.last is not None), name=name)
         self.fingerprint = hash_json(
             {
                 "weights": weights,
@@ -104,16 +104,16 @@ class HuggingFaceImage(ImageBackbone):
             }
         )
 
-    def stem(self, pixels: Tensor) -> Tensor:
+    def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
         """[B, S, S, 3] uint8 RGB to a map [B, D, H, H], or to what enters the layers that may be trained."""
         planes = (pixels.permute(0, 3, 1, 2).to(torch.float32) - self.mean) / self.deviation
         hidden: Tensor = self.network(pixel_values=planes, **self._options).last_hidden_state
-        return hidden if self.last_layers else self._as_map(hidden)
+        return self._as_map(hidden) if self.last is None else hidden
 
-    def tail(self, maps: Tensor) -> Regions:
+    def tail(self, maps: Float[Tensor, "B ..."]) -> Regions:
         """The layers that may be trained, where there are some; then regions [B, cells * cells, D]."""
-        if self.last_layers:
-            maps = self._as_map(self._through(maps))
+        if self.last is not None:
+            maps = self._as_map(self.last(maps))
         return self.as_regions(grid_values(maps, self.cells))
 
     def _as_map(self, hidden: Tensor) -> Tensor:
@@ -121,14 +121,6 @@ class HuggingFaceImage(ImageBackbone):
             return hidden
         patches = hidden[:, self._prefix :].transpose(1, 2)
         return patches.reshape(-1, self.dim, self._side, self._side)
-
-    def _through(self, hidden: Tensor) -> Tensor:
-        for layer in self.last_layers:
-            masked = "attention_mask" in inspect.signature(layer.forward).parameters
-            out = layer(hidden, attention_mask=None) if masked else layer(hidden)
-            hidden = out[0] if isinstance(out, tuple) else out
-        normed: Tensor = self.norm(hidden)
-        return normed
 
     def _forward_options(self, *, stretched: bool) -> dict[str, bool]:
         # some models stretch their positions by themselves, some when asked, some never (and say so)
@@ -138,36 +130,9 @@ class HuggingFaceImage(ImageBackbone):
     def _probe(self) -> Tensor:
         pixels = torch.zeros((1, 3, self.size, self.size))
         pixels[..., self.size // 2 :, :] = 1.0
-        with torch.inference_mode(), trying(self.name.removeprefix("hf:")):
+        with torch.inference_mode(), trying(self.name.removeprefix("hf:"), f"run on {self.size} pixels"):
             hidden: Tensor = self.network(pixel_values=pixels, **self._options).last_hidden_state
         return hidden
-
-    def _split(self, wanted: int, expected: Tensor) -> None:
-        holder, attribute = _layers(self.network, self.name)
-        layers = list(getattr(holder, attribute))
-        if wanted > len(layers):
-            raise ModelError(f"{self.name}: {wanted} trainable parts asked for; there are {len(layers)}")
-        setattr(holder, attribute, nn.ModuleList(layers[: len(layers) - wanted]))
-        self.last_layers = nn.ModuleList(layers[len(layers) - wanted :])
-        for norm in ("layernorm", "norm"):
-            last = getattr(self.network, norm, None)
-            if isinstance(last, nn.Module) and expected.ndim == 3:
-                self.norm = last
-                setattr(self.network, norm, nn.Identity())
-        hidden = self._probe()
-        with torch.inference_mode():
-            again = self._through(hidden)
-        if again.shape != expected.shape or not torch.allclose(again, expected, atol=_CLOSE, rtol=_CLOSE):
-            raise ModelError(f"{self.name}: its last layers cannot be trained apart; use trainable_tail=0")
-        self.map_shape = tuple(hidden.shape[1:])
-
-
-def _layers(network: nn.Module, name: str) -> tuple[nn.Module, str]:
-    for holder in (network, getattr(network, "encoder", None), getattr(network, "model", None)):
-        for attribute in ("layers", "layer", "stages"):
-            if isinstance(holder, nn.Module) and isinstance(getattr(holder, attribute, None), nn.ModuleList):
-                return holder, attribute
-    raise ModelError(f"{name}: its layers were not found, so none can be trained; use trainable_tail=0")
 
 
 def _own_size(config: object) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -78,6 +79,8 @@ def export_onnx(
             dynamic_axes={name: dict(axes) for name, axes in dynamic.items()},
             opset_version=17,
             dynamo=False,
+            # As the module is: else batch norms are folded here, and weights rounded before are so no more.
+            training=torch.onnx.TrainingMode.PRESERVE,
         )
 
 
@@ -86,7 +89,7 @@ class _RegionValues(nn.Module):
         super().__init__()
         self.backbone = backbone
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B R D"]:
         return self.backbone.tail(self.backbone.stem(pixels)).values
 
 
@@ -95,7 +98,7 @@ class _TokenValues(nn.Module):
         super().__init__()
         self.backbone = backbone
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, ids: Int64[Tensor, "B T"], mask: Int64[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
         return self.backbone.tail(self.backbone.stem(ids, mask), mask).values
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from sterna.backbones._types import ImageBackbone, Regions
@@ -46,11 +47,11 @@ class SideBySide(ImageBackbone):
         self.fingerprint = hash_json([part.fingerprint for part in parts])
         self.eval()
 
-    def stem(self, pixels: Tensor) -> Tensor:
+    def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
         """The parts' stem maps, one after the other on the channels: [B, sum of C, H, W]."""
         return torch.cat([part.stem(pixels) for part in self._parts()], dim=1)
 
-    def tail(self, maps: Tensor) -> Regions:
+    def tail(self, maps: Float[Tensor, "B ..."]) -> Regions:
         """The parts' regions, one after the other on D."""
         pieces = torch.split(maps, self._channels, dim=1)
         values = [part.tail(piece).values for part, piece in zip(self._parts(), pieces, strict=True)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor, nn
 
 from sterna.errors import ModelError
@@ -19,21 +20,21 @@ __all__ = ["ImageBackbone", "Regions", "TextBackbone", "Tokens", "freeze"]
 class Regions(NamedTuple):
     """What an image backbone sees in a batch of images."""
 
-    values: Tensor
-    """[B, R, D] float32"""
-    boxes: Tensor
-    """[B, R, 4] float32: x1 y1 x2 y2, 0..1 of the square image"""
-    mask: Tensor
-    """[B, R] bool: True where there is a region"""
+    values: Float[Tensor, "B R D"]
+    """float32"""
+    boxes: Float[Tensor, "B R 4"]
+    """float32: x1 y1 x2 y2, 0..1 of the square image"""
+    mask: Bool[Tensor, "B R"]
+    """True where there is a region"""
 
 
 class Tokens(NamedTuple):
     """What a text backbone reads in a batch of sentences."""
 
-    values: Tensor
-    """[B, T, D] float32"""
-    mask: Tensor
-    """[B, T] bool: True where there is a token"""
+    values: Float[Tensor, "B T D"]
+    """float32"""
+    mask: Bool[Tensor, "B T"]
+    """True where there is a token"""
 
 
 class _AlwaysEvaluating(nn.Module):
@@ -66,24 +67,24 @@ class ImageBackbone(_AlwaysEvaluating):
     """widths of the networks side by side; their sum is `dim`"""
     fingerprint: str
     """hash of the published weights and of all preprocessing"""
-    boxes: Tensor
-    """[R, 4] float32, the same for every image"""
+    boxes: Float[Tensor, "R 4"]
+    """float32, x1 y1 x2 y2 in 0..1, the same for every image"""
     map_shape: tuple[int, ...]
     """[C, H, W] of one image's map between stem and tail"""
 
-    def stem(self, pixels: Tensor) -> Tensor:
+    def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
         """[B, S, S, 3] uint8 RGB to maps [B, C, H, W] float32, frozen."""
         raise NotImplementedError
 
-    def tail(self, maps: Tensor) -> Regions:
+    def tail(self, maps: Float[Tensor, "B ..."]) -> Regions:
         """Maps [B, C, H, W] to regions."""
         raise NotImplementedError
 
-    def forward(self, pixels: Tensor) -> Regions:
+    def forward(self, pixels: UInt8[Tensor, "B S S 3"]) -> Regions:
         """[B, S, S, 3] uint8 RGB to regions."""
         return self.tail(self.stem(pixels))
 
-    def as_regions(self, values: Tensor) -> Regions:
+    def as_regions(self, values: Float[Tensor, "B R D"]) -> Regions:
         """Put the boxes and the mask, which are the same for every image, beside `values` [B, R, D]."""
         boxes = self.boxes.expand(values.shape[0], -1, -1)
         return Regions(values, boxes, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device))
@@ -103,22 +104,22 @@ class TextBackbone(_AlwaysEvaluating):
     tokenizer: Tokenizer
     """a fast tokenizer that cuts at `max_tokens` and pads a batch to its longest"""
 
-    def tokenize(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def tokenize(self, sentences: Sequence[str]) -> tuple[Int64[Tensor, "B T"], Bool[Tensor, "B T"]]:
         """Sentences to ids [B, T] int64 and mask [B, T] bool, T the longest of the batch."""
         encodings = self.tokenizer.encode_batch(list(sentences))
         ids = torch.tensor([encoding.ids for encoding in encodings], dtype=torch.int64)
         mask = torch.tensor([encoding.attention_mask for encoding in encodings], dtype=torch.bool)
         return ids, mask
 
-    def stem(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def stem(self, ids: Int64[Tensor, "B T"], mask: Shaped[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
         """Ids [B, T] int64 and mask [B, T] to hidden vectors [B, T, D], frozen."""
         raise NotImplementedError
 
-    def tail(self, hidden: Tensor, mask: Tensor) -> Tokens:
+    def tail(self, hidden: Float[Tensor, "B T D"], mask: Shaped[Tensor, "B T"]) -> Tokens:
         """Hidden vectors [B, T, D] and mask [B, T] to tokens; masked positions hold zeros."""
         raise NotImplementedError
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tokens:
+    def forward(self, ids: Int64[Tensor, "B T"], mask: Shaped[Tensor, "B T"]) -> Tokens:
         """Ids [B, T] int64 and mask [B, T] bool or int64 to tokens."""
         return self.tail(self.stem(ids, mask), mask)
 

@@ -1,0 +1,102 @@
+"""Networks of `transformers` with random weights, made in a test, and photographs as arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from tokenizers import Tokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+
+from tests.conftest import draw_photo
+
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "a",
+    "dog",
+    "cat",
+    "runs",
+    "in",
+    "the",
+    "snow",
+    "##s",
+    "two",
+    "people",
+]
+_SMALL = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3, "intermediate_size": 32}
+_PATCHES = {**_SMALL, "image_size": 32, "patch_size": 8}
+
+VISION = {
+    "vit": lambda: transformers.ViTModel(transformers.ViTConfig(**_PATCHES)),
+    "deit": lambda: transformers.DeiTModel(transformers.DeiTConfig(**_PATCHES)),
+    "dinov2": lambda: transformers.Dinov2Model(transformers.Dinov2Config(**_PATCHES)),
+    "registers": lambda: transformers.Dinov2WithRegistersModel(
+        transformers.Dinov2WithRegistersConfig(**_PATCHES, num_register_tokens=4)
+    ),
+    "clip": lambda: transformers.CLIPModel(
+        transformers.CLIPConfig(
+            text_config={**_SMALL, "vocab_size": 64}, vision_config=dict(_PATCHES), projection_dim=16
+        )
+    ),
+    "siglip": lambda: transformers.SiglipVisionModel(transformers.SiglipVisionConfig(**_PATCHES)),
+    "resnet": lambda: transformers.ResNetModel(
+        transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8, 12, 16, 24], depths=[1, 1, 1, 1])
+    ),
+    "convnext": lambda: transformers.ConvNextModel(
+        transformers.ConvNextConfig(hidden_sizes=[8, 12, 16, 24], depths=[1, 1, 1, 1], image_size=128)
+    ),
+    "swin": lambda: transformers.SwinModel(
+        transformers.SwinConfig(
+            embed_dim=12, depths=[1, 1], num_heads=[1, 2], window_size=4, image_size=32, patch_size=4
+        )
+    ),
+}
+
+
+def vision_folder(folder: Path, kind: str) -> Path:
+    """A folder with a tiny vision model of one kind."""
+    torch.manual_seed(0)
+    VISION[kind]().save_pretrained(folder)
+    return folder
+
+
+def make_tokenizer() -> Tokenizer:
+    """A BERT's tokenizer of fourteen words."""
+    tokenizer = Tokenizer(WordPiece({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[("[CLS]", WORDS.index("[CLS]")), ("[SEP]", WORDS.index("[SEP]"))],
+    )
+    return tokenizer
+
+
+def text_folder(folder: Path, kind: str = "bert") -> Path:
+    """A folder with a tiny text encoder and its tokenizer."""
+    torch.manual_seed(0)
+    if kind == "bert":
+        config = transformers.BertConfig(**_SMALL, vocab_size=len(WORDS), max_position_embeddings=64)
+        network = transformers.BertModel(config)
+    else:
+        config = transformers.DistilBertConfig(
+            dim=24, n_layers=2, n_heads=3, hidden_dim=32, vocab_size=len(WORDS)
+        )
+        network = transformers.DistilBertModel(config)
+    network.save_pretrained(folder)
+    make_tokenizer().save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def pixels(count: int, size: int) -> torch.Tensor:
+    """[count, size, size, 3] uint8: drawn photographs."""
+    images = [draw_photo(seed).resize((size, size)) for seed in range(count)]
+    return torch.from_numpy(np.stack([np.asarray(image) for image in images]))
