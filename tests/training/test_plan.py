@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from sterna.training._plan import BatchOrder, Plan, seed_of  # noqa: E402
-from sterna.training._schedule import rate_factor  # noqa: E402
+from sterna.training._plan import BatchOrder, Plan, seed_of
+from sterna.training._schedule import rate_factor
 
 plans = st.builds(
     Plan,

@@ -12,13 +12,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file
 
-from sterna.errors import RunError  # noqa: E402
-from sterna.training import train  # noqa: E402
-from tests.training.toy import make_toy, toy_settings  # noqa: E402
+from sterna.errors import RunError
+from sterna.training import train
+from tests.training.toy import make_toy, toy_settings
 
-# Everything that a state could be forgotten of: two views, a draw of captions, averages, parts of unequal number.
+# All that could be forgotten: two views, a draw of captions, averages, steps of unequal parts.
 HARD = {
     "ema": 0.9,
     "accumulation": 3,
@@ -180,8 +180,9 @@ def test_other_settings_are_named(toy, whole):
     with pytest.raises(RunError) as caught:
         train(changed, whole, resume=True)
     assert str(caught.value) == (
-        f"{whole}: was begun with other settings (optimizer.rate was 0.01, now 0.5; optimizer.weight_decay was 0.1, "
-        "now 0.3; epochs was 5, now 6); go on with its own, or train to a new folder"
+        f"{whole}: was begun with other settings (optimizer.rate was 0.01, now 0.5; "
+        "optimizer.weight_decay was 0.1, now 0.3; epochs was 5, now 6); "
+        "go on with its own, or train to a new folder"
     )
 
 

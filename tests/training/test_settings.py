@@ -6,9 +6,9 @@ import pytest
 
 pytest.importorskip("torch")
 
-from sterna.errors import SettingsError  # noqa: E402
-from sterna.settings import load_settings, save_settings  # noqa: E402
-from sterna.training import TrainSettings  # noqa: E402
+from sterna.errors import SettingsError
+from sterna.settings import load_settings, save_settings
+from sterna.training import TrainSettings
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 

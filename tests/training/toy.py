@@ -74,7 +74,8 @@ def toy_settings(folder: Path, **changes: object) -> TrainSettings:
     """Settings of a run of seconds; `changes` replace whole sections or single values."""
     values = {
         "data": {"path": folder / "data"},
-        "features": {"path": folder / "features", "image": "toy", "text": "toy", "size": 8, "cells": 2, "max_tokens": 16},
+        "features": {"path": folder / "features", "image": "toy", "text": "toy", "size": 8, "cells": 2}
+        | {"max_tokens": 16},
         "model": {
             "embedding": 16,
             "width": 16,

@@ -25,6 +25,7 @@ from sterna.training._plan import BatchOrder, Part, Plan
 
 __all__ = ["Reader", "Split", "read_batches"]
 
+_WHOLE = np.array([[[0, 0, 1, 1]]], dtype=np.float32)
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -82,7 +83,7 @@ class Reader:
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         if self.image_means:
             values, mask = self.images.rows(mean_column(view), rows)
-            return values, mask, np.broadcast_to(np.float32([0, 0, 1, 1]), (len(rows), 1, 4)).copy()
+            return values, mask, np.tile(_WHOLE, (len(rows), 1, 1))
         values, mask = self.images.rows(view, rows)
         boxes, _ = self.images.rows(f"{view}.boxes", rows)
         return values, mask, boxes
@@ -140,7 +141,7 @@ def read_batches(
     captions_per_image: int | None,
     workers: int,
 ) -> Iterator[Batch]:
-    """Every batch from step `start` to the end of the run, in order, read ahead by `workers` processes if any."""
+    """Every batch from step `start` to the end of the run, in order; `workers` processes read ahead."""
     loader: DataLoader[Batch] = DataLoader(
         _Parts(reader, split, plan, captions_per_image=captions_per_image),
         sampler=BatchOrder(plan, start),
@@ -153,12 +154,13 @@ def read_batches(
     return iter(loader)
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:  # noqa: ANN401
     return batch
 
 
 def _start_worker(number: int) -> None:
-    # An interrupt is for the parent, which still wants the batches of its step; a killed parent takes us along.
+    # An interrupt is for the parent, which still wants the batches of its step.
+    # A parent that is killed takes its workers along.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":

@@ -21,7 +21,7 @@ _SEEN_BEFORE = {
 
 
 def card(config: Mapping[str, Any]) -> str:
-    """The `README.md` of a model folder, from its `config.json`; Markdown with a front matter as on model hubs."""
+    """The `README.md` of a model folder from its `config.json`, with a front matter as on model hubs."""
     parts = [
         _front(config),
         f"# {config['name']}\n",
@@ -55,7 +55,8 @@ def _what(config: Mapping[str, Any]) -> str:
     return (
         f"Turns photographs and English sentences into vectors of {config['dim']} numbers and unit length; "
         "the dot product of two says how well a sentence describes a photograph. "
-        f"Images pass {_names(architecture['image_backbone'])}, sentences {_names(architecture['text_backbone'])}, "
+        f"Images pass {_names(architecture['image_backbone'])}, "
+        f"sentences {_names(architecture['text_backbone'])}, "
         "and then the towers of a Transformer Encoder Reasoning Network (TERN).\n"
     )
 
@@ -109,7 +110,8 @@ def _made_from(config: Mapping[str, Any]) -> str:
         lines.append(f"- **{_names(backbone)}**: {known[0] if known else 'see its own card.'}")
     versions = ", ".join(f"{name} {number}" for name, number in config["versions"].items())
     lines.append(
-        f"- Seed {config['seed']}, weights of step {config['step']}, made on {config['made']} with {versions}."
+        f"- Seed {config['seed']}, weights of step {config['step']}, made on {config['made']} "
+        f"with {versions}."
     )
     return "\n".join(lines) + "\n"
 
@@ -129,12 +131,14 @@ def _preprocessing(config: Mapping[str, Any]) -> str:
 
 
 def _limits(config: Mapping[str, Any]) -> str:
-    images = sum(count["images"] for count in config["data"]["splits"].values())
+    data = config["data"]
+    images = next(count["images"] for name, count in data["splits"].items() if name != data["validation"])
     return (
-        f"Trained with about {images:,} photographs: it knows everyday scenes of the kind in its data, and little "
-        "beyond them. It does not read text in pictures, does not count well, does not know who people are, and "
-        "understands English only. It carries over what is one-sided in its data and in its backbones' data. "
-        "Scores order answers to one query; they are not probabilities. Not for decisions about people.\n"
+        f"Trained on {images:,} photographs: it knows scenes of the kind that its data shows, and "
+        "little beyond them. It does not read text in pictures, does not count well, does not know who "
+        "people are, and understands English only. It carries over what is one-sided in its data and in its "
+        "backbones' data. Scores order answers to one query; they are not probabilities. "
+        "Not for decisions about people.\n"
     )
 
 

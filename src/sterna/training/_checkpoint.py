@@ -63,7 +63,7 @@ def save_last(
     average: Average | None,
 ) -> None:
     """Write all that the run needs to go on."""
-    names = {parameter: name for name, parameter in learner.named_parameters()}
+    names: dict[Tensor, str] = {parameter: name for name, parameter in learner.named_parameters()}
     tensors = {f"weights/{name}": value for name, value in _named(learner).items()}
     for parameter, values in optimizer.state.items():
         tensors |= {f"optimizer/{names[parameter]}/{key}": value for key, value in values.items()}
@@ -98,7 +98,7 @@ def load_last(
 
 
 def load_weights(path: Path, model: nn.Module) -> tuple[Position, dict[str, Any]]:
-    """Fill `model` from a checkpoint, with the averaged weights where it has them; its position and report."""
+    """Fill `model` from a checkpoint, with averaged weights where it has them; its position and report."""
     with _open(path) as file:
         report = json.loads((file.metadata() or {}).get("report", "{}"))
     tensors, position = _load(path)

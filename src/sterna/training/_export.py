@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sterna._version import __version__
 from sterna.backbones import ImageBackbone, TextBackbone, export_onnx, fold_batch_norm
 from sterna.errors import ModelError, PhotoError
-from sterna.files import new_folder, write_json, write_text
+from sterna.files import hash_file, hash_json, new_folder, write_json, write_text
 from sterna.images import open_photo, to_square
 from sterna.model import TERN
 from sterna.training._card import card
@@ -66,46 +66,51 @@ def export(
 ) -> Path:
     """Write a model folder: `config.json`, `image.onnx`, `text.onnx`, `tokenizer.json`, `README.md`.
 
-    The networks are compared with torch on the run's validation photographs and captions (drawn pictures where these
-    are gone) before the folder gets its name.
+    The networks are compared with torch on the run's validation photographs and captions (drawn pictures
+    where these are gone) before the folder gets its name.
 
     Arguments:
         run: a run, or its folder, of which the best weights are taken.
         out: the model folder; must not be there yet.
         name: of the model, for people.
-        image_weights, text_weights: how weights are stored: "float16", "float32", or for the text tower "int8" with a
-            scale for each output channel and each word. Computing is float32.
-        results: measured figures by split for the configuration and the card, beside the run's own on validation.
+        image_weights, text_weights: how weights are stored: "float16", "float32", or "int8" for linear layers
+            and word vectors, with a scale for each output channel and word. Computing is float32.
+        results: measured figures by split for the configuration and the card, beside the run's own on
+            validation.
         torch_weights: also write `model.safetensors`, TERN's weights in float32, for training to go on from.
 
     Returns `out`. Raises `ModelError` where ONNX Runtime's vectors differ from torch's by more than 1e-4,
     `SternaError` where `out` exists, `RunError` where `run` is not a run.
     """
     run = run if isinstance(run, Run) else load_run(run)
-    image = _ImageEncoder(run.image_backbone, run.model)
-    image = fold_batch_norm(image)  # type: ignore[assignment]
-    text = copy.deepcopy(_TextEncoder(run.text_backbone, run.model)).eval()
-    round_weights(image, image_weights)
-    round_weights(text, text_weights)
-    pixels, sentences = _photographs(run), _sentences(run)
-    ids, mask = run.text_backbone.tokenize(sentences)
+    stored: dict[str, Precision] = {"image": image_weights, "text": text_weights}
     with new_folder(Path(out)) as folder:
-        _write_graph(image, {"pixels": torch.from_numpy(pixels)}, folder / "image.onnx", image_weights)
-        words = {"ids": ids, "mask": mask.to(torch.int64)}
-        _write_graph(text, words, folder / "text.onnx", text_weights)
+        _write_networks(run, folder, stored)
         tokenizer = Tokenizer.from_str(run.text_backbone.tokenizer.to_str())
         tokenizer.no_padding()
         tokenizer.save(str(folder / "tokenizer.json"))
-        weights = {"image": image_weights, "text": text_weights}
-        config = _config(run, name=name, weights=weights, results=results or {})
+        config = _config(run, name=name, stored=stored, results=results or {})
         config["fingerprint"] = _fingerprint(folder, config)
         write_json(folder / "config.json", config)
         write_text(folder / "README.md", card(config))
         if torch_weights:
-            from safetensors.torch import save_file
+            from safetensors.torch import save
 
-            save_file(dict(run.model.named_parameters()), folder / "model.safetensors")
+            weights = {key: value.contiguous() for key, value in run.model.named_parameters()}
+            (folder / "model.safetensors").write_bytes(save(weights))
     return Path(out)
+
+
+def _write_networks(run: Run, folder: Path, stored: Mapping[str, Precision]) -> None:
+    image = fold_batch_norm(_ImageEncoder(run.image_backbone, run.model))
+    round_weights(image, stored["image"])
+    pixels = {"pixels": torch.from_numpy(_photographs(run))}
+    _write_graph(image, pixels, folder / "image.onnx", stored["image"])
+    text = copy.deepcopy(_TextEncoder(run.text_backbone, run.model)).eval()
+    round_weights(text, stored["text"])
+    ids, mask = run.text_backbone.tokenize(_sentences(run))
+    words = {"ids": ids, "mask": mask.to(torch.int64)}
+    _write_graph(text, words, folder / "text.onnx", stored["text"])
 
 
 def _write_graph(module: nn.Module, example: dict[str, Tensor], path: Path, precision: Precision) -> None:
@@ -116,7 +121,7 @@ def _write_graph(module: nn.Module, example: dict[str, Tensor], path: Path, prec
         example,
         path,
         outputs=["vectors"],
-        dynamic={**{key: axes for key in example}, "vectors": {0: "n"}},
+        dynamic={**dict.fromkeys(example, axes), "vectors": {0: "n"}},
     )
     shrink_graph(path, precision)
     from onnxruntime import InferenceSession, SessionOptions
@@ -124,7 +129,7 @@ def _write_graph(module: nn.Module, example: dict[str, Tensor], path: Path, prec
     options = SessionOptions()
     options.log_severity_level = 3
     session = InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    # One at a time as well as together: sizes that a trace took for fixed show in the batch that it was not made with.
+    # One at a time as well as together: a size that the trace took for fixed shows in the other batch.
     for block in (slice(None), slice(0, 1)):
         inputs = {key: value[block] for key, value in example.items()}
         with torch.inference_mode():
@@ -133,8 +138,8 @@ def _write_graph(module: nn.Module, example: dict[str, Tensor], path: Path, prec
         apart = float(np.abs(came - wanted).max())
         if not apart <= _TOLERANCE:
             raise ModelError(
-                f"{path.name}: ONNX Runtime's vectors differ from torch's by {apart:.1e}, more than {_TOLERANCE:.0e}; "
-                "the network cannot be exported as it is"
+                f"{path.name}: ONNX Runtime's vectors differ from torch's by {apart:.1e}, "
+                f"more than {_TOLERANCE:.0e}; the network cannot be exported as it is"
             )
 
 
@@ -165,7 +170,7 @@ def _sentences(run: Run) -> list[str]:
     return [*run.facts["samples"]["captions"], *_SENTENCES]
 
 
-def _config(run: Run, *, name: str, weights: Mapping[str, str], results: Mapping[str, Any]) -> dict[str, Any]:
+def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[str, Any]) -> dict[str, Any]:
     data = dict(run.facts["data"])
     settings = run.settings.model_dump(mode="json")
     for place in ("data", "features"):
@@ -195,7 +200,7 @@ def _config(run: Run, *, name: str, weights: Mapping[str, str], results: Mapping
             "text_backbone": run.text_backbone.name,
             "regions": run.image_backbone.regions,
             "model": run.model.config(),
-            "weights": dict(weights),
+            "weights": dict(stored),
         },
         "data": data,
         "training": settings,
@@ -218,7 +223,6 @@ def _versions() -> dict[str, str]:
 
 
 def _fingerprint(folder: Path, config: Mapping[str, Any]) -> str:
-    from sterna.files import hash_file, hash_json
-
-    files = {name: hash_file(folder / name) for name in ("image.onnx", "text.onnx", "tokenizer.json")}
-    return hash_json({**files, "image": config["image"], "text": config["text"]})
+    """What `sterna.encoders.fingerprint_folder` says of it; training knows no room above the model folder."""
+    files = [hash_file(folder / name) for name in ("image.onnx", "text.onnx", "tokenizer.json")]
+    return hash_json({"files": files, "image": config["image"], "text": config["text"]})

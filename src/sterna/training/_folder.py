@@ -1,4 +1,4 @@
-"""A run's folder: begun once, gone on with only by the same settings, and left in good order on an interrupt."""
+"""A run's folder: begun once, gone on with by the same settings alone, left in good order on an interrupt."""
 
 from __future__ import annotations
 
@@ -22,15 +22,26 @@ from sterna.training._settings import TrainSettings
 __all__ = ["Interrupt", "begin", "write_facts"]
 
 # These decide where and how fast a run is computed, not what is computed; data may lie somewhere else.
-_FREE = ("workers", "threads", "tensorboard", "checkpoint_every", "data.path", "data.images", "data.terms", "features.path",
-         "features.batch_size")  # fmt: skip
+_FREE = frozenset(
+    {
+        "checkpoint_every",
+        "data.images",
+        "data.path",
+        "data.terms",
+        "features.batch_size",
+        "features.path",
+        "tensorboard",
+        "threads",
+        "workers",
+    }
+)
 
 
 def begin(run: Path, settings: TrainSettings | None, *, resume: bool) -> TrainSettings:
     """Make the folder, or check that it can be gone on with; the settings to run by.
 
-    Raises `RunError` where a run is there and `resume` is not asked for, where there is none and no settings came
-    either, and where settings came that differ from the run's.
+    Raises `RunError` where a run is there and `resume` is not asked for, where there is none and no settings
+    came either, and where settings came that differ from the run's.
     """
     file = run / "settings.yaml"
     if not resume and run.exists() and any(entry.name != ".lock" for entry in run.iterdir()):
@@ -42,7 +53,8 @@ def begin(run: Path, settings: TrainSettings | None, *, resume: bool) -> TrainSe
         different = _differences(begun.model_dump(mode="json"), settings.model_dump(mode="json"))
         if different:
             raise RunError(
-                f"{run}: was begun with other settings ({'; '.join(different)}); go on with its own, or train to a new folder"
+                f"{run}: was begun with other settings ({'; '.join(different)}); "
+                "go on with its own, or train to a new folder"
             )
     if settings is None:
         raise RunError(f"{run}: there is no run to go on with (no settings.yaml); give settings to begin one")
@@ -58,7 +70,8 @@ def write_facts(run: Path, facts: Mapping[str, Any]) -> None:
         begun = read_json(file, error=RunError)
         if begun.get("inputs") != facts["inputs"]:
             raise RunError(
-                f"{run}: its data or features are not those it was begun with; put them back, or train to a new folder"
+                f"{run}: its data or features are not those it was begun with; "
+                "put them back, or train to a new folder"
             )
         return
     write_json(

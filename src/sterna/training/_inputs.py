@@ -1,4 +1,4 @@
-"""From settings to what a run reads: the splits of the data, as places in feature stores that hold all of them."""
+"""From settings to what a run reads: the splits of the data, as places in feature stores."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from sterna.backbones import image_backbone, text_backbone
 from sterna.data import CaptionedImages, read
 from sterna.errors import DataError, RunError
 from sterna.features import ExtractProgress, FeatureStore, extract
@@ -31,7 +32,7 @@ class Inputs:
     Fields:
         folder: holds the stores `images` and `captions`.
         train_ids, validation_ids: of their images in the store; caption_ids: of both splits' captions.
-        facts: what to write down about data and features; `facts["inputs"]` is the hash of all that decides a batch.
+        facts: what to write down about data and features; "inputs" is the hash of all that decides a batch.
     """
 
     folder: Path
@@ -55,8 +56,8 @@ def find_inputs(
 ) -> Inputs:
     """Read the data, extract what `folder` lacks of it, and find both splits there.
 
-    Raises `DataError` where the data or a split cannot be read, `StoreError` where the folder holds the features
-    of other backbones, `RunError` where no data is named or a split has no captioned image.
+    Raises `DataError` where the data or a split cannot be read, `StoreError` where the folder holds the
+    features of other backbones, `RunError` where no data is named or a split has no captioned image.
     """
     if data.path is None:
         raise RunError("data.path: no data is named; give the folder or file of captioned images")
@@ -64,34 +65,11 @@ def find_inputs(
         data.path, format=data.format, restval=data.restval, images=data.images, columns=data.columns
     )
     train, validation, names = _splits(whole, data)
-    if _lacks(folder, features, (train, validation)):
-        for split in (train, validation):
-            extract(
-                split,
-                folder,
-                image_backbone=features.image,
-                text_backbone=features.text,
-                size=features.size,
-                cells=features.cells,
-                fit=features.fit,
-                max_tokens=features.max_tokens,
-                views=features.views if split is train else ("original",),
-                dtype=features.dtype,
-                batch_size=features.batch_size,
-                threads=threads,
-                progress=progress,
-            )
+    _complete(folder, features, train, validation, threads=threads, progress=progress)
     images, captions = FeatureStore.open(folder / "images"), FeatureStore.open(folder / "captions")
     found = [
-        _place(
-            split,
-            images,
-            captions,
-            views=features.views if split is train else ("original",),
-            name=name,
-            captioned=split is train,
-        )
-        for split, name in zip((train, validation), names, strict=True)
+        _place(train, images, captions, views=features.views, name=names[0], captioned=True),
+        _place(validation, images, captions, views=("original",), name=names[1], captioned=False),
     ]
     facts = {
         "data": {
@@ -124,6 +102,34 @@ def find_inputs(
     )
 
 
+def _complete(
+    folder: Path,
+    features: FeatureSettings,
+    train: CaptionedImages,
+    validation: CaptionedImages,
+    *,
+    threads: int | None,
+    progress: Callable[[ExtractProgress], None] | None,
+) -> None:
+    """Extract what is missing: every view of the training split, and the original one of the other."""
+    if not _lacks(folder, features, (train, validation)):
+        return
+    images = image_backbone(features.image, size=features.size, cells=features.cells, fit=features.fit)
+    texts = text_backbone(features.text, max_tokens=features.max_tokens)
+    for split, views in ((train, features.views), (validation, ("original",))):
+        extract(
+            split,
+            folder,
+            image_backbone=images,
+            text_backbone=texts,
+            views=views,
+            dtype=features.dtype,
+            batch_size=features.batch_size,
+            threads=threads,
+            progress=progress,
+        )
+
+
 def _splits(
     whole: CaptionedImages, data: DataSettings
 ) -> tuple[CaptionedImages, CaptionedImages, tuple[str, str]]:
@@ -134,7 +140,8 @@ def _splits(
         validation = next((name for name in ("val", "dev", "validation") if name in whole.split_names), None)
     if validation is None:
         raise DataError(
-            f"{data.path}: no split to validate on; name one of {', '.join(whole.split_names)} as data.validation"
+            f"{data.path}: no split to validate on; "
+            f"name one of {', '.join(whole.split_names)} as data.validation"
         )
     return whole.split(data.train), whole.split(validation), (data.train, validation)
 
@@ -155,7 +162,7 @@ def _hold_out(
 def _lacks(folder: Path, features: FeatureSettings, splits: tuple[CaptionedImages, CaptionedImages]) -> bool:
     """Whether to extract: something is missing, or what is there may not be what was asked for.
 
-    In the second case extraction compares the fingerprints, which takes building the backbones, and says what differs.
+    In the second case extraction builds the backbones, compares fingerprints, and says what differs.
     """
     if not all((folder / name / "manifest.json").is_file() for name in ("images", "captions")):
         return True
@@ -194,7 +201,7 @@ def _place(
     name: str,
     captioned: bool,
 ) -> tuple[Split, tuple[str, ...], tuple[str, ...]]:
-    """A split's images that could be read, in the order of the data; for training, those that have captions."""
+    """A split's images that could be read, in the data's order; for training, those that have captions."""
     missing = {one for view in views for one in images.missing(view, data.image_ids)}
     order = np.argsort(data.owners, kind="stable")
     ends = np.searchsorted(data.owners[order], np.arange(len(data) + 1))

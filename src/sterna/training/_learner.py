@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
 from sterna.model import TERN, Tower, build_model
@@ -15,20 +16,17 @@ __all__ = ["Batch", "Learner", "new_model", "takes_means"]
 
 
 class Batch(NamedTuple):
-    """N images with C captions; R and T are the longest of the batch, padding is False in the masks."""
+    """N images with C captions; R and T are the longest of the batch, masks are False at padding."""
 
-    regions: Tensor
-    """[N, R, D] as stored"""
-    regions_mask: Tensor
-    """[N, R] bool"""
-    boxes: Tensor
-    """[N, R, 4] float32"""
-    tokens: Tensor
-    """[C, T, D] as stored"""
-    tokens_mask: Tensor
-    """[C, T] bool"""
-    owners: Tensor
-    """[C] int64, positions among the N images"""
+    regions: Shaped[Tensor, "N R D"]
+    """as stored, float16 or float32"""
+    regions_mask: Bool[Tensor, "N R"]
+    boxes: Float[Tensor, "N R 4"]
+    tokens: Shaped[Tensor, "C T W"]
+    """as stored"""
+    tokens_mask: Bool[Tensor, "C T"]
+    owners: Int64[Tensor, " C"]
+    """positions among the N images"""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
@@ -43,8 +41,8 @@ class Learner(nn.Module):
         self.model = model
         self.objective = objective
 
-    def forward(self, batch: Batch) -> Tensor:
-        """A scalar."""
+    def forward(self, batch: Batch) -> Float[Tensor, ""]:
+        """The loss."""
         images = self.model.encode_images(batch.regions.float(), batch.regions_mask, batch.boxes)
         tokens = batch.tokens.float()
         captions = self.model.encode_texts(tokens, batch.tokens_mask)
@@ -60,8 +58,8 @@ def new_model(
     settings: ModelSettings, *, image_sources: tuple[int, ...], text_sources: tuple[int, ...]
 ) -> TERN:
     """The TERN that settings describe, with new weights from torch's generator."""
-    values = settings.model_dump()
-    sides = {
+    values: dict[str, Any] = settings.model_dump()
+    sides: dict[str, Any] = {
         side: {key: value for key, value in values.pop(side).items() if value is not None}
         for side in ("image", "text")
     }

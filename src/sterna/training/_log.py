@@ -40,7 +40,7 @@ class TrainProgress:
 
 
 class RunLog:
-    """Appends rows to `metrics.jsonl` and scalars to `tensorboard/`; rows after `step` are forgotten first."""
+    """Appends rows to `metrics.jsonl` and scalars to `tensorboard/`; rows after `step` are dropped first."""
 
     def __init__(self, run: Path, *, step: int, tensorboard: bool) -> None:
         path = run / "metrics.jsonl"

@@ -1,8 +1,9 @@
 """Training: from settings to a run folder, and from a run folder onwards.
 
-Nothing random is remembered between steps: the order of images, their views and their captions are functions of
-the seed and the epoch, and torch's generator is seeded anew for every forward pass. So all that a resumed run needs
-is weights, moments, averages and a position, and on the CPU it ends with the bits of a run that was never stopped.
+Nothing random is remembered between steps: the order of images, their views and their captions are functions
+of the seed and the epoch, and torch's generator is seeded anew for every forward pass. So all that a resumed
+run needs is weights, moments, averages and a position, and on the CPU it ends with the bits of a run that was
+never stopped.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def train(
     """Train a model; features that are not there yet are extracted first.
 
     `out` gets `settings.yaml`, `run.json` (data, features, versions), `metrics.jsonl`, `tensorboard/`,
-    `checkpoints/last.safetensors` and `checkpoints/best.safetensors`, and `features/` unless settings name a place.
+    `checkpoints/last.safetensors` and `checkpoints/best.safetensors`, and `features/` unless settings name a
+    place.
 
     Arguments:
         settings: what to train; with `resume` they may be left out and are the run's own.
@@ -72,9 +74,9 @@ def train(
         progress: told after every step.
         extract_progress: told after every batch of extraction.
 
-    Raises `RunError` where `out` is there already, the settings differ from the run's, the loss is not a number, or
-    the run was interrupted (after its state was saved); `LockedError` where another process trains in `out`; and
-    the errors of reading data and features.
+    Raises `RunError` where `out` is there already, the settings differ from the run's, the loss is not a
+    number, or the run was interrupted (after its state was saved); `LockedError` where another process trains
+    in `out`; and the errors of reading data and features.
     """
     run = Path(out)
     interrupt = Interrupt()
@@ -215,7 +217,7 @@ class _Training:
         return total, rate
 
     def _after_step(self, log: RunLog, *, loss: float, rate: float) -> None:
-        """Count the step, log, validate and save as it is due; raises `RunError` where a stop was asked for."""
+        """Count the step, log, validate and save as is due; raises `RunError` where a stop was asked for."""
         position, plan, settings = self.position, self.plan, self.settings
         position.step += 1
         position.loss_sum += loss
@@ -294,4 +296,4 @@ def _optimizer(learner: nn.Module, settings: OptimizerSettings) -> torch.optim.A
         {"params": [one for one in parameters if one.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.rate, betas=settings.betas, eps=settings.epsilon)
+    return torch.optim.AdamW(groups, lr=settings.rate, betas=settings.betas, eps=settings.epsilon, fused=True)

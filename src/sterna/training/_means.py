@@ -26,7 +26,7 @@ def keep_means(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> FeatureStore:
-    """Add the mean over the rows of `column`, in float32, for those of `ids` that lack it; the store opened anew.
+    """Add the mean over the rows of `column`, in float32, for those of `ids` that lack it; the store anew.
 
     `progress` is told how many of how many are done. Raises `DiskError` where the store cannot be written.
     """

@@ -1,4 +1,4 @@
-"""Which images a step sees: a pure function of the seed and the step, so a resumed run needs no memory of it."""
+"""Which images a step sees: a pure function of seed and step, so a resumed run needs no memory of it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Plan:
 
     Arguments:
         images: how many the training split has.
-        batch_images: images a forward pass; the last images of an epoch that do not fill one wait for the next.
+        batch_images: images a forward pass; the last of an epoch that do not fill one are left out.
         accumulation: forward passes a step; an epoch's last step may have fewer.
         views: how many views an image has; one is drawn for each image and epoch.
     """
@@ -80,7 +80,7 @@ class Plan:
         return parts
 
     def choose_captions(self, epoch: int, image: int, *, owned: int, wanted: int) -> NDArray[np.int64]:
-        """`wanted` of the `owned` captions of an image, ascending and without repetition; all if it has fewer."""
+        """`wanted` of an image's `owned` captions, ascending and without repetition; all if it has fewer."""
         if owned <= wanted:
             return np.arange(owned)
         stream = np.random.default_rng([self.seed, _CAPTIONS, epoch, image])

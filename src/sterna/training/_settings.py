@@ -33,7 +33,7 @@ def _known_metric(name: str) -> str:
 
 
 class DataSettings(Settings):
-    """Where the photographs and captions are; `format`, `images`, `columns` and `restval` as in `sterna.data.read`.
+    """Where photographs and captions are; `format`, `images`, `columns`, `restval` as in `sterna.data.read`.
 
     `validation` left out: the first of "val", "dev" and "validation" that the data has. Of data without
     any splits, the share `holdout` of the images, chosen by their ids, is kept for validation. `terms` is
@@ -107,7 +107,7 @@ class ObjectiveSettings(Settings):
     """A loss by name, and its plain arguments."""
 
     name: str = "infonce"
-    params: dict[str, Any] = {}
+    params: dict[str, Any] = Field(default_factory=dict)
 
 
 class OptimizerSettings(Settings):

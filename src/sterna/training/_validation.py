@@ -18,7 +18,7 @@ _IMAGES, _CAPTIONS = 128, 1024
 
 
 def validate(model: TERN, reader: Reader, split: Split, *, device: torch.device) -> dict[str, Any]:
-    """What `sterna.evaluation` reports of `model` on a split's original views: counts, both ways' figures, rsum."""
+    """What `sterna.evaluation` reports of `model` on a split's original views."""
     training = model.training
     model.eval()
     try:

@@ -1,9 +1,9 @@
-"""Smaller weights: rounded to half precision or to int8 with a scale a channel, in torch and in an ONNX graph.
+"""Smaller weights: rounded to half precision or to int8 with scales, in torch and in an ONNX graph.
 
 Both sides round by the same rules, and rounding what is already rounded changes nothing: a network rounded in
-torch, exported, and then stored small is the same network. In the graph, float32 is made again from what is stored
-by `Cast` (and `Mul`), which ONNX Runtime does once, at loading; a table of word vectors is made again row by row,
-as its words are looked up. Computing is float32 throughout.
+torch, exported, and then stored small is the same network. In the graph, float32 is made again from what is
+stored by `Cast` (and `Mul`), which ONNX Runtime does once, at loading; a table of word vectors is made again
+row by row, as its words are looked up. Computing is float32 throughout.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, NodeProto, TensorProto
 
 __all__ = ["Precision", "round_weights", "shrink_graph"]
 
@@ -26,7 +29,7 @@ _SMALL = 1024  # below it, and with one axis (norms, biases), a tensor stays flo
 
 @torch.no_grad()
 def round_weights(module: nn.Module, precision: Precision) -> None:
-    """Round `module`'s weights in place; int8 holds for linear layers and embeddings, half precision for the rest."""
+    """Round `module`'s weights in place; "int8" is for linear layers and word vectors alone."""
     done: set[int] = set()
     for inner in module.modules():
         channels = isinstance(inner, nn.Linear | nn.Embedding)
@@ -46,6 +49,7 @@ def shrink_graph(path: Path, precision: Precision) -> None:
     import onnx
 
     model = onnx.load(str(path))
+    _drop_aliases(model.graph)
     _join_equal(model.graph)
     if precision != "float32":
         _Shrinking(model.graph, precision).run()
@@ -54,15 +58,15 @@ def shrink_graph(path: Path, precision: Precision) -> None:
 
 
 class _Shrinking:
-    def __init__(self, graph: Any, precision: Precision) -> None:
+    def __init__(self, graph: GraphProto, precision: Precision) -> None:
         self.graph = graph
         self.precision = precision
-        self.users: dict[str, list[tuple[Any, int]]] = defaultdict(list)
+        self.users: dict[str, list[tuple[NodeProto, int]]] = defaultdict(list)
         for node in graph.node:
             for place, name in enumerate(node.input):
                 self.users[name].append((node, place))
-        self.before: list[Any] = []
-        self.after: dict[int, list[Any]] = {}
+        self.before: list[NodeProto] = []
+        self.after: dict[int, list[NodeProto]] = {}
 
     def run(self) -> None:
         from onnx import TensorProto
@@ -77,7 +81,7 @@ class _Shrinking:
         del self.graph.node[:]
         self.graph.node.extend(copies)
 
-    def _shrink(self, tensor: Any) -> None:
+    def _shrink(self, tensor: TensorProto) -> None:
         from onnx import numpy_helper
 
         values = numpy_helper.to_array(tensor)
@@ -97,7 +101,7 @@ class _Shrinking:
         else:
             self.before += _restore(f"{name}.stored", name, f"{name}.scale" if scale is not None else None)
 
-    def _restore_rows(self, name: str, node: Any, *, scaled: bool) -> None:
+    def _restore_rows(self, name: str, node: NodeProto, *, scaled: bool) -> None:
         # Rows are looked up as they are stored and only then made float32: the table itself never is.
         from onnx import helper
 
@@ -108,7 +112,7 @@ class _Shrinking:
         self.after[id(node)] = [*rows, *_restore(f"{output}.stored", output, scale)]
 
 
-def _restore(stored: str, name: str, scale: str | None) -> list[Any]:
+def _restore(stored: str, name: str, scale: str | None) -> list[NodeProto]:
     from onnx import TensorProto, helper
 
     if scale is None:
@@ -119,7 +123,7 @@ def _restore(stored: str, name: str, scale: str | None) -> list[Any]:
     ]
 
 
-def _copy(node: Any) -> Any:
+def _copy(node: NodeProto) -> NodeProto:
     from onnx import NodeProto
 
     copy = NodeProto()
@@ -131,12 +135,12 @@ def _is_large(shape: tuple[int, ...]) -> bool:
     return len(shape) > 1 and int(np.prod(shape)) >= _SMALL
 
 
-def _is_lookup(node: Any, place: int) -> bool:
+def _is_lookup(node: NodeProto, place: int) -> bool:
     axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 0)
     return node.op_type == "Gather" and place == 0 and axis == 0
 
 
-def _channel_axis(users: list[tuple[Any, int]]) -> int | None:
+def _channel_axis(users: list[tuple[NodeProto, int]]) -> int | None:
     """The axis of output channels where all users are products or look-ups that agree on it."""
     axes = set()
     for node, place in users:
@@ -160,7 +164,23 @@ def _to_int8(values: NDArray[np.float32], *, axis: int) -> tuple[NDArray[np.int8
     return np.rint(values / scale).astype(np.int8), scale
 
 
-def _join_equal(graph: Any) -> None:
+def _drop_aliases(graph: GraphProto) -> None:
+    """Give a weight that several layers share one name; the exporter makes an `Identity` for each but one."""
+    names = {tensor.name: tensor.name for tensor in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in names:
+            names[node.output[0]] = names[node.input[0]]
+        else:
+            nodes.append(_copy(node))
+    for node in nodes:
+        for place, name in enumerate(node.input):
+            node.input[place] = names.get(name, name)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _join_equal(graph: GraphProto) -> None:
     names: dict[tuple[Any, ...], str] = {}
     same: dict[str, str] = {}
     kept = []
@@ -178,7 +198,7 @@ def _join_equal(graph: Any) -> None:
     graph.initializer.extend(kept)
 
 
-def _copy_tensor(tensor: Any) -> Any:
+def _copy_tensor(tensor: TensorProto) -> TensorProto:
     from onnx import TensorProto
 
     copy = TensorProto()
