@@ -29,6 +29,7 @@ class NoEncoder:
     name, dim, fingerprint = "none", 4, "0" * 64
 
     def encode_images(self, photos: object) -> np.ndarray:
+        """Refuse."""
         raise AssertionError("an unchanged photograph was embedded")
 
     encode_texts = stream_images = encode_images
@@ -56,7 +57,7 @@ def bare(folder: bytes) -> int:
 
 
 def fill(folder: Path, root: Path) -> None:
-    """Make the library know every file of the root: what an `index` run with a real encoder would have left."""
+    """Make the library know every file of the root, as an `index` run would have left it."""
     catalog = Catalog(folder, write=True)
     with catalog.transaction():
         status = root.stat()
@@ -71,7 +72,8 @@ def fill(folder: Path, root: Path) -> None:
                 path = Path(where) / name
                 found = path.stat()
                 catalog.run(
-                    "INSERT INTO photos (id, hash, captions) VALUES (?, ?, '[]')", (number, number.to_bytes(32))
+                    "INSERT INTO photos (id, hash, captions) VALUES (?, ?, '[]')",
+                    (number, number.to_bytes(32)),
                 )
                 catalog.run(
                     "INSERT INTO files (root, path, size, mtime_ns, again, photo) VALUES (1, ?, ?, ?, 0, ?)",

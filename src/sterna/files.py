@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _BLOCK = 1 << 20
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the last where a limit on file sizes stands in for it
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _JOINERS = {"\u200c", "\u200d"}  # parts of emoji and of several scripts

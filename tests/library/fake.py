@@ -36,7 +36,9 @@ class ColourEncoder:
         self._sign = np.float32(sign)
 
     def encode_images(self, photos: object) -> np.ndarray:
-        sources = list(photos) if isinstance(photos, Sequence) and not isinstance(photos, str | bytes) else [photos]
+        sources = (
+            list(photos) if isinstance(photos, Sequence) and not isinstance(photos, str | bytes) else [photos]
+        )
         return np.stack([pixels(open_photo(source).image) * self._sign for source in sources])
 
     def encode_texts(self, sentences: Sequence[str] | str) -> np.ndarray:
@@ -45,7 +47,7 @@ class ColourEncoder:
 
     def _text(self, text: str) -> np.ndarray:
         try:
-            colour = ImageColor.getrgb(text.split()[-1])
+            colour = ImageColor.getrgb(text.rsplit(maxsplit=1)[-1])
         except ValueError:
             colour = tuple(np.random.default_rng(list(text.encode())).integers(0, 256, 3).tolist())
         return pixels(Image.new("RGB", (8, 8), colour)) * self._sign

@@ -40,7 +40,6 @@ CREATE TABLE photos (                   -- a photograph is a content, wherever i
     again INTEGER NOT NULL DEFAULT 0    -- 1 where that may pass without the file changing
 );
 CREATE TABLE files (
-    id INTEGER PRIMARY KEY,
     root INTEGER NOT NULL REFERENCES roots(id) ON DELETE CASCADE,
     path BLOB NOT NULL,                 -- below the root, as the file system's bytes
     size INTEGER NOT NULL,
@@ -48,8 +47,8 @@ CREATE TABLE files (
     again INTEGER NOT NULL,             -- 1 where an equal size and time prove nothing yet
     photo INTEGER REFERENCES photos(id),
     reason TEXT,                        -- why its content is not known
-    UNIQUE (root, path)
-);
+    PRIMARY KEY (root, path)            -- all that a walk compares lies side by side
+) WITHOUT ROWID;
 CREATE INDEX files_of_photo ON files (photo);
 CREATE INDEX failed_files ON files (root) WHERE reason IS NOT NULL;
 CREATE INDEX failed_photos ON photos (id) WHERE reason IS NOT NULL;
@@ -111,7 +110,7 @@ class Catalog:
             self._connection = self._connect(write)
             try:
                 self._connection.execute("PRAGMA foreign_keys = ON")
-                self.journal = self._prepare(write)
+                self._prepare(write)
             except BaseException:
                 self._connection.close()
                 raise
@@ -129,23 +128,21 @@ class Catalog:
             check_same_thread=False,
         )
 
-    def _prepare(self, write: bool) -> str:
+    def _prepare(self, write: bool) -> None:
+        version = self._check_schema()
         if not write:
-            self._check_schema()
-            return str(self.value("PRAGMA journal_mode"))
+            return
         journal = "delete" if is_network_drive(self.folder) else "wal"
         with contextlib.suppress(sqlite3.OperationalError):  # a drive without shared memory
             self._connection.execute(f"PRAGMA journal_mode = {journal}")
-        journal = str(self.value("PRAGMA journal_mode"))
         # a killed process loses nothing either way; without WAL a power cut could leave half a transaction
-        self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'wal' else 'FULL'}")
-        if self._check_schema() == 0:
+        self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if self.journal == 'wal' else 'FULL'}")
+        if version == 0:
             with self.transaction():
                 for statement in _TABLES.split(";\n"):
                     self._connection.execute(statement)
                 self.run("INSERT INTO facts VALUES ('generation', 0), ('losses', 0), ('orphans', 0)")
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        return journal
 
     def _check_schema(self) -> int:
         version = int(self.value("PRAGMA user_version"))
@@ -155,6 +152,11 @@ class Catalog:
                 "upgrade Sterna to use this library"
             )
         return version
+
+    @property
+    def journal(self) -> str:
+        """How SQLite keeps transactions: "wal", or "delete" where the drive does not allow that."""
+        return str(self.value("PRAGMA journal_mode"))
 
     @property
     def ready(self) -> bool:

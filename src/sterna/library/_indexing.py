@@ -135,21 +135,21 @@ def _without_vector(catalog: Catalog, walked: _Walked, model: int) -> list[Item]
     """An item for each known photograph of the roots that still needs a vector, or may be readable now."""
     roots = {root.number: root for root in walked.roots}
     rows = catalog.rows(
-        "SELECT hash, files.root, files.path, size, mtime_ns FROM photos JOIN files ON files.id = "
-        "(SELECT MIN(f.id) FROM files AS f WHERE f.photo = photos.id AND f.again = 0 AND f.root IN "
-        "(SELECT value FROM json_each(?))) WHERE CASE WHEN photos.reason IS NULL THEN NOT EXISTS "
-        "(SELECT 1 FROM vectors WHERE photo = photos.id AND model = ?) ELSE photos.again END",
-        (json.dumps(list(roots)), model),
+        "SELECT hash, files.root, files.path, size, mtime_ns FROM photos "
+        "CROSS JOIN files ON files.photo = photos.id WHERE CASE WHEN photos.reason IS NULL "
+        "THEN NOT EXISTS (SELECT 1 FROM vectors WHERE vectors.photo = photos.id AND model = ?) "
+        "ELSE photos.again END AND files.again = 0 "
+        "AND files.root IN (SELECT value FROM json_each(?))",
+        (model, json.dumps(list(roots))),
     )
-    gone = set(walked.gone)
-    changing = {(item.root.number, item.path) for item in walked.items}
-    items = []
+    left = {(root.number, path) for root, path in walked.gone}
+    left |= {(item.root.number, item.path) for item in walked.items}  # they are looked into anyhow
+    items: dict[bytes, Item] = {}
     for digest, number, path, size, mtime_ns in rows:
-        if (roots[number], path) not in gone and (number, path) not in changing:
-            item = _item(roots[number], Found(path, size, mtime_ns))
-            item.digest, item.listed = digest, False
-            items.append(item)
-    return items
+        if digest not in items and (number, path) not in left:
+            items[digest] = _item(roots[number], Found(path, size, mtime_ns))
+            items[digest].digest, items[digest].listed = digest, False
+    return list(items.values())
 
 
 def _embed(items: list[Item], encoder: Encoder, recorder: Recorder, report: Reporter) -> None:
@@ -228,7 +228,7 @@ def _count_failed(catalog: Catalog, root: Root) -> int:
     counts = (
         "SELECT COUNT(*) FROM folders WHERE root = ?",
         "SELECT COUNT(*) FROM files WHERE reason IS NOT NULL AND root = ?",
-        "SELECT COUNT(*) FROM photos JOIN files ON files.photo = photos.id "
+        "SELECT COUNT(*) FROM photos CROSS JOIN files ON files.photo = photos.id "
         "WHERE photos.reason IS NOT NULL AND files.reason IS NULL AND files.root = ?",
     )
     return sum(int(catalog.value(query, (root.number,))) for query in counts)

@@ -224,9 +224,7 @@ class Library:
         self.close()
 
     def _exists(self) -> bool:
-        if not (self.path / CATALOG).is_file():
-            return False
-        return self._opened is not None or self._open_catalog().ready
+        return (self.path / CATALOG).is_file() and self._open_catalog().ready
 
     def _nothing_yet(self) -> str:
         return f"{self.path}: nothing is indexed yet;"

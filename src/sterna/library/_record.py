@@ -216,8 +216,12 @@ class Recorder:
     def _write_file(self, item: Item, photo: int | None, *, counts: _Counts) -> str:
         """Record a file; says whether its path is "new", "changed" or the "same"."""
         key = (item.root.number, item.path)
-        before = self._catalog.rows("SELECT photo FROM files WHERE root = ? AND path = ?", key)
-        old = before[0][0] if before else None
+        before = self._catalog.rows(
+            "SELECT photo, photos.reason FROM files LEFT JOIN photos ON photos.id = photo "
+            "WHERE root = ? AND path = ?",
+            key,
+        )
+        old, failure = before[0] if before else (None, None)
         if item.keep:
             photo = old
         self._catalog.run(
@@ -230,10 +234,10 @@ class Recorder:
         counts.failed += item.reason is not None
         if old == photo and before:
             return "same"
-        if old is None:
+        counts.replaced += old is not None
+        if old is None or failure is not None or photo is None:
             return "new"
-        counts.replaced += 1
-        counts.changed += photo is not None
+        counts.changed += 1
         return "changed"
 
 

@@ -96,7 +96,7 @@ def scan_root(
                 walk.folders([link + b"/"])
     scan = walk.scan
     closed = tuple(folder.path + b"/" if folder.path else b"" for folder in scan.folders) + tuple(walk.lost)
-    scan.gone = [path for path in known.keys() - walk.seen if not path.startswith(closed)]
+    scan.gone = [path for path in walk.known if not path.startswith(closed)]
     scan.gone_sidecars = [path for path in sidecars.keys() - walk.texts if not path.startswith(closed)]
     return scan
 
@@ -110,18 +110,19 @@ class _Walk:
         exclude: Sequence[str],
         report: Callable[[int], None],
     ) -> None:
+        from sterna.images import PHOTO_SUFFIXES  # brings Pillow, which searching for a sentence does without
+
         self.root = root
         self.scan = Scan()
-        self.seen: set[bytes] = set()
         self.texts: set[bytes] = set()
         self.linked: list[bytes] = []
         self.lost: list[bytes] = []
-        self._known = known
+        self.known = dict(known)  # what is left of it at the end was not seen
         self._sidecars = sidecars
         self._excluded = _matcher(exclude)
         self._report = report
         self._visited: set[tuple[int, int]] = set()
-        self._photo = _suffix_test()
+        self._suffixes = frozenset(suffix.encode() for suffix in PHOTO_SUFFIXES)
 
     def folders(self, pending: list[bytes]) -> None:
         """Walk these folders (paths below the root that end with a slash) and all below them."""
@@ -140,8 +141,10 @@ class _Walk:
             except OSError as error:
                 self.scan.folders.append(Found(folder.rstrip(b"/"), reason=f"cannot be listed: {why(error)}"))
 
-    def _folder(self, folder: bytes, entries: Iterator[os.DirEntry[bytes]], pending: list[bytes]) -> None:
-        photo, excluded = self._photo, self._excluded
+    def _folder(  # noqa: PLR0912 (one loop, run once for every file)
+        self, folder: bytes, entries: Iterator[os.DirEntry[bytes]], pending: list[bytes]
+    ) -> None:
+        known, suffixes, excluded = self.known, self._suffixes, self._excluded
         names: list[bytes] = []
         texts: dict[bytes, os.DirEntry[bytes]] = {}
         for entry in entries:
@@ -151,9 +154,20 @@ class _Walk:
             if entry.is_dir(follow_symlinks=False):
                 if name.lower() not in _SKIPPED:
                     pending.append(folder + name + b"/")
-            elif photo(name):
-                if self._photograph(folder + name, entry):
+            elif name[name.rfind(b".") :].lower() in suffixes:
+                path = folder + name
+                old = known.pop(path, None)
+                try:
+                    status = self._status(path, entry)
+                except FileNotFoundError:  # while it was looked at
+                    continue
+                except OSError as error:
+                    self._refuse(path, why(error))
+                    continue
+                if status is not None:
                     names.append(name)
+                    if old != (status.st_size, status.st_mtime_ns, 0):
+                        self.scan.files.append(Found(path, status.st_size, status.st_mtime_ns))
             elif name.endswith(b".txt"):
                 texts[name] = entry
             elif entry.is_symlink() and entry.is_dir():
@@ -165,33 +179,22 @@ class _Walk:
         if texts:
             self._beside(folder, names, texts)
 
-    def _photograph(self, path: bytes, entry: os.DirEntry[bytes]) -> bool:
-        """Compare a file named like a photograph with what is known; false where it is nothing to be read."""
+    def _status(self, path: bytes, entry: os.DirEntry[bytes]) -> os.stat_result | None:
+        """The status of something named like a photograph; `None` where it is nothing to be read."""
+        if entry.is_file(follow_symlinks=False):
+            return entry.stat(follow_symlinks=False)
+        if not entry.is_symlink():
+            self._refuse(path, "not a file but a pipe, socket or device")
+            return None
         try:
-            if entry.is_file(follow_symlinks=False):
-                status = entry.stat(follow_symlinks=False)
-            else:
-                linked = self._through_link(path, entry)
-                if linked is None:
-                    return False
-                status = linked
-        except FileNotFoundError as error:
-            if entry.is_symlink():
-                self._refuse(path, why(error))
-            return False
+            return self._through_link(path, entry)
         except OSError as error:
             self._refuse(path, why(error))
-            return False
-        self.seen.add(path)
-        if self._known.get(path) != (status.st_size, status.st_mtime_ns, 0):
-            self.scan.files.append(Found(path, status.st_size, status.st_mtime_ns))
-        return True
+            return None
 
     def _through_link(self, path: bytes, entry: os.DirEntry[bytes]) -> os.stat_result | None:
         """The status of the file behind a link within the root; `None` where there is no such file."""
-        if not entry.is_symlink():
-            self._refuse(path, "not a file but a pipe, socket or device")
-        elif entry.is_dir():
+        if entry.is_dir():
             self.linked.append(path)
         elif not stat.S_ISREG((status := entry.stat()).st_mode):
             self._refuse(path, "a link to a pipe, socket or device")
@@ -202,7 +205,6 @@ class _Walk:
         return None
 
     def _refuse(self, path: bytes, reason: str) -> None:
-        self.seen.add(path)
         self.scan.files.append(Found(path, reason=reason))
 
     def _beside(self, folder: bytes, names: list[bytes], texts: dict[bytes, os.DirEntry[bytes]]) -> None:
@@ -225,20 +227,6 @@ def sidecar_names(photo: bytes) -> tuple[bytes, bytes]:
 
 def _inside(root: bytes, path: bytes) -> bool:
     return path.startswith(root.rstrip(b"/") + b"/")
-
-
-def _suffix_test() -> Callable[[bytes], bool]:
-    """A fast test whether a name ends as photographs do."""
-    from sterna.images import PHOTO_SUFFIXES  # brings Pillow, which searching for a sentence does without
-
-    suffixes = frozenset(suffix.encode() for suffix in PHOTO_SUFFIXES)
-    exact = suffixes | {suffix.upper() for suffix in suffixes}
-
-    def test(name: bytes) -> bool:
-        suffix = name[name.rfind(b".") :]
-        return suffix in exact or suffix.lower() in suffixes
-
-    return test
 
 
 def _matcher(patterns: Sequence[str]) -> Callable[[bytes, bytes], bool] | None:

@@ -1,0 +1,198 @@
+"""Answers: operands, filters, order, and what is told of a hit."""
+
+from __future__ import annotations
+
+import os
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import sterna.library
+from sterna.errors import PhotoError, UsageError
+from sterna.library import Library, names_a_photo, read_date
+from tests.library.fake import ColourEncoder, save
+
+
+@pytest.fixture
+def indexed(library: Library, colours: Path) -> Library:
+    library.index(colours)
+    return library
+
+
+def found(library: Library, *query: object, **options: object) -> list[str]:
+    return [hit.path.name for hit in library.search(*query, **options)]
+
+
+def test_hits_are_ranked_and_described(indexed: Library, colours: Path) -> None:
+    hits = indexed.search("lime", k=2)
+    assert [hit.rank for hit in hits] == [1, 2]
+    assert hits[0].score > hits[1].score
+    best = hits[0]
+    assert (best.path, best.root, best.width, best.height) == (
+        colours / "trips" / "green.png",
+        colours,
+        32,
+        24,
+    )
+    assert (best.taken_at, best.captions, best.also, best.online) == (None, (), (), True)
+
+
+@pytest.mark.parametrize("kind", ["path", "text", "bytes"])
+def test_an_indexed_photograph_comes_back_first_with_a_score_of_one(
+    indexed: Library, colours: Path, kind: str
+) -> None:
+    save(colours / "nearly.png", (254, 0, 0))
+    indexed.index()
+    path = colours / "red.png"
+    source = {"path": path, "text": str(path), "bytes": path.read_bytes()}[kind]
+    hits = indexed.search(image=source)
+    assert (hits[0].path, hits[0].score) == (path, 1.0)
+    assert len(found(indexed, image=source)) == 4
+    assert found(indexed, image=source, k=1) == ["red.png"]
+    assert len(found(indexed, image=source, exclude_self=True)) == 3
+    assert "red.png" not in found(indexed, image=source, exclude_self=True)
+
+
+def test_a_photograph_from_elsewhere_finds_its_like(indexed: Library, tmp_path: Path) -> None:
+    assert found(indexed, image=Image.new("RGB", (9, 9), (9, 9, 250)), k=1) == ["blue.png"]
+    assert found(indexed, save(tmp_path / "q.png", (0, 240, 10)), k=1) == ["green.png"]
+
+
+def test_operands_are_weighed(indexed: Library, colours: Path) -> None:
+    assert found(indexed, "red", plus=[(3.0, "blue")], k=1) == ["blue.png"]
+    assert found(indexed, "red", plus=[(3.0, str(colours / "trips" / "green.png"))], k=1) == ["green.png"]
+    assert found(indexed, "yellow", minus=[(1.0, "red")], k=1) == ["green.png"]
+    assert found(indexed, plus=[(1.0, "blue")], k=1) == ["blue.png"]
+    assert found(indexed, "lime", image=colours / "red.png", plus=[(2.0, "lime")], k=1) == ["green.png"]
+
+
+def test_a_file_s_name_is_an_image_and_other_text_is_text(colours: Path) -> None:
+    assert names_a_photo(str(colours / "red.png"))
+    assert names_a_photo(colours / "nowhere.png")
+    assert not names_a_photo("sunset")
+    assert not names_a_photo(str(colours))
+    assert not names_a_photo("x" * 5000)
+    assert not names_a_photo("a\0b")
+
+
+def test_filters_by_score_folder_and_date(indexed: Library, colours: Path, monkeypatch) -> None:
+    os.utime(colours / "red.png", (0, datetime(2019, 6, 1).timestamp()))
+    os.utime(colours / "trips" / "green.png", (0, datetime(2020, 1, 1).timestamp()))
+    os.utime(colours / "trips" / "sea" / "blue.png", (0, datetime(2021, 5, 31, 23).timestamp()))
+    indexed.index()
+    assert found(indexed, "red", min_score=0.9) == ["red.png"]
+    assert found(indexed, "red", min_score=2) == []
+    for folder in ("trips", "photos/trips", str(colours / "trips"), colours / "trips", "trips/"):
+        assert sorted(found(indexed, "red", folder=folder)) == ["blue.png", "green.png"], folder
+    assert found(indexed, "red", folder="trips/sea") == ["blue.png"]
+    assert found(indexed, "red", folder="sea") == ["blue.png"]
+    assert len(found(indexed, "red", folder="photos")) == 3
+    assert len(found(indexed, "red", folder=colours.parent)) == 3
+    assert found(indexed, "red", folder="trip") == []
+    assert found(indexed, "red", folder="green.png") == []
+    monkeypatch.chdir(colours / "trips")
+    assert found(indexed, "red", folder="./sea") == ["blue.png"]
+    assert sorted(found(indexed, "red", after="2020")) == ["blue.png", "green.png"]
+    assert sorted(found(indexed, "red", before="2021-05-31")) == ["green.png", "red.png"]
+    assert sorted(found(indexed, "red", before="2021-06", after=date(2021, 5, 31))) == ["blue.png"]
+    assert found(indexed, "red", folder="trips", before="2020-06") == ["green.png"]
+
+
+def test_the_date_inside_a_photograph_counts_before_its_file_s(library: Library, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2011:02:03 04:05:06"
+    path = tmp_path / "photos" / "dated.jpg"
+    path.parent.mkdir()
+    Image.new("RGB", (20, 20), "red").save(path, exif=exif)
+    library.index(path.parent)
+    assert library.search("red", before="2012")[0].taken_at == datetime(2011, 2, 3, 4, 5, 6)
+    assert library.search("red", after="2012") == []
+    assert len(library.search("red", after="2011-02-03", before="2011-02-04")) == 1
+
+
+def test_dates_are_read_as_the_first_moment_they_name() -> None:
+    assert read_date("2019", name="after") == datetime(2019, 1, 1)
+    assert read_date("2021-06", name="after") == datetime(2021, 6, 1)
+    assert read_date("2021-06-03", name="after") == datetime(2021, 6, 3)
+    assert read_date("2021-06-03T10:20", name="after") == datetime(2021, 6, 3, 10, 20)
+    assert read_date(date(2021, 6, 3), name="after") == datetime(2021, 6, 3)
+    with pytest.raises(UsageError, match=r"before='last year': not a date; write a year, month or day"):
+        read_date("last year", name="before")
+
+
+def test_the_path_shown_is_one_that_passes_and_is_there(library: Library, tmp_path: Path) -> None:
+    for folder in ("a", "b", "c"):
+        save(tmp_path / "photos" / folder / "same.png", "red")
+    library.index(tmp_path / "photos")
+    assert library.search("red")[0].path.parent.name == "a"
+    hit = library.search("red", folder="b")[0]
+    assert (hit.path.parent.name, [other.parent.name for other in hit.also]) == ("b", ["a", "c"])
+    (tmp_path / "photos" / "a" / "same.png").unlink()
+    assert library.search("red")[0].path.parent.name == "b"
+
+
+def test_meaningless_queries_are_refused_in_a_sentence(indexed: Library, colours: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to search for"):
+        indexed.search()
+    with pytest.raises(UsageError, match="sentence to search for is empty"):
+        indexed.search("  ")
+    with pytest.raises(UsageError, match="k=0: at least 1"):
+        indexed.search("red", k=0)
+    with pytest.raises(UsageError, match="cancel each other out"):
+        indexed.search("red", minus=[(1.0, "red")])
+    with pytest.raises(UsageError, match="weight nan"):
+        indexed.search("red", plus=[(float("nan"), "blue")])
+    with pytest.raises(UsageError, match="folder is empty"):
+        indexed.search("red", folder=" ")
+    with pytest.raises(PhotoError, match="no such file"):
+        indexed.search(image=colours / "nowhere.png")
+
+
+def test_more_hits_than_photographs_are_all_of_them(indexed: Library) -> None:
+    assert len(indexed.search("red", k=10**9)) == 3
+
+
+def test_a_warm_library_sees_what_others_index(indexed: Library, colours: Path, tmp_path: Path) -> None:
+    assert found(indexed, "white", k=1) != ["white.png"]
+    other = Library.open(tmp_path / "library", model=ColourEncoder())
+    save(colours / "white.png", "white")
+    other.index()
+    assert found(indexed, "white", k=1) == ["white.png"]
+    (colours / "white.png").unlink()
+    other.index()
+    assert "white.png" not in found(indexed, "white", k=10)
+    (colours / "red.png").unlink()
+    save(colours / "x.png", "black")
+    other.index()
+    assert sorted(found(indexed, "white", k=10)) == ["blue.png", "green.png", "x.png"]
+
+
+def test_given_sentences_are_ranked_without_a_library(library: Library, colours: Path) -> None:
+    hits = library.captions(colours / "red.png", captions=["all blue", "all red", "all lime"], k=2)
+    assert [hit.rank for hit in hits] == [1, 2]
+    assert (hits[0].caption, hits[0].path) == ("all red", None)
+    assert hits[0].score == pytest.approx(1, abs=1e-3)
+    assert not library.path.exists()
+
+
+def test_known_sentences_are_encoded_once(library: Library, colours: Path, encoder: ColourEncoder) -> None:
+    lines = "\n".join(f"number {number} red" for number in range(40))
+    (colours / "red.txt").write_text(lines, encoding="utf-8")
+    library.index(colours)
+    first = library.captions(colours / "red.png", k=50)
+    again = Library.open(library.path, model=ColourEncoder())
+    again._model.encode_texts = None  # type: ignore[assignment,union-attr]
+    assert again.captions(colours / "red.png", k=50) == first
+    assert len(first) == 40
+    assert np.isfinite([hit.score for hit in first]).all()
+
+
+def test_a_library_without_sentences_has_none_to_rank(indexed: Library, colours: Path) -> None:
+    assert indexed.captions(colours / "red.png") == []
+
+
+def test_the_door_names_what_is_public() -> None:
+    assert all(hasattr(sterna.library, name) for name in sterna.library.__all__)
