@@ -169,3 +169,10 @@ def test_the_guide_for_photographs_works_from_top_to_bottom(
     assert run >= 8
     assert (tmp_path / "mountains.html").is_file()
     assert len(list((tmp_path / "mountains").iterdir())) == 10
+
+
+def test_the_guide_for_researchers_lists_every_format_of_data() -> None:
+    from sterna.data import FORMATS
+
+    page = (ROOT / "docs" / "research.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(FORMATS)

@@ -47,7 +47,13 @@ def caption(
         hits = opened.captions(photo, captions=sentences, k=k)
     if output == "json":
         records = [
-            {"rank": hit.rank, "score": round(float(hit.score), 6), "caption": hit.caption} for hit in hits
+            {
+                "rank": hit.rank,
+                "score": round(float(hit.score), 6),
+                "caption": hit.caption,
+                "path": None if hit.path is None else str(hit.path),
+            }
+            for hit in hits
         ]
         print_json({"schema": 1, "photo": str(photo), "captions": records})
     elif hits:
