@@ -326,3 +326,39 @@ def test_sentences_inside_and_beside_photographs_are_known(library: Library, col
     (colours / "red.txt").unlink()
     library.index()
     assert library.search("red")[0].captions == ()
+
+
+def test_the_room_of_removed_photographs_is_given_back(
+    library: Library, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sterna.library._tidy._WORTH", 2)
+    library.index(colours)
+    assert names(library) == ["blue.png", "green.png", "red.png"]
+    (before,) = (library.path / "vectors").rglob("*.f16")
+    size = before.stat().st_size
+    shutil.rmtree(colours / "trips")
+    assert counts(library.index()) == {"removed": 2}
+    (after,) = (library.path / "vectors").rglob("*.f16")
+    assert (after.name, after.stat().st_size) == ("000002.f16", size // 3)
+    assert names(library) == ["red.png"]
+    save(colours / "white.png", "white")
+    assert counts(library.index()) == {"new": 1}
+    assert library.search("red")[0].path.name == "red.png"
+    assert library.search("white")[0].path.name == "white.png"
+
+
+def test_vectors_of_weights_that_a_name_no_longer_means_leave(
+    tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = ColourEncoder()
+    monkeypatch.setattr("sterna.encoders.load", lambda spec: shipped)
+    Library.open(tmp_path / "library").index(colours)
+    shipped = ColourEncoder("newer")
+    library = Library.open(tmp_path / "library")
+    assert (library.status().indexed, library.status().stale) == (0, 3)
+    assert counts(library.index()) == {"new": 3}
+    assert [(model.name, model.photos, model.default) for model in library.status().models] == [
+        ("newer", 3, True)
+    ]
+    assert len(list((tmp_path / "library" / "vectors").rglob("*.f16"))) == 1
+    assert names(library) == ["blue.png", "green.png", "red.png"]

@@ -50,6 +50,17 @@ class Gallery:
 
 def load_gallery(catalog: Catalog, model: int, *, old: Gallery | None = None) -> Gallery:
     """The gallery of a model; what `old` still knows rightly is not read again."""
+    while True:
+        gallery = _load(catalog, model, old)
+        whole = all(
+            len(block) == one.rows for block, one in zip(gallery.blocks, gallery.segments, strict=True)
+        )
+        # a file may be gone because another process has just written its rows into a new one
+        if whole or catalog.fact("generation") == gallery.generation:
+            return gallery
+
+
+def _load(catalog: Catalog, model: int, old: Gallery | None) -> Gallery:
     with catalog.reading():
         generation, losses = catalog.fact("generation") or 0, catalog.fact("losses") or 0
         if old and old.generation == generation:

@@ -18,6 +18,7 @@ from sterna.library._record import Item, Recorder
 from sterna.library._roots import Root
 from sterna.library._scan import Found, Known, scan_root
 from sterna.library._segments import forget_missing_rows
+from sterna.library._tidy import compact, forget_superseded, remove_strays
 from sterna.library._types import IndexReport, Progress, Reporter
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def run_index(
         report: told how far the run is.
     """
     start = time.monotonic()
+    remove_strays(catalog)
     forget_missing_rows(catalog)
     walked = _Walked()
     for root in roots:
@@ -62,6 +64,9 @@ def run_index(
         _embed(items, encoder, recorder, report)
         items, recorder.retry = recorder.retry, []
     moved, removed = _let_go(catalog, walked, recorder)
+    forget_superseded(catalog, model)
+    if removed or recorder.changed:
+        compact(catalog, model)
     return IndexReport(
         new=recorder.new,
         changed=recorder.changed,

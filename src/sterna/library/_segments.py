@@ -15,10 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sterna.errors import LibraryError
 from sterna.files import disk_errors, fsync_folder
 from sterna.library._catalog import Catalog
 
-__all__ = ["ROWS", "Segment", "SegmentWriter", "forget_missing_rows", "map_rows", "segments_of"]
+__all__ = [
+    "ROWS",
+    "Segment",
+    "SegmentWriter",
+    "forget_missing_rows",
+    "map_rows",
+    "segment_files",
+    "segments_of",
+]
 
 ROWS = 1 << 18  # rows of a segment: 256 MB of float16 at width 512
 _FOLDER = "vectors"
@@ -75,9 +84,11 @@ class SegmentWriter:
     Arguments:
         catalog: the library's catalogue.
         model: the id of the model.
+        behind: rows go into segments newer than this one.
     """
 
-    def __init__(self, catalog: Catalog, model: int) -> None:
+    def __init__(self, catalog: Catalog, model: int, *, behind: int = 0) -> None:
+        self._behind = behind
         self._catalog = catalog
         self._model = model
         fingerprint, self._dim, self._dtype = catalog.rows(
@@ -91,6 +102,8 @@ class SegmentWriter:
         Returns the segment's id and the number of the first new row. They count once the caller commits the
         transaction it is in. Raises `DiskError` on a full disk; the segment is then as it was.
         """
+        if vectors.ndim != 2 or vectors.shape[1] != self._dim:
+            raise LibraryError(f"vectors {list(vectors.shape)} came from a model of width {self._dim}")
         segment = self._newest(len(vectors))
         rows = np.ascontiguousarray(vectors, dtype=np.dtype(self._dtype).newbyteorder("<"))
         with disk_errors(segment.path):
@@ -111,13 +124,18 @@ class SegmentWriter:
 
     def _newest(self, more: int) -> Segment:
         known = segments_of(self._catalog, self._model)
-        if known and known[-1].rows + more <= ROWS:
+        if known and known[-1].number > self._behind and known[-1].rows + more <= ROWS:
             return known[-1]
         number = int(self._catalog.value("SELECT COALESCE(MAX(id), 0) + 1 FROM segments"))
         path = f"{self._folder}/{number:06}.{'f16' if self._dtype == 'float16' else 'f32'}"
         self._catalog.run("INSERT INTO segments VALUES (?, ?, ?, 0)", (number, self._model, path))
         self._catalog.folder.joinpath(path).unlink(missing_ok=True)  # of a process killed before it committed
         return Segment(number, self._catalog.folder / path, 0, self._dim, self._dtype)
+
+
+def segment_files(folder: Path) -> list[Path]:
+    """All segment files of a library."""
+    return sorted((folder / _FOLDER).glob("*/*.f??"))
 
 
 def forget_missing_rows(catalog: Catalog) -> None:

@@ -1,0 +1,82 @@
+"""Give back the room of vectors that nothing names any more."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+
+from sterna.library._catalog import Catalog
+from sterna.library._segments import Segment, SegmentWriter, map_rows, segment_files, segments_of
+
+__all__ = ["compact", "forget_superseded", "remove_strays"]
+
+_WORTH = 10_000  # rows that hold nothing before a segment is written anew, and
+_SHARE = 0.5  # the least share of its rows
+_BATCH = 8192
+
+
+def remove_strays(catalog: Catalog) -> None:
+    """Remove segment files that the catalogue does not name: a process was killed before or after it did."""
+    named = {catalog.folder / path for (path,) in catalog.rows("SELECT path FROM segments")}
+    for file in segment_files(catalog.folder):
+        if file not in named:
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def forget_superseded(catalog: Catalog, model: int) -> None:
+    """Forget what was embedded by other weights of the same name, once all photographs have a new vector.
+
+    Nothing can load those weights by that name any more, so nothing can be found with their vectors.
+    """
+    others = catalog.rows(
+        "SELECT other.id FROM models AS this JOIN models AS other ON other.spec = this.spec "
+        "WHERE this.id = ? AND other.id != this.id AND this.spec NOT LIKE 'object:%'",
+        (model,),
+    )
+    missing = others and catalog.value(
+        "SELECT 1 FROM photos WHERE EXISTS (SELECT 1 FROM vectors WHERE photo = photos.id AND model != ?) "
+        "AND NOT EXISTS (SELECT 1 FROM vectors WHERE photo = photos.id AND model = ?) LIMIT 1",
+        (model, model),
+    )
+    if others and not missing:
+        with catalog.transaction():
+            for other in others:
+                for table, column in (("vectors", "model"), ("segments", "model"), ("models", "id")):
+                    catalog.run(f"DELETE FROM {table} WHERE {column} = ?", other)  # noqa: S608
+            catalog.touch(losses=True)
+        remove_strays(catalog)
+
+
+def compact(catalog: Catalog, model: int) -> None:
+    """Write the living rows of half-empty segments into new ones; the old files go once that is committed."""
+    for segment in segments_of(catalog, model):
+        living = int(
+            catalog.value(
+                "SELECT COUNT(*) FROM vectors WHERE model = ? AND segment = ?", (model, segment.number)
+            )
+        )
+        dead = segment.rows - living
+        if dead >= _WORTH and dead >= _SHARE * segment.rows:
+            with catalog.transaction():
+                _move_rows(catalog, model, segment)
+                catalog.run("DELETE FROM segments WHERE id = ?", (segment.number,))
+                catalog.touch(losses=True)
+            remove_strays(catalog)
+
+
+def _move_rows(catalog: Catalog, model: int, segment: Segment) -> None:
+    rows, photos = catalog.numbers(
+        "SELECT row AS a, photo AS b FROM vectors WHERE model = ? AND segment = ?", (model, segment.number)
+    )
+    catalog.run("DELETE FROM vectors WHERE model = ? AND segment = ?", (model, segment.number))
+    writer = SegmentWriter(catalog, model, behind=segment.number)
+    block = map_rows(segment)
+    for start in range(0, len(rows), _BATCH):
+        part = slice(start, start + _BATCH)
+        number, first = writer.append(np.asarray(block[rows[part]], dtype=np.float32))
+        catalog.run_many(
+            "INSERT INTO vectors VALUES (?, ?, ?, ?)",
+            [(model, number, first + offset, photo) for offset, photo in enumerate(photos[part].tolist())],
+        )
