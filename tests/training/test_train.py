@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -11,15 +12,17 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file
 
-from sterna.errors import DataError, LockedError, RunError
+from sterna.errors import DataError, DiskError, LockedError, RunError
+from sterna.features import FeatureStore
 from sterna.files import FileLock
 from sterna.objectives import build_objective
 from sterna.training import train
-from sterna.training._batches import Reader, read_batches
+from sterna.training._batches import read_batches
 from sterna.training._inputs import find_inputs
 from sterna.training._learner import Learner, new_model
 from sterna.training._means import mean_column
 from sterna.training._plan import Plan
+from sterna.training._readers import Reader
 from tests.training.toy import SOURCES, WORDS, make_toy, toy_settings
 
 
@@ -175,3 +178,33 @@ def test_data_without_splits_is_split_by_its_ids(toy, tmp_path):
     splits = json.loads((tmp_path / "run" / "run.json").read_text())["data"]["splits"]
     assert splits["train"]["images"] + splits["held-out"]["images"] == 64
     assert 8 < splits["held-out"]["images"] < 32
+
+
+def test_features_that_cannot_be_added_to_train_the_same_model(toy, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise DiskError("cannot be written")
+
+    whole = make_toy(tmp_path)
+    monkeypatch.setattr("sterna.training._readers.keep_means", refuse)
+    result = train(toy_settings(whole), tmp_path / "run")
+    assert "original.mean" not in FeatureStore.open(whole / "features" / "images").columns
+    monkeypatch.undo()
+    assert train(toy_settings(whole), tmp_path / "again").best == pytest.approx(result.best, abs=10)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(toy, tmp_path, monkeypatch):
+    def watch(progress):
+        if progress.step == 5:
+            monkeypatch.setattr(Path, "write_bytes", full)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(DiskError, match=r"last\.safetensors: the disk is full; free some space"):
+        train(toy_settings(toy), tmp_path / "run", progress=watch)
+    monkeypatch.undo()
+    assert sorted(file.name for file in (tmp_path / "run" / "checkpoints").iterdir()) == [
+        "best.safetensors",
+        "last.safetensors",
+    ]
+    assert train(None, tmp_path / "run", resume=True).step == 16

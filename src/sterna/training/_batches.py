@@ -1,4 +1,4 @@
-"""Batches out of feature stores: read where they lie, one part of a step at a time, never the whole set."""
+"""Batches of a plan, read where the features lie, one part of a step at a time, never the whole set."""
 
 from __future__ import annotations
 
@@ -6,87 +6,23 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from sterna.features import FeatureStore
+from sterna.errors import RunError
 from sterna.training._learner import Batch
-from sterna.training._means import mean_column
 from sterna.training._plan import BatchOrder, Part, Plan
+from sterna.training._readers import Reader
 
-__all__ = ["Reader", "Split", "read_batches"]
+__all__ = ["Split", "read_batches"]
 
-_WHOLE = np.array([[[0, 0, 1, 1]]], dtype=np.float32)
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
-
-
-class Reader:
-    """Reads features of images and captions, or only their means where a tower looks at no more.
-
-    It opens the stores when it is first used, in whichever process that is.
-
-    Arguments:
-        folder: holds the stores `images` and `captions`.
-        views: names of the images' views, as numbered by a plan.
-        image_means, text_means: read the kept means (`sterna.training._means`).
-    """
-
-    def __init__(self, folder: Path, *, views: Sequence[str], image_means: bool, text_means: bool) -> None:
-        self.folder = folder
-        self.views = tuple(views)
-        self.image_means = image_means
-        self.text_means = text_means
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key not in ("images", "captions")}
-
-    @cached_property
-    def images(self) -> FeatureStore:
-        """The store of images."""
-        return FeatureStore.open(self.folder / "images")
-
-    @cached_property
-    def captions(self) -> FeatureStore:
-        """The store of captions."""
-        return FeatureStore.open(self.folder / "captions")
-
-    def regions(self, rows: NDArray[np.int64], views: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
-        """Values [B, R, D], mask [B, R] and boxes [B, R, 4] of stored images, each in its view."""
-        pieces = [(np.flatnonzero(views == view), self.views[view]) for view in np.unique(views)]
-        read = [(chosen, *self._one_view(rows[chosen], view)) for chosen, view in pieces]
-        if len(read) == 1:
-            return tuple(torch.from_numpy(array) for array in read[0][1:])  # type: ignore[return-value]
-        longest = max(mask.shape[1] for _, _, mask, _ in read)
-        whole = [np.zeros((len(rows), longest, *array.shape[2:]), dtype=array.dtype) for array in read[0][1:]]
-        for chosen, *arrays in read:
-            for target, array in zip(whole, arrays, strict=True):
-                target[chosen, : array.shape[1]] = array
-        values, mask, boxes = (torch.from_numpy(array) for array in whole)
-        return values, mask, boxes
-
-    def tokens(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Values [B, T, D] and mask [B, T] of stored captions."""
-        values, mask = self.captions.rows(mean_column("values") if self.text_means else "values", rows)
-        return torch.from_numpy(values), torch.from_numpy(mask)
-
-    def _one_view(
-        self, rows: NDArray[np.int64], view: str
-    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        if self.image_means:
-            values, mask = self.images.rows(mean_column(view), rows)
-            return values, mask, np.tile(_WHOLE, (len(rows), 1, 1))
-        values, mask = self.images.rows(view, rows)
-        boxes, _ = self.images.rows(f"{view}.boxes", rows)
-        return values, mask, boxes
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +77,10 @@ def read_batches(
     captions_per_image: int | None,
     workers: int,
 ) -> Iterator[Batch]:
-    """Every batch from step `start` to the end of the run, in order; `workers` processes read ahead."""
+    """Every batch from step `start` to the end of the run, in order; `workers` processes read ahead.
+
+    Raises `RunError` where a worker dies.
+    """
     loader: DataLoader[Batch] = DataLoader(
         _Parts(reader, split, plan, captions_per_image=captions_per_image),
         sampler=BatchOrder(plan, start),
@@ -151,7 +90,14 @@ def read_batches(
         worker_init_fn=_start_worker if workers else None,
         generator=torch.Generator().manual_seed(plan.seed),
     )
-    return iter(loader)
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise RunError(
+            "a process that reads batches died, perhaps for want of shared memory (/dev/shm); try workers=0"
+        ) from error
 
 
 def _as_it_is(batch: Any) -> Any:  # noqa: ANN401
@@ -159,10 +105,10 @@ def _as_it_is(batch: Any) -> Any:  # noqa: ANN401
 
 
 def _start_worker(number: int) -> None:
-    # An interrupt is for the parent, which still wants the batches of its step.
-    # A parent that is killed takes its workers along.
+    # Ctrl-C, and a scheduler's SIGTERM, reach the whole group; they are for the parent, which still wants the
+    # batches of its step and then tells its workers to end. A parent that is killed takes them along.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from sterna.errors import ModelError
@@ -127,11 +127,9 @@ def _save(
 ) -> None:
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with new_file(path) as aside:
-        save_file(
-            whole,
-            aside,
-            metadata={"position": json.dumps(asdict(position)), "report": json.dumps(report or {})},
-        )
+        # Not save_file: it tells of a full disk in an error of its own.
+        metadata = {"position": json.dumps(asdict(position)), "report": json.dumps(report or {})}
+        aside.write_bytes(save(whole, metadata=metadata))
 
 
 def _open(path: Path) -> safe_open:

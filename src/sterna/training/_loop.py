@@ -20,18 +20,18 @@ import torch
 from torch import nn
 
 from sterna.errors import RunError
-from sterna.features import ExtractProgress, FeatureStore
+from sterna.features import ExtractProgress
 from sterna.files import FileLock
 from sterna.objectives import build_objective
-from sterna.training._batches import Reader, read_batches
+from sterna.training._batches import read_batches
 from sterna.training._checkpoint import Position, checkpoint_path, load_last, save_best, save_last
 from sterna.training._ema import Average
 from sterna.training._folder import Interrupt, begin, write_facts
 from sterna.training._inputs import Inputs, find_inputs
-from sterna.training._learner import Batch, Learner, new_model, takes_means
+from sterna.training._learner import Batch, Learner, new_model
 from sterna.training._log import RunLog, TrainProgress
-from sterna.training._means import keep_means
 from sterna.training._plan import Plan, seed_of
+from sterna.training._readers import open_readers
 from sterna.training._schedule import rate_factor
 from sterna.training._settings import OptimizerSettings, TrainSettings
 from sterna.training._validation import metric_of, validate
@@ -145,7 +145,9 @@ class _Training:
     def go(self, tell: Callable[[TrainProgress], None]) -> RunResult:
         """Train from the position to the end."""
         position, plan = self.position, self.plan
-        self.reader, self.validation_reader = self._readers()
+        self.reader, self.validation_reader = open_readers(
+            self.inputs, self.learner.model, views=self.settings.features.views
+        )
         batches = read_batches(
             self.reader,
             self.inputs.train,
@@ -171,20 +173,6 @@ class _Training:
             steps=plan.steps,
             stopped_early=position.stopped_early,
             seconds=position.seconds,
-        )
-
-    def _readers(self) -> tuple[Reader, Reader]:
-        model, inputs, views = self.learner.model, self.inputs, self.settings.features.views
-        means = {"image_means": takes_means(model.image), "text_means": takes_means(model.text)}
-        if means["image_means"]:
-            images = FeatureStore.open(inputs.folder / "images")
-            for view in views:
-                images = keep_means(images, view, inputs.train_ids)
-            keep_means(images, "original", inputs.validation_ids)
-        if means["text_means"]:
-            keep_means(FeatureStore.open(inputs.folder / "captions"), "values", inputs.caption_ids)
-        return Reader(inputs.folder, views=views, **means), Reader(
-            inputs.folder, views=("original",), **means
         )
 
     def _step(self, batches: Iterator[Batch]) -> tuple[float, float]:
