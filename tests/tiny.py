@@ -14,7 +14,7 @@ from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 
 DIM, SIZE, CELLS = 32, 32, 4
-WORDS = ["[PAD]", "[UNK]", "a", "the", "dog", "cat", "beach", "snow", "red", "green", "blue", "two", "people", "sunset"]
+WORDS = "[PAD] [UNK] a the dog cat beach snow red green blue two people sunset".split()
 
 
 def make_tiny_model(folder: Path, *, seed: int = 0, size: int = SIZE) -> Path:
@@ -31,9 +31,12 @@ def make_tiny_model(folder: Path, *, seed: int = 0, size: int = SIZE) -> Path:
         "schema": 1,
         "name": f"tiny-{seed}",
         "dim": DIM,
-        "image": {"file": "image.onnx", "size": size, "fit": "squeeze", "input": "pixels", "output": "vectors"},
+        "image": {
+            "file": "image.onnx", "size": size, "fit": "squeeze", "input": "pixels", "output": "vectors",
+        },
         "text": {
-            "file": "text.onnx", "max_tokens": 16, "inputs": ["ids", "mask"], "output": "vectors", "lowercase": True,
+            "file": "text.onnx", "max_tokens": 16, "inputs": ["ids", "mask"], "output": "vectors",
+            "lowercase": True,
         },
     }  # fmt: skip
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
@@ -54,7 +57,9 @@ def _image_graph(rng: np.random.Generator, size: int) -> onnx.GraphProto:
         helper.make_node("Cast", ["pixels"], ["real"], to=TensorProto.FLOAT),
         helper.make_node("Sub", ["real", "centre"], ["shifted"]),
         helper.make_node("Transpose", ["shifted"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("AveragePool", ["planes"], ["cells"], kernel_shape=[patch, patch], strides=[patch, patch]),
+        helper.make_node(
+            "AveragePool", ["planes"], ["cells"], kernel_shape=[patch, patch], strides=[patch, patch]
+        ),
         helper.make_node("Flatten", ["cells"], ["flat"]),
         helper.make_node("MatMul", ["flat", "weights"], ["out"]),
         helper.make_node("LpNormalization", ["out"], ["vectors"], axis=1, p=2),

@@ -46,9 +46,11 @@ def disk_errors(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise DiskError(f"{target}: the disk is full; free some space and run the command again") from error
+            advice = "free some space and run the command again"
+            raise DiskError(f"{target}: the disk is full; {advice}") from error
         if error.errno in _REFUSED:
-            raise DiskError(f"{target}: cannot be written ({error.strerror}); choose a folder you may write to") from error
+            advice = "choose a folder you may write to"
+            raise DiskError(f"{target}: cannot be written ({error.strerror}); {advice}") from error
         raise
 
 
@@ -81,8 +83,8 @@ def new_file(path: Path) -> Iterator[Path]:
             yield aside
             with aside.open("rb") as file:
                 os.fsync(file.fileno())
-            os.chmod(aside, 0o666 & ~_umask())
-            os.replace(aside, path)
+            aside.chmod(0o666 & ~_umask())
+            aside.replace(path)
             fsync_folder(path.parent)
         finally:
             aside.unlink(missing_ok=True)
@@ -106,14 +108,14 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
                 if file.is_file():
                     with file.open("rb") as handle:
                         os.fsync(handle.fileno())
-            os.chmod(aside, 0o777 & ~_umask())
+            aside.chmod(0o777 & ~_umask())
             if path.exists():
                 old = Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".old", dir=path.parent))
-                os.replace(path, old / path.name)
-                os.replace(aside, path)
+                path.replace(old / path.name)
+                aside.replace(path)
                 shutil.rmtree(old, ignore_errors=True)
             else:
-                os.replace(aside, path)
+                aside.replace(path)
             fsync_folder(path.parent)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
@@ -168,7 +170,8 @@ def hash_json(value: Any) -> str:
 def printable(text: object) -> str:
     r"""Give `str(text)` with everything escaped that could break a line, steer a terminal or not be encoded.
 
-    Control and direction characters become `\n`, `\x1b`, `\u202e`; a byte of a name that is not UTF-8 becomes `\xff`.
+    Control and direction characters become `\n`, `\x1b`, `\u202e`; a byte of a name that is not UTF-8
+    becomes `\xff`.
     Letters, signs, spaces and emoji of every script stay.
     """
     return "".join(_escaped(character) for character in str(text))

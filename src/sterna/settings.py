@@ -25,8 +25,10 @@ class Settings(BaseModel):
 S = TypeVar("S", bound=Settings)
 
 
-def load_settings(kind: type[S], source: Path | Mapping[str, Any] | None = None, *, overrides: Sequence[str] = ()) -> S:
-    """Build settings of `kind` from a YAML file or a mapping, with `overrides` such as `optimizer.rate=1e-3` on top.
+def load_settings(
+    kind: type[S], source: Path | Mapping[str, Any] | None = None, *, overrides: Sequence[str] = ()
+) -> S:
+    """Build settings of `kind` from a YAML file or a mapping, with `overrides` (`optimizer.rate=1`) on top.
 
     Raises `SettingsError` naming the file, every wrong key with the nearest known one, and every wrong value.
     """
@@ -44,7 +46,7 @@ def load_settings(kind: type[S], source: Path | Mapping[str, Any] | None = None,
             raise SettingsError(f"{source}: holds a {type(loaded).__name__}; a mapping of settings is needed")
         values = loaded or {}
     elif source is not None:
-        values = {key: value for key, value in source.items()}
+        values = dict(source)
     for path, value in parse_overrides(overrides):
         _set(values, path, value)
     try:
