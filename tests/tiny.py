@@ -14,7 +14,8 @@ from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 
 DIM, SIZE, CELLS = 32, 32, 4
-WORDS = "[PAD] [UNK] a the dog cat beach snow red green blue two people sunset".split()
+VOCABULARY = "[PAD] [UNK] a the dog cat beach snow red green blue two people sunset"
+WORDS = VOCABULARY.split()
 
 
 def make_tiny_model(folder: Path, *, seed: int = 0, size: int = SIZE) -> Path:
