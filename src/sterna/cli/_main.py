@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 import typer
@@ -23,6 +24,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns: 0 done; 1 failed; 2 wrong usage; 130 interrupted; 141 the reader of a pipe went away.
     """
     prepare_streams()
+    if not sys.warnoptions:  # Pillow remarks on damaged photographs, which are recorded with a reason
+        warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         code = _run(args)
         sys.stdout.flush()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FolderEncoder"]
 
-_BATCH = 8
+_BATCH = 2  # as fast as larger ones on one core, in a third of the memory of 8
 _MAX_LANES = 4
 _TEXT_BATCH = 64
 

@@ -26,6 +26,8 @@ def to_rgb(image: Image.Image, *, factor: int = 1) -> Image.Image:
     Raises `PhotoError` where its colours cannot be read.
     """
     convert = _converter(image)
+    if image.mode == "RGB" and convert is _opaque:
+        return _reduced(image, factor)
     width, height = image.size
     if width * height <= _BAND:
         return _reduced(convert(image), factor)

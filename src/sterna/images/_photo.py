@@ -53,6 +53,21 @@ _SYSTEM_REASONS = {
     errno.ENAMETOOLONG: "its name is too long",
 }
 
+# What readers of all formats say, in part, and what it means.
+_SAID = {
+    "truncated": "the file is cut short",
+    "not enough image data": "the file is cut short",
+    "but only got": "the file is cut short",
+    "end of file": "the file is cut short",
+    "reached eof": "the file is cut short",
+    "got to eof": "the file is cut short",
+    "decompressed data too large": "the notes inside it are too large to be read safely",
+    "too much memory used in text chunks": "the notes inside it are too large to be read safely",
+    "decompression bomb": "more pixels than can be decoded safely",  # TIFF and GIF have a limit of their own
+    "null byte": "no such file",
+    "null character": "no such file",
+}
+
 
 @dataclass(frozen=True)
 class Photo:
@@ -155,11 +170,7 @@ def _reason(error: Exception) -> str:
         return "there is not enough memory to decode it"
     if isinstance(error, OSError) and error.errno is not None:
         return _SYSTEM_REASONS.get(error.errno, f"it cannot be read from the disk ({error.strerror})")
-    text = str(error).lower()
-    if isinstance(error, EOFError) or "truncated" in text or "not enough image data" in text:
+    if isinstance(error, EOFError):
         return "the file is cut short"
-    if "decompressed data too large" in text or "too much memory used in text chunks" in text:
-        return "the notes inside it are too large to be read safely"
-    if "null byte" in text or "null character" in text:
-        return "no such file"
-    return "the file is damaged"
+    text = str(error).lower()
+    return next((reason for words, reason in _SAID.items() if words in text), "the file is damaged")
