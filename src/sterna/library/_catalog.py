@@ -238,7 +238,7 @@ class Catalog:
             found.extend(self.rows(query.replace("{keys}", marks), [*values, *part]))
         return found
 
-    def value(self, query: str, values: Sequence[Any] = ()) -> Any:  # noqa: ANN401 (whatever the column holds)
+    def value(self, query: str, values: Sequence[Any] = ()) -> Any:
         """The first column of a query's first row, `None` where there is none."""
         with self.lock, self.errors():
             row = self._connection.execute(query, values).fetchone()
