@@ -27,7 +27,7 @@ def trying(name: str, what: str = "loaded") -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())[:300]
-        hint = "name a folder with config.json and model.safetensors, or a model of the hub that can be reached"
+        hint = "name a folder with config.json and model.safetensors, or a model of the hub that is in reach"
         ending = f"; {hint}" if what == "loaded" else ""
         raise ModelError(f"hf:{name}: cannot be {what} ({reason}){ending}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,12 @@ _CLOSE = 1e-3
 class Engine:
     """Arrays in, values out: `engine(*arrays)`.
 
-    In "auto" the first batch is run by both; torch goes on alone where they differ or the export failed.
+    The graph is made when the first batch comes. In "auto" that batch is run by both, and torch goes on alone
+    where they differ or where the export failed.
+
     Arguments:
         slow: runs in torch.
-        export: makes the graph, in memory.
+        export: writes the graph to a file.
         inputs: names of the graph's inputs.
         kind: "auto", "onnx" or "torch".
         threads: of ONNX Runtime; `None` takes every core.
@@ -47,36 +49,46 @@ class Engine:
     ) -> None:
         if kind not in ENGINES:
             raise UsageError(f"engine={kind!r}: must be one of {', '.join(ENGINES)}")
-        self._slow, self._inputs = slow, inputs
-        self._session: Any = None
-        self._compare = kind == "auto"
-        self.name = "torch"
-        if kind == "torch":
-            return
-        try:
-            self._session = _session(export, threads)
-            self.name = "onnx"
-        except Exception as error:  # the exporter raises whatever a network's code raises
-            if kind == "onnx":
-                if isinstance(error, SternaError):
-                    raise
-                reason = " ".join(str(error).split())[:300]
-                raise ModelError(
-                    f"this backbone does not export to ONNX ({reason}); use engine='torch'"
-                ) from error
+        self._slow, self._export, self._inputs = slow, export, inputs
+        self._kind, self._threads = kind, threads
+        self._session: onnxruntime.InferenceSession | None = None
+        self.name = ""
+        """what runs: "onnx" or "torch", once something did"""
 
     def __call__(self, *arrays: NDArray[Any]) -> NDArray[np.float32]:
-        """Values `[B, ...]` float32 of a batch."""
-        if self._session is None:
-            return self._slow(*arrays)
+        """Values `[B, ...]` float32 of a batch; raises `ModelError` in "onnx" where the export failed."""
+        if not self.name:
+            self._choose(arrays)
+        return self._slow(*arrays) if self._session is None else self._fast(arrays)
+
+    def _fast(self, arrays: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        assert self._session is not None
         (values,) = self._session.run(None, dict(zip(self._inputs, arrays, strict=True)))
-        if self._compare:
-            self._compare = False
-            expected = self._slow(*arrays)
-            if float(np.abs(values - expected).mean()) > _CLOSE * float(np.abs(expected).mean()):
-                self._session, self.name = None, "torch"
-                return expected
-        return values  # type: ignore[no-any-return]
+        return np.asarray(values, dtype=np.float32)
+
+    def _choose(self, arrays: Sequence[NDArray[Any]]) -> None:
+        self.name = "torch"
+        if self._kind == "torch":
+            return
+        try:
+            self._session = _session(self._export, self._threads)
+        except Exception as error:  # the exporter raises whatever a network's code raises
+            if self._kind == "auto":
+                return
+            if isinstance(error, SternaError):
+                raise
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(
+                f"this backbone does not export to ONNX ({reason}); use engine='torch'"
+            ) from error
+        if self._kind == "auto" and not _alike(self._fast(arrays), self._slow(*arrays)):
+            self._session = None
+            return
+        self.name = "onnx"
+
+
+def _alike(values: NDArray[np.float32], expected: NDArray[np.float32]) -> bool:
+    return float(np.abs(values - expected).mean()) <= _CLOSE * float(np.abs(expected).mean())
 
 
 def _session(export: Callable[[Path], None], threads: int | None) -> onnxruntime.InferenceSession:
@@ -84,9 +96,8 @@ def _session(export: Callable[[Path], None], threads: int | None) -> onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or os.cpu_count() or 1
-    options.add_session_config_entry(
-        "session.intra_op.allow_spinning", "0"
-    )  # decoding needs the cores between
+    # decoding needs the cores between batches
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     with tempfile.TemporaryDirectory(prefix="sterna-") as folder:
         graph = Path(folder) / "backbone.onnx"
         export(graph)

@@ -58,17 +58,19 @@ class ImageJob:
     def make(self, view: str, items: Sequence[_Item]) -> None:
         """Make one view of every item that lacks it."""
         wanted = set(self._store.missing(view, [identity for identity, _ in items]))
+        self._report.skipped += len(items) - len(wanted)
+        wanted -= {failure.id for failure in self._report.failed}
         todo = [item for item in items if item[0] in wanted]
-        self._report.skipped += len(items) - len(todo)
         meter = Meter(view, self._tell, before=len(items) - len(todo), total=len(items))
         for start in range(0, len(todo), _A_PART):
             self._part(view, todo[start : start + _A_PART], meter)
+        self._note_failures()
 
     def _part(self, view: str, items: Sequence[_Item], meter: Meter) -> None:
         ids: list[str] = []
         sizes: list[tuple[int, int]] = []
         values: list[NDArray[np.float32]] = []
-        failed = len(self._report.failed)
+        failed_before = len(self._report.failed)
         for batch in self._batches(view, items):
             made = self._engine(np.stack([square for _, square, _ in batch]))
             values.extend(made)
@@ -78,8 +80,8 @@ class ImageJob:
         if ids:
             self._append(view, ids, values, sizes)
         self._report.images += len(ids)
-        meter.add(len(self._report.failed) - failed)
-        self._note_failures()
+        if failed := len(self._report.failed) - failed_before:
+            meter.add(failed)
 
     def _append(
         self, view: str, ids: list[str], values: list[NDArray[np.float32]], sizes: list[tuple[int, int]]
@@ -116,13 +118,13 @@ class ImageJob:
 
     def _note_failures(self) -> None:
         path = self._store.path / "failed.jsonl"
-        failed = {failure.id: failure for failure in _read_failures(path)}
-        there = {one for one in failed if not self._store.missing("sizes", [one])}
-        failed = {one: failure for one, failure in failed.items() if one not in there}
-        failed |= {failure.id: failure for failure in self._report.failed}
-        lines = [json.dumps(vars(failure), ensure_ascii=False) for failure in failed.values()]
+        before = _read_failures(path)
+        mended = {one.id for one in before} - set(self._store.missing("sizes", [one.id for one in before]))
+        failed = {one.id: one for one in before if one.id not in mended}
+        failed |= {one.id: one for one in self._report.failed}
+        lines = [json.dumps(vars(one), ensure_ascii=False) + "\n" for one in failed.values()]
         if lines:
-            write_text(path, "\n".join(lines) + "\n")
+            write_text(path, "".join(lines))
         else:
             path.unlink(missing_ok=True)
 

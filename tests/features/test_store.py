@@ -1,0 +1,340 @@
+"""The feature store: what goes in comes out, and what is damaged is named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sterna.errors import StoreError, UsageError
+from sterna.features import ColumnSpec, FeatureStore
+
+COLUMNS = {
+    "values": ColumnSpec("float16", 3),
+    "boxes": ColumnSpec("float32", 4),
+    "tokens": ColumnSpec("int32"),
+}
+
+
+def items(seed: int, lengths: list[int]) -> dict[str, list[np.ndarray]]:
+    rng = np.random.default_rng(seed)
+    return {
+        "values": [rng.normal(size=(length, 3)).astype(np.float16) for length in lengths],
+        "boxes": [rng.random((length, 4), dtype=np.float32) for length in lengths],
+        "tokens": [rng.integers(0, 99, length).astype(np.int32) for length in lengths],
+    }
+
+
+def filled(path: Path, *, ids: str = "abcd", lengths: tuple[int, ...] = (2, 0, 3, 1)) -> FeatureStore:
+    store = FeatureStore.create(path, COLUMNS, meta={"fingerprint": "x"})
+    store.append(list(ids), items(0, list(lengths)))
+    return store
+
+
+parts = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=6), min_size=1, max_size=4)
+
+
+@settings(deadline=None, max_examples=20)
+@given(shape=parts, names=st.sets(st.text(min_size=1, max_size=8), min_size=24, max_size=24), data=st.data())
+def test_what_goes_in_comes_out(
+    tmp_path_factory: pytest.TempPathFactory, shape: list[list[int]], names: set[str], data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("store") / "features"
+    store = FeatureStore.create(path, COLUMNS, meta={"from": "a test", "n": [1, 2]})
+    queue = sorted(names)
+    expected: dict[str, dict[str, np.ndarray]] = {}
+    for number, lengths in enumerate(shape):
+        ids = [queue.pop() for _ in lengths]
+        made = items(number, lengths)
+        store.append(ids, made)
+        expected |= {one: {name: made[name][n] for name in made} for n, one in enumerate(ids)}
+    for opened in (store, FeatureStore.open(path)):
+        assert opened.ids == tuple(expected)
+        assert opened.meta == {"from": "a test", "n": [1, 2]}
+        assert opened.columns == COLUMNS
+        chosen = data.draw(st.lists(st.sampled_from(list(expected)), max_size=9))
+        for name, spec in COLUMNS.items():
+            for one in expected:
+                row = opened.row(name, opened.index_of(one))
+                assert row.dtype == spec.dtype
+                assert np.array_equal(row, expected[one][name])
+            values, mask = opened.rows(name, opened.indices_of(chosen))
+            lengths = [len(expected[one][name]) for one in chosen]
+            assert mask.shape == values.shape[:2] == (len(chosen), max(lengths, default=0))
+            assert mask.sum(1).tolist() == lengths == opened.lengths(name, opened.indices_of(chosen)).tolist()
+            for place, one in enumerate(chosen):
+                assert np.array_equal(values[place][mask[place]], expected[one][name])
+                assert not values[place][~mask[place]].any()
+        opened.verify()
+
+
+def test_ids_that_are_not_text_survive(tmp_path: Path) -> None:
+    strange = [
+        "日本/été.jpg",
+        "new\nline.jpg",
+        b"latin-\xe9.jpg".decode(errors="surrogateescape"),
+        "\U0001f426",
+    ]
+    store = filled(tmp_path / "s")
+    store.append(strange, items(1, [1, 1, 1, 1]))
+    assert FeatureStore.open(tmp_path / "s").ids == ("a", "b", "c", "d", *strange)
+
+
+def test_values_are_mapped_and_cannot_be_changed(tmp_path: Path) -> None:
+    row = filled(tmp_path / "s").row("values", 0)
+    assert not row.flags.owndata
+    with pytest.raises(ValueError, match="read-only"):
+        row[0] = 1
+
+
+def test_values_are_kept_in_the_columns_dtype_or_refused(tmp_path: Path) -> None:
+    store = FeatureStore.create(tmp_path / "s", {"values": ColumnSpec("float16", 1)})
+    store.append(["a"], {"values": [np.array([[1.0001]], dtype=np.float32)]})
+    assert store.row("values", 0).dtype == np.float16
+    with pytest.raises(UsageError, match="values: holds values too large for float16; keep it as float32"):
+        store.append(["b"], {"values": [np.array([[1e6]], dtype=np.float32)]})
+    assert FeatureStore.open(tmp_path / "s").ids == ("a",)
+
+
+def test_a_view_can_be_added_later_to_some_items(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    store.add_columns({"flip": ColumnSpec("float16", 3)})
+    store.append(["c", "a", "new"], {"flip": items(5, [2, 2, 2])["values"]})
+    for opened in (store, FeatureStore.open(tmp_path / "s")):
+        assert opened.ids == ("a", "b", "c", "d", "new")
+        assert opened.has("flip").tolist() == [True, False, True, False, True]
+        assert opened.missing("flip", ["d", "a", "nowhere"]) == ["d", "nowhere"]
+        assert opened.missing("values", ["new", "d"]) == ["new"]
+        assert opened.complete(["a", "c"]) == ("values", "boxes", "tokens", "flip")
+        assert opened.complete(["a", "b"]) == ("values", "boxes", "tokens")
+        assert np.array_equal(opened.row("flip", opened.index_of("c")), items(5, [2, 2, 2])["values"][0])
+        with pytest.raises(
+            StoreError, match=r"2 of the 3 items asked for have no 'flip', first 'b'; extract it"
+        ):
+            opened.rows("flip", [0, 1, 3])
+    again = FeatureStore.open(tmp_path / "s")
+    again.add_columns({"flip": ColumnSpec("float16", 3)})
+    with pytest.raises(StoreError, match=r"column 'flip' holds float16\[R, 3\], not float32\[R, 3\]"):
+        again.add_columns({"flip": ColumnSpec("float32", 3)})
+
+
+def test_an_item_has_a_column_once(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    with pytest.raises(StoreError, match="'c' has the column 'values' already; parts never change"):
+        store.append(["e", "c"], items(1, [1, 1]))
+    with pytest.raises(StoreError, match="the id 'e' came twice; ids must be unique"):
+        store.append(["e", "e"], items(1, [1, 1]))
+    assert FeatureStore.open(tmp_path / "s").ids == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"values": [np.zeros((1, 3))]}, "values: 1 arrays came for 2 ids; each id needs one"),
+        (
+            {"values": [np.zeros((1, 3)), np.zeros((1, 2))]},
+            r"an array of shape \[1, 2\] came; float16\[R, 3\] is needed",
+        ),
+        (
+            {"values": [np.zeros((1, 3)), np.zeros(3)]},
+            r"an array of shape \[3\] came; float16\[R, 3\] is needed",
+        ),
+        (
+            {"tokens": [np.zeros(1), np.zeros((1, 1))]},
+            r"an array of shape \[1, 1\] came; int32\[T\] is needed",
+        ),
+    ],
+)
+def test_arrays_of_another_shape_are_refused(tmp_path: Path, columns: dict, message: str) -> None:
+    store = filled(tmp_path / "s")
+    with pytest.raises(UsageError, match=message):
+        store.append(["e", "f"], columns)
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    with pytest.raises(StoreError, match="holds no item 'z'"):
+        store.index_of("z")
+    with pytest.raises(StoreError, match="has no column 'scores'; it has boxes, tokens, values"):
+        store.rows("scores", [0])
+    with pytest.raises(StoreError, match=r"is no feature store \(no manifest.json in it\)"):
+        FeatureStore.open(tmp_path)
+    with pytest.raises(StoreError, match="is a feature store already"):
+        FeatureStore.create(tmp_path / "s", COLUMNS)
+
+
+@pytest.mark.parametrize("name", ["", "../x", "ids", "x.offsets", ".x", "a b"])
+def test_a_columns_name_is_a_files_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="a column's name is of letters, digits"):
+        FeatureStore.create(tmp_path / "s", {name: ColumnSpec("int32")})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("float64",), "dtype='float64': a column holds one of"),
+        (("int32", 0), "width=0: a column's rows have"),
+    ],
+)
+def test_a_column_of_an_unfit_kind_is_refused(arguments: tuple, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        ColumnSpec(*arguments)
+
+
+def test_shards_merge_by_adding_their_parts(tmp_path: Path) -> None:
+    first = filled(tmp_path / "one")
+    second = FeatureStore.create(
+        tmp_path / "two", {**COLUMNS, "flip": ColumnSpec("int32")}, meta={"fingerprint": "x"}
+    )
+    second.append(["e", "f"], items(1, [2, 1]))
+    second.append(["f"], {"flip": [np.arange(3)]})
+    first.merge(second)
+    for store in (first, FeatureStore.open(tmp_path / "one")):
+        assert store.ids == ("a", "b", "c", "d", "e", "f")
+        assert np.array_equal(store.row("values", 4), second.row("values", 0))
+        assert store.row("flip", 5).tolist() == [0, 1, 2]
+        store.verify()
+    with pytest.raises(StoreError, match="'e' has the column 'values' already"):
+        first.merge(second)
+    other = FeatureStore.create(tmp_path / "three", COLUMNS, meta={"fingerprint": "y"})
+    with pytest.raises(StoreError, match=r"was made by another backbone \(y\) than .* \(x\)"):
+        first.merge(other)
+
+
+APPENDER = """
+import sys
+import numpy as np
+from sterna.features import FeatureStore
+
+store = FeatureStore.open(sys.argv[1])
+for number in range(3):
+    store.append([f"{sys.argv[2]}-{number}"], {"tokens": [np.arange(number)]})
+"""
+
+
+def test_processes_may_append_at_the_same_time(tmp_path: Path) -> None:
+    filled(tmp_path / "s")
+    workers = [
+        subprocess.Popen([sys.executable, "-c", APPENDER, str(tmp_path / "s"), name]) for name in "xyz"
+    ]
+    assert [worker.wait() for worker in workers] == [0, 0, 0]
+    store = FeatureStore.open(tmp_path / "s")
+    assert set(store.ids) == {*"abcd", *(f"{name}-{number}" for name in "xyz" for number in range(3))}
+    assert len({path.name.partition("-")[0] for path in (tmp_path / "s/parts").iterdir()}) == 10
+
+
+def test_what_a_killed_writer_left_is_neither_read_nor_kept(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    half = tmp_path / "s/parts/.000001-abc.xyz.tmp"
+    half.mkdir()
+    (half / "values.npy").write_bytes(b"half")
+    assert FeatureStore.open(tmp_path / "s").ids == store.ids
+    store.append(["e"], items(1, [1]))
+    assert not half.exists()
+
+
+def only_part(path: Path) -> Path:
+    (part,) = (path / "parts").iterdir()
+    return part
+
+
+def cut_short(part: Path) -> None:
+    data = (part / "values.npy").read_bytes()
+    (part / "values.npy").write_bytes(data[:-2])
+
+
+def unlink(part: Path) -> None:
+    (part / "values.npy").unlink()
+
+
+def not_json(part: Path) -> None:
+    (part / "part.json").write_text('{"rows":')
+
+
+def no_record(part: Path) -> None:
+    (part / "part.json").write_text('{"rows": 4}')
+
+
+def no_json(part: Path) -> None:
+    (part / "part.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (
+            cut_short,
+            r"values.npy: has \d+ bytes where \d+ were written; remove the folder 000000-\w+ and",
+        ),
+        (unlink, "values.npy: is missing; remove the folder"),
+        (not_json, "part.json: not valid JSON"),
+        (no_record, "part.json: is not the record of a part"),
+        (no_json, "part.json: no such file"),
+    ],
+)
+def test_a_damaged_part_is_named_when_the_store_is_opened(tmp_path: Path, damage, message: str) -> None:
+    filled(tmp_path / "s")
+    damage(only_part(tmp_path / "s"))
+    with pytest.raises(StoreError, match=message):
+        FeatureStore.open(tmp_path / "s")
+
+
+def test_a_changed_bit_is_found_by_verify(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    file = only_part(tmp_path / "s") / "boxes.npy"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(bytes(data))
+    with pytest.raises(StoreError, match=r"boxes\.npy: does not hold what was written"):
+        store.verify()
+
+
+def test_pickles_are_never_opened(tmp_path: Path) -> None:
+    filled(tmp_path / "s")
+    part = only_part(tmp_path / "s")
+    np.save(part / "values.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    record = json.loads((part / "part.json").read_text())
+    record["files"]["values.npy"]["bytes"] = (part / "values.npy").stat().st_size
+    (part / "part.json").write_text(json.dumps(record))
+    with pytest.raises(StoreError, match=r"values\.npy: cannot be read"):
+        FeatureStore.open(tmp_path / "s").row("values", 0)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [
+        ("{}", "is not a feature store's manifest"),
+        (
+            '{"schema": 2, "columns": {}, "meta": {}}',
+            "is a feature store of schema 2; this version reads schema 1",
+        ),
+        ("[", "not valid JSON"),
+    ],
+)
+def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path, manifest: str, message: str) -> None:
+    filled(tmp_path / "s")
+    (tmp_path / "s/manifest.json").write_text(manifest)
+    with pytest.raises(StoreError, match=message):
+        FeatureStore.open(tmp_path / "s")
+
+
+def test_an_id_in_two_parts_is_named(tmp_path: Path) -> None:
+    filled(tmp_path / "s")
+    part = only_part(tmp_path / "s")
+    twin = part.with_name("000001-copied")
+    twin.mkdir()
+    for file in part.iterdir():
+        (twin / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(StoreError, match=r"000001-copied: 'a' has the column '.*' in another part too"):
+        FeatureStore.open(tmp_path / "s")
+
+
+def test_the_store_needs_no_torch() -> None:
+    code = "import sys, sterna.features; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
