@@ -2,7 +2,7 @@
 
     python benchmarks/extraction.py [--images 64] [--backbone efficientnet-lite0] [--size 384]
 
-The photographs are drawn ones of 500 x 375 pixels. Also times reading: a shuffled batch of 250 images' regions
+The photographs are drawn, of 500 x 375 pixels. Also times reading: a shuffled batch of 250 images' regions
 out of a store of 1,024, cached by the system. Prints one JSON document; each rate is the best of three.
 """
 
