@@ -1,9 +1,9 @@
-"""How a photograph of any shape becomes the model's square: squeezed, cropped, or letterboxed; what each finds.
+"""What is found when a photograph of any shape is squeezed, cropped, or letterboxed to the model's square.
 
     python benchmarks/fit.py --data DIR --split dev
 
-The data needs photographs at their own shape. Prints rsum for each, and its difference to "squeeze" with a 95%
-interval (paired bootstrap over images).
+The data needs photographs at their own shape. Prints rsum for each, and its difference to "squeeze"
+with a 95% interval (paired bootstrap over images).
 """
 
 from __future__ import annotations
@@ -48,9 +48,8 @@ def main() -> None:
     for fit, report in reports.items():
         difference = paired_bootstrap(report.ranks, reports["squeeze"].ranks)
         low, high = difference.interval
-        print(
-            f"{fit:10} rsum {report.rsum:6.1f}   against squeeze {difference.rsum:+5.1f} ({low:+.1f} to {high:+.1f})"
-        )
+        against = f"{difference.rsum:+5.1f} ({low:+.1f} to {high:+.1f})"
+        print(f"{fit:10} rsum {report.rsum:6.1f}   against squeeze {against}")
 
 
 if __name__ == "__main__":
