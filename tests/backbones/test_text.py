@@ -112,7 +112,9 @@ def test_unfit_arguments_are_named(
 
 def test_weights_that_lack_a_layer_are_refused(bert: Path, tmp_path: Path) -> None:
     network = transformers.BertModel.from_pretrained(bert)
-    kept = {key: value for key, value in network.state_dict().items() if not key.startswith("encoder.layer.1.")}
+    kept = {
+        key: value for key, value in network.state_dict().items() if not key.startswith("encoder.layer.1.")
+    }
     network.save_pretrained(tmp_path, state_dict=kept)
     (tmp_path / "tokenizer.json").write_bytes((bert / "tokenizer.json").read_bytes())
     with pytest.raises(ModelError, match="its weights lack 'encoder.layer.1."):
