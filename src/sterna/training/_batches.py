@@ -100,7 +100,7 @@ def read_batches(
         ) from error
 
 
-def _as_it_is(batch: Any) -> Any:  # noqa: ANN401
+def _as_it_is(batch: Any) -> Any:
     return batch
 
 
