@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
 import unicodedata
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 _BLOCK = 1 << 20
+_UMASK = threading.Lock()
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the last where a limit on file sizes stands in for it
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -122,8 +124,9 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    with _UMASK:  # it can only be read by setting it, which threads must not do at the same time
+        mask = os.umask(0)
+        os.umask(mask)
     return mask
 
 

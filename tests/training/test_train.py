@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file
 
-from sterna.errors import DataError, DiskError, LockedError, RunError
+from sterna.errors import DataError, DiskError, LockedError, RunError, UsageError
 from sterna.features import FeatureStore
 from sterna.files import FileLock
 from sterna.objectives import build_objective
@@ -208,3 +208,21 @@ def test_a_full_disk_leaves_the_last_checkpoint(toy, tmp_path, monkeypatch):
         "last.safetensors",
     ]
     assert train(None, tmp_path / "run", resume=True).step == 16
+
+
+def test_resuming_in_a_folder_of_something_else_writes_nothing(tmp_path: Path) -> None:
+    make_toy(tmp_path)
+    other = tmp_path / "photographs"
+    other.mkdir()
+    (other / "one.jpg").write_bytes(b"a photograph")
+    with pytest.raises(RunError, match="not a training run"):
+        train(toy_settings(tmp_path), other, resume=True)
+    assert [entry.name for entry in other.iterdir()] == ["one.jpg"]
+
+
+def test_a_model_that_cannot_be_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    make_toy(tmp_path)
+    model = {"width": 10, "heads": 3, "image": {"layers": 1}}
+    with pytest.raises(UsageError, match="heads=3"):
+        train(toy_settings(tmp_path, model=model), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -44,9 +44,10 @@ def begin(run: Path, settings: TrainSettings | None, *, resume: bool) -> TrainSe
     came either, and where settings came that differ from the run's.
     """
     file = run / "settings.yaml"
-    if not resume and run.exists() and any(entry.name != ".lock" for entry in run.iterdir()):
+    begun_here = file.is_file()
+    if run.exists() and not (resume and begun_here) and any(entry.name != ".lock" for entry in run.iterdir()):
         raise RunError(f"{run}: {_what_is_there(run)}")
-    if resume and file.is_file():
+    if begun_here:
         begun = load_settings(TrainSettings, file)
         if settings is None:
             return begun

@@ -80,6 +80,8 @@ def train(
     """
     run = Path(out)
     interrupt = Interrupt()
+    if settings is not None:
+        _check(settings)
     settings = begin(run, settings, resume=resume)
     with FileLock(run / ".lock", what=f"the run {run}"), _threads(settings.threads):
         inputs = find_inputs(
@@ -92,6 +94,13 @@ def train(
         write_facts(run, inputs.facts)
         with torch.random.fork_rng(devices=[]), interrupt.watched():
             return _Training(run, settings, inputs, interrupt).go(progress or (lambda _: None))
+
+
+def _check(settings: TrainSettings) -> None:
+    """Build what settings describe, small, so that a mistake is named before anything is written."""
+    with torch.random.fork_rng(devices=[]):
+        new_model(settings.model, image_sources=(8,), text_sources=(8,))
+        build_objective(settings.objective.name, settings.objective.params)
 
 
 @contextlib.contextmanager
