@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,8 +59,7 @@ class HuggingFaceEncoder:
         self.name = f"hf:{source}"
         self._source = source
         self._folder = Path(source).expanduser() if Path(source).expanduser().is_dir() else None
-        with _quiet_transformers():
-            self._load()
+        self._load()
         torch_threads(threads)
         self._one_at_a_time = threading.Lock()  # tokenizers of transformers change themselves while they work
         with self._errors("encode a sentence with"):
@@ -109,12 +109,14 @@ class HuggingFaceEncoder:
         return hash_json({"schema": _SCHEMA, "files": hashes})
 
     def _load(self) -> None:
-        import torch
-        import transformers
-
         source = str(self._folder) if self._folder else self._source
-        with self._errors("load"):
-            safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": self._is_local(source)}
+        with _quiet_transformers(bars=False):
+            local = self._is_local(source)
+        with _quiet_transformers(bars=not local), self._errors("load"):
+            import torch
+            import transformers
+
+            safe: dict[str, Any] = {"trust_remote_code": False, "local_files_only": local}
             self._images: Any = transformers.AutoImageProcessor.from_pretrained(source, backend="pil", **safe)
             self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source, **safe)
             model: Any = transformers.AutoModel.from_pretrained(
@@ -129,7 +131,10 @@ class HuggingFaceEncoder:
         self._model: Any = model.eval().requires_grad_(False).to(self._device)
 
     def _is_local(self, source: str) -> bool:
-        """Whether all is here already, so that the hub, which may be out of reach, need not be asked."""
+        """Whether all is here already, so that the hub need not be asked; it is asked here whether it has it.
+
+        Once, and for the smallest file: where there is no network each question takes half a minute.
+        """
         import transformers
 
         if self._folder is not None:
@@ -138,6 +143,8 @@ class HuggingFaceEncoder:
             transformers.AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
             return True
         except (OSError, ValueError):
+            with self._errors("find"):
+                transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
             return False
 
     @contextmanager
@@ -203,19 +210,23 @@ class HuggingFaceEncoder:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Import transformers, and keep its progress bars and advice to programmers off the terminal."""
+def _quiet_transformers(*, bars: bool) -> Iterator[None]:
+    """Keep advice to programmers off the terminal, and progress `bars` unless something is downloaded."""
     try:
         import torch  # noqa: F401
-        from transformers.utils import logging
+        from transformers.utils import logging as transformers_logging
     except ImportError as error:
         raise MissingExtraError("A model of Hugging Face", extra="hf") from error
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    hub = logging.getLogger("huggingface_hub")
+    before = (transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled(), hub.level)
+    transformers_logging.set_verbosity_error()
+    hub.setLevel(logging.ERROR)
+    if not bars:
+        transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+        transformers_logging.set_verbosity(before[0])
+        if before[1]:
+            transformers_logging.enable_progress_bar()
+        hub.setLevel(before[2])
