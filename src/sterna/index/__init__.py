@@ -1,15 +1,13 @@
 """Nearest neighbours of unit vectors, exact, restricted to allowed ids where asked.
 
-One protocol, `Index`; `NumpyIndex` for small collections, `FaissIndex` for large ones, both over
-memory-mapped float16 or float32 vectors without a copy of their own; `build_index` chooses.
+One protocol, `Index`; `build_index` makes one that scans with NumPy (small collections) or FAISS (large
+ones), both over memory-mapped float16 or float32 vectors without a copy of their own.
 Letters: N vectors, E embedding width, Q queries, K cut-off.
 """
 
 from __future__ import annotations
 
 from sterna.index._build import FAISS_FROM, KINDS, build_index
-from sterna.index._faiss import FaissIndex
-from sterna.index._numpy import NumpyIndex
 from sterna.index._protocol import Index
 
-__all__ = ["FAISS_FROM", "KINDS", "FaissIndex", "Index", "NumpyIndex", "build_index"]
+__all__ = ["FAISS_FROM", "KINDS", "Index", "build_index"]

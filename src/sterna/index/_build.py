@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import UsageError
-from sterna.index._faiss import FaissIndex
-from sterna.index._numpy import NumpyIndex
+from sterna.index._exact import ExactIndex
+from sterna.index._faiss import FaissProposer
 from sterna.index._protocol import Index
 from sterna.index._rows import Rows
+from sterna.index._search import propose
 
 __all__ = ["FAISS_FROM", "KINDS", "build_index"]
 
-KINDS: dict[str, type[NumpyIndex] | type[FaissIndex]] = {"faiss": FaissIndex, "numpy": NumpyIndex}
-FAISS_FROM = (
-    20_000  # below it NumPy answers in about 5 ms, which importing FAISS alone would cost several times
-)
+KINDS: dict[str, Callable[[Rows], Index]] = {
+    "faiss": lambda rows: ExactIndex(rows, FaissProposer()),
+    "numpy": lambda rows: ExactIndex(rows, propose),
+}
+FAISS_FROM = 20_000  # below it NumPy answers in 5 ms, and importing FAISS alone costs several times that
 
 
 def build_index(

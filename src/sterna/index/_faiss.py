@@ -10,53 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.index._rows import Rows
-from sterna.index._search import MARGIN, propose, search
+from sterna.index._search import MARGIN, propose
 
-__all__ = ["FaissIndex"]
+__all__ = ["FaissProposer"]
 
 _MANY_QUERIES = 16  # from here one matrix product for all queries is faster than a pass for each
 _LARGE_K = 4096  # and FAISS's heap of this many is slower than sorting
 _SPARE = 16  # candidates beyond K, so that equals at the cut are rarely asked for again
 
 
-class FaissIndex:
-    """An `Index` that scans blocks of rows with FAISS (Douze et al., 2024, arXiv:2401.08281).
+class FaissProposer:
+    """A `Proposer` for one index: scans blocks of rows with FAISS (Douze et al. 2024, arXiv:2401.08281)."""
 
-    Arguments:
-        rows: what it searches; `FaissIndex(Rows(dim))` starts empty, `build_index` starts with vectors.
-    """
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
+    def __init__(self) -> None:
         self._scanners: list[_Scanner] = []
         self._lock = threading.Lock()
-        self.dim = rows.dim
 
-    def upsert(self, ids: NDArray[np.int64], vectors: NDArray[Any]) -> None:
-        """See `Index.upsert`."""
-        self._rows.upsert(ids, vectors)
-
-    def delete(self, ids: NDArray[np.int64]) -> int:
-        """See `Index.delete`."""
-        return self._rows.delete(ids)
-
-    def search(
-        self, queries: NDArray[Any], k: int, *, allow: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """See `Index.search`."""
-        return search(self._rows, queries, k, allow=allow, proposer=self._propose)
-
-    def count(self) -> int:
-        """See `Index.count`."""
-        return self._rows.alive
-
-    def snapshot(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """See `Index.snapshot`."""
-        return self._rows.snapshot()
-
-    def _propose(
+    def __call__(
         self, rows: Rows, queries: NDArray[np.float32], k: int, keep: NDArray[np.bool_]
     ) -> list[NDArray[np.int64]]:
+        """Candidates for each query as ascending row numbers; many queries at once go the way of NumPy."""
         if len(queries) >= _MANY_QUERIES or k > _LARGE_K:
             return propose(rows, queries, k, keep)
         faiss: Any = import_module("faiss")

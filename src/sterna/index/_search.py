@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sterna.errors import UsageError
 from sterna.index._rows import HALF_SCALE, Rows, float32_rows
 
-__all__ = ["MARGIN", "propose", "search"]
+__all__ = ["MARGIN", "Proposer", "propose", "search"]
 
 MARGIN = 1e-5  # how far, in parts of the largest score, a fast score may lie from the exact one
 _BLOCK = 1024  # rows widened at a time: 2 MB of float32 at width 512, which stays in the cache

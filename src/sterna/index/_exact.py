@@ -1,4 +1,4 @@
-"""Exact search in NumPy: nothing to import, fast enough for tens of thousands of vectors."""
+"""The exact index: rows, a way to propose candidates among them, and the scoring that all proposals share."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.index._rows import Rows
-from sterna.index._search import propose, search
+from sterna.index._search import Proposer, search
 
-__all__ = ["NumpyIndex"]
+__all__ = ["ExactIndex"]
 
 
-class NumpyIndex:
-    """An `Index` of matrix products over blocks of rows.
+class ExactIndex:
+    """An `Index` over rows that stay where they are.
 
     Arguments:
-        rows: what it searches; `NumpyIndex(Rows(dim))` starts empty, `build_index` starts with vectors.
+        rows: what it searches; `Rows(dim)` starts empty, `build_index` starts with vectors.
+        proposer: finds candidates fast; see `sterna.index._search.search`.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: Rows, proposer: Proposer) -> None:
         self._rows = rows
+        self._proposer = proposer
         self.dim = rows.dim
 
     def upsert(self, ids: NDArray[np.int64], vectors: NDArray[Any]) -> None:
@@ -36,7 +38,7 @@ class NumpyIndex:
         self, queries: NDArray[Any], k: int, *, allow: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """See `Index.search`."""
-        return search(self._rows, queries, k, allow=allow, proposer=propose)
+        return search(self._rows, queries, k, allow=allow, proposer=self._proposer)
 
     def count(self) -> int:
         """See `Index.count`."""
