@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         RunError,
         SettingsError,
         SternaError,
+        StoppedError,
         StoreError,
         UsageError,
     )
@@ -43,6 +44,7 @@ __all__ = [
     "RunError",
     "SettingsError",
     "SternaError",
+    "StoppedError",
     "StoreError",
     "UsageError",
     "__version__",

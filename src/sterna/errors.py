@@ -11,6 +11,7 @@
     ├── ModelError              a model folder, checkpoint or backbone cannot be used
     ├── StoreError              a feature store is missing, damaged or does not fit
     ├── RunError                a training run cannot be started or resumed
+    │   └── StoppedError        a run was asked to stop, and saved where it stands
     ├── LibraryError            a library cannot be opened or changed
     │   └── LockedError         another process is writing to it
     └── DiskError               the disk is full or refuses to be written
@@ -19,6 +20,8 @@ A message names the file or argument, what came, and what would be right.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 __all__ = [
     "DataError",
@@ -31,8 +34,10 @@ __all__ = [
     "RunError",
     "SettingsError",
     "SternaError",
+    "StoppedError",
     "StoreError",
     "UsageError",
+    "check_known",
 ]
 
 
@@ -91,6 +96,10 @@ class RunError(SternaError):
     """A training run cannot be started or resumed."""
 
 
+class StoppedError(RunError):
+    """A run was asked to stop (Ctrl-C, SIGTERM) and saved where it stands; the command line gives 130."""
+
+
 class LibraryError(SternaError):
     """A library cannot be opened or changed."""
 
@@ -101,3 +110,9 @@ class LockedError(LibraryError):
 
 class DiskError(SternaError):
     """The disk is full or refuses to be written."""
+
+
+def check_known(what: str, name: str, known: Collection[str]) -> None:
+    """Raise `UsageError` listing the known names unless `name` is one of them."""
+    if name not in known:
+        raise UsageError(f"{what}={name!r} is not known; known: {', '.join(sorted(known))}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sterna import __version__, library
-from sterna.errors import DiskError, LibraryError, UsageError
+from sterna.errors import DiskError, LibraryError, StoppedError, UsageError
 from tests.cli.conftest import Sterna
 
 
@@ -59,6 +59,7 @@ def test_wrong_usage_ends_with_2_and_one_sentence(sterna: Sterna, args: list[str
     ("error", "code", "printed"),
     [
         (LibraryError("lib: is not a library"), 1, "sterna: lib: is not a library\n"),
+        (StoppedError("run: stopped after step 3 of 10"), 130, "sterna: run: stopped after step 3 of 10\n"),
         (UsageError("k=-1: must be 1 or more"), 2, "sterna: k=-1: must be 1 or more\n"),
         (DiskError("a\nb\x1b[31m: the disk is full"), 1, "sterna: a\\nb\\x1b[31m: the disk is full\n"),
         (PermissionError(13, "Permission denied", "secret"), 1, "sterna: secret: Permission denied\n"),

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file
 
-from sterna.errors import RunError
+from sterna.errors import RunError, StoppedError
 from sterna.training import train
 from tests.training.toy import make_toy, toy_settings
 
@@ -157,7 +157,7 @@ def test_an_interrupt_saves_and_says_how_to_go_on(toy, whole):
         if progress.step == 2:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(StoppedError) as caught:
         train(settings, run, progress=interrupt)
     assert str(caught.value) == (
         f"{run}: stopped after step 3 of 10; go on with: sterna train --out {run} --resume"

@@ -23,7 +23,7 @@ def test_every_shipped_configuration_is_valid_and_survives_saving(file, tmp_path
 
 
 def test_there_are_configurations_for_the_model_and_its_ablation():
-    assert {"base", "both", "pooled", "regions", "tiny"} <= {file.stem for file in CONFIGS}
+    assert {"base", "both", "regions", "tiny"} <= {file.stem for file in CONFIGS}
 
 
 def test_all_mistakes_are_named_at_once_with_the_nearest_known_key():

@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 from sterna.errors import DataError, DiskError, LockedError, RunError, UsageError
 from sterna.features import FeatureStore
 from sterna.files import FileLock
-from sterna.objectives import build_objective
+from sterna.objectives import Objective, build_objective
 from sterna.training import train
 from sterna.training._batches import read_batches
 from sterna.training._inputs import find_inputs
-from sterna.training._learner import Learner, new_model
+from sterna.training._learner import Batch, Learner, new_model
 from sterna.training._means import mean_column
 from sterna.training._plan import Plan
 from sterna.training._readers import Reader
@@ -65,6 +65,24 @@ def test_the_callers_random_numbers_and_threads_are_left_alone(toy):
     train(toy_settings(toy, epochs=1), toy / "aside")
     assert torch.equal(torch.rand(3), wanted)
     assert torch.get_num_threads() == threads
+
+
+def test_weight_decay_acts_on_the_matrices_of_layers_and_on_nothing_else(toy):
+    image = {"skip": False, "layers": 1, "cls_token": True, "pooling": "first", "positions": "learned"}
+    settings = toy_settings(toy, epochs=1, optimizer={"rate": 1e-4, "weight_decay": 1e4})
+    settings = settings.model_copy(
+        update={
+            "model": settings.model.model_copy(
+                update={"image": settings.model.image.model_copy(update=image)}
+            )
+        }
+    )
+    train(settings, toy / "decayed")
+    weights = load_file(toy / "decayed" / "checkpoints" / "last.safetensors")
+    for name, values in weights.items():
+        if name.startswith("weights/model.") and not name.endswith("bias"):
+            gone = float(values.abs().max()) < 1e-3
+            assert gone is (values.ndim > 1 and name.endswith("weight")), name
 
 
 def test_kept_means_train_as_the_regions_do(toy):
@@ -116,6 +134,32 @@ def test_averaged_weights_are_what_is_measured_and_kept(toy):
         average = last[name.replace("weights/", "average/")]
         assert torch.equal(value, average)
     assert any(not torch.equal(value, last[name]) for name, value in best.items())
+
+
+class Seen(Objective):
+    """An objective that remembers in what precision its similarities came out."""
+
+    def forward(self, images, captions, owners, *, targets=None):
+        similarities = images @ captions.T
+        self.dtype = similarities.dtype
+        return similarities.mean()
+
+
+def test_the_objective_computes_in_float32_where_the_model_does_not(toy):
+    model = new_model(toy_settings(toy).model, image_sources=SOURCES, text_sources=(WORDS,))
+    learner = Learner(model, Seen())
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    batch = Batch(
+        torch.rand(2, 3, sum(SOURCES)),
+        mask,
+        torch.rand(2, 3, 4),
+        torch.rand(2, 3, WORDS),
+        mask,
+        torch.arange(2),
+    )
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        learner(batch)
+    assert learner.objective.dtype == torch.float32
 
 
 def test_an_accumulated_step_is_a_step_on_the_mean_of_its_parts(toy):

@@ -13,7 +13,7 @@ from sterna.errors import UsageError
 if TYPE_CHECKING:
     from sterna.data import CaptionedImages
 
-__all__ = ["ColumnsOption", "DataFormatOption", "DataOption", "ImagesOption", "read_data"]
+__all__ = ["ColumnsOption", "DataFormatOption", "DataOption", "ImagesOption", "RestvalOption", "read_data"]
 
 DataOption = Annotated[
     Path, typer.Option("--data", metavar="PATH", help="The captioned images: a folder, or a captions file.")
@@ -36,15 +36,30 @@ ColumnsOption = Annotated[
         help="Columns of a table, such as image=file,caption=text,split=part.",
     ),
 ]
+RestvalOption = Annotated[
+    bool,
+    typer.Option(
+        "--restval/--no-restval",
+        help="Whether the split restval of Karpathy's files counts as training images or is left out.",
+    ),
+]
 
 
 def read_data(
-    path: Path, *, split: str | None, data_format: str | None, images: Path | None, columns: str | None
+    path: Path,
+    *,
+    split: str | None,
+    data_format: str | None,
+    restval: bool,
+    images: Path | None,
+    columns: str | None,
 ) -> CaptionedImages:
     """Read captioned images as the options say; tell on stderr about rows that were left out."""
     from sterna.data import read
 
-    data = read(path, format=data_format, split=split, images=images, columns=_columns(columns))
+    data = read(
+        path, format=data_format, split=split, restval=restval, images=images, columns=_columns(columns)
+    )
     say_some(data.problems, rest=" like these")
     return data
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from sterna.cli._data_options import ColumnsOption, DataFormatOption, DataOption, ImagesOption, read_data
+from sterna.cli._data_options import (
+    ColumnsOption,
+    DataFormatOption,
+    DataOption,
+    ImagesOption,
+    RestvalOption,
+    read_data,
+)
 from sterna.cli._options import FormatOption, ModelOption, SplitOption
 from sterna.cli._output import number, print_json, print_table, say_some
 from sterna.cli._progress import progress_line
@@ -22,6 +29,7 @@ def evaluate(
     model: ModelOption = None,
     split: SplitOption = None,
     data_format: DataFormatOption = None,
+    restval: RestvalOption = True,
     images: ImagesOption = None,
     columns: ColumnsOption = None,
     output: FormatOption = "table",
@@ -40,7 +48,9 @@ def evaluate(
     """
     from sterna import encoders, evaluation
 
-    captioned = read_data(data, split=None, data_format=data_format, images=images, columns=columns)
+    captioned = read_data(
+        data, split=None, data_format=data_format, restval=restval, images=images, columns=columns
+    )
     with progress_line() as line:
 
         def show(progress: evaluation.Progress) -> None:

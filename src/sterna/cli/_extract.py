@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sterna.cli._data_options import ColumnsOption, DataFormatOption, DataOption, ImagesOption, read_data
+from sterna.cli._data_options import (
+    ColumnsOption,
+    DataFormatOption,
+    DataOption,
+    ImagesOption,
+    RestvalOption,
+    read_data,
+)
 from sterna.cli._extras import learning_wing
 from sterna.cli._options import FormatOption, SplitOption
 from sterna.cli._output import number, print_json, say_some
@@ -67,6 +74,7 @@ def extract(
     ] = "1/1",
     split: SplitOption = None,
     data_format: DataFormatOption = None,
+    restval: RestvalOption = True,
     images: ImagesOption = None,
     columns: ColumnsOption = None,
     output: FormatOption = "table",
@@ -84,7 +92,9 @@ def extract(
       sterna extract --data flickr8k --out part1 --shard 1/4 --image-backbone efficientnet-lite0
     """
     part = _shard(shard)
-    captioned = read_data(data, split=split, data_format=data_format, images=images, columns=columns)
+    captioned = read_data(
+        data, split=split, data_format=data_format, restval=restval, images=images, columns=columns
+    )
     with learning_wing("Extracting features"), progress_line() as line:
         from sterna.features import extract as run
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from sterna.cli._output import prepare_streams, say
-from sterna.errors import SternaError, UsageError
+from sterna.errors import SternaError, StoppedError, UsageError
 
 __all__ = ["main"]
 
@@ -42,7 +42,7 @@ def _run(args: Sequence[str] | None) -> int:
     except typer.TyperException as error:
         return _fail(_usage_sentence(error), error, code=error.exit_code)
     except SternaError as error:
-        return _fail(str(error), error, code=_USAGE if isinstance(error, UsageError) else _FAILED)
+        return _fail(str(error), error, code=_code_of(error))
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except SystemExit as leaving:  # typer turns a broken pipe into this
@@ -60,6 +60,12 @@ def _run(args: Sequence[str] | None) -> int:
     if code == _INTERRUPTED:
         say("interrupted; run the same command again to go on")
     return int(code or 0)
+
+
+def _code_of(error: SternaError) -> int:
+    if isinstance(error, StoppedError):
+        return _INTERRUPTED
+    return _USAGE if isinstance(error, UsageError) else _FAILED
 
 
 def _fail(sentence: str, error: BaseException, *, code: int) -> int:

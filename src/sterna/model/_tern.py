@@ -1,9 +1,8 @@
 """TERN, whole: two towers of attention layers, a second stage they may share, a skip path from pooled inputs.
 
-Reads from top to bottom: attention, poolings, one tower, both towers. It is one file, longer than others
-    here,
-so that the whole model can be read in one go. After Messina et al., "Transformer Reasoning Network for Image-
-Text Matching and Retrieval", ICPR 2020.
+Reads from top to bottom: attention, poolings, one tower, both towers. One file, longer than others here, so
+that the whole model can be read in one go. After Messina et al., "Transformer Reasoning Network for
+Image-Text Matching and Retrieval", ICPR 2020.
 
 Shapes: B batch, R regions or tokens (items) of the longest, D feature width, M model width, E embedding.
 A mask is True where an item is real. Padding is masked at every step, so an embedding depends on its own
@@ -22,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from sterna.errors import UsageError
+from sterna.errors import UsageError, check_known
 
 __all__ = ["POOLINGS", "POSITIONS", "TERN", "Tower", "TransformerEncoder"]
 
@@ -51,8 +50,8 @@ class SelfAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Float[Tensor, "B R M"], mask: Bool[Tensor, "B R"]) -> Float[Tensor, "B R M"]:
+        # q, k, v: [B, heads, R, M / heads]
         q, k, v = self.inputs(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        # each [B, heads, R, M / heads]
         scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])
         weights = self.dropout(masked_softmax(scores, mask[:, None, None, :], dim=3))
         return self.output((weights @ v).transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
@@ -529,12 +528,6 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Mean over the real items of [B, R, E]; zero where there are none."""
     total = x.masked_fill(~mask[..., None], 0.0).sum(1)
     return total / mask.sum(1, keepdim=True).clamp_min(1).to(x.dtype)
-
-
-def check_known(what: str, name: str, known: Sequence[str] | Mapping[str, object]) -> None:
-    """Raise `UsageError` listing the known names unless `name` is one of them."""
-    if name not in known:
-        raise UsageError(f"{what}={name!r} is not known; known: {', '.join(sorted(known))}")
 
 
 def check_sources(sources: Sequence[int]) -> None:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sterna.errors import UsageError
+from sterna.errors import check_known
 from sterna.objectives._objective import Objective, check_batch, positives
 
 __all__ = ["Hinge"]
@@ -47,8 +47,7 @@ class Hinge(Objective):
             ("reduction", reduction, REDUCTIONS),
             ("similarity", similarity, SIMILARITIES),
         ):
-            if value not in known:
-                raise UsageError(f"{what}={value!r} is not known; known: {', '.join(known)}")
+            check_known(what, value, known)
         self.margin = margin
         self.negatives = negatives
         self.reduction = reduction

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from sterna.errors import UsageError
+from sterna.errors import UsageError, check_known
 from sterna.objectives._objective import Objective, check_batch
 
 __all__ = ["METRIC_LEARNING", "MetricLearning", "build_metric_learning"]
@@ -63,8 +63,7 @@ class MetricLearning(Objective):
 
     def __init__(self, loss: nn.Module, miner: nn.Module | None = None, *, pairs: str = "cross") -> None:
         super().__init__()
-        if pairs not in PAIRS:
-            raise UsageError(f"pairs={pairs!r} is not known; known: {', '.join(PAIRS)}")
+        check_known("pairs", pairs, PAIRS)
         self.loss = loss
         self.miner = miner
         self.pairs = pairs

@@ -15,11 +15,11 @@ import torch
 from sterna._version import __version__
 from sterna.errors import RunError
 from sterna.files import read_json, write_json
-from sterna.settings import load_settings, save_settings
+from sterna.settings import load_settings
 from sterna.training._checkpoint import checkpoint_path, read_position
 from sterna.training._settings import TrainSettings
 
-__all__ = ["Interrupt", "begin", "write_facts"]
+__all__ = ["Interrupt", "choose_settings", "write_facts"]
 
 # These decide where and how fast a run is computed, not what is computed; data may lie somewhere else.
 _FREE = frozenset(
@@ -37,8 +37,8 @@ _FREE = frozenset(
 )
 
 
-def begin(run: Path, settings: TrainSettings | None, *, resume: bool) -> TrainSettings:
-    """Make the folder, or check that it can be gone on with; the settings to run by.
+def choose_settings(run: Path, settings: TrainSettings | None, *, resume: bool) -> TrainSettings:
+    """The settings to run by, where a run can begin or go on in this folder; nothing is written.
 
     Raises `RunError` where a run is there and `resume` is not asked for, where there is none and no settings
     came either, and where settings came that differ from the run's.
@@ -59,9 +59,7 @@ def begin(run: Path, settings: TrainSettings | None, *, resume: bool) -> TrainSe
             )
     if settings is None:
         raise RunError(f"{run}: there is no run to go on with (no settings.yaml); give settings to begin one")
-    settings = _absolute(settings)
-    save_settings(settings, file)
-    return settings
+    return _absolute(settings)
 
 
 def write_facts(run: Path, facts: Mapping[str, Any]) -> None:

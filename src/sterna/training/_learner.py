@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
 
 class Learner(nn.Module):
-    """The loss of a batch, in float32 whatever the features are stored in."""
+    """The loss of a batch, in float32 whatever the features are stored in and the model computes in."""
 
     def __init__(self, model: TERN, objective: Objective) -> None:
         super().__init__()
@@ -50,7 +50,9 @@ class Learner(nn.Module):
         if self.objective.needs_targets:
             real = batch.tokens_mask[..., None]
             targets = (tokens * real).sum(1) / real.sum(1).clamp_min(1)
-        loss: Tensor = self.objective(images, captions, batch.owners, targets=targets)
+        # similarities and their exponentials want more digits than bfloat16 has
+        with torch.autocast(images.device.type, enabled=False):
+            loss: Tensor = self.objective(images.float(), captions.float(), batch.owners, targets=targets)
         return loss
 
 

@@ -19,14 +19,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from sterna.errors import RunError
+from sterna.errors import RunError, StoppedError
 from sterna.features import ExtractProgress
 from sterna.files import FileLock
 from sterna.objectives import build_objective
+from sterna.settings import save_settings
 from sterna.training._batches import read_batches
 from sterna.training._checkpoint import Position, checkpoint_path, load_last, save_best, save_last
 from sterna.training._ema import Average
-from sterna.training._folder import Interrupt, begin, write_facts
+from sterna.training._folder import Interrupt, choose_settings, write_facts
 from sterna.training._inputs import Inputs, find_inputs
 from sterna.training._learner import Batch, Learner, new_model
 from sterna.training._log import RunLog, TrainProgress
@@ -74,16 +75,29 @@ def train(
         progress: told after every step.
         extract_progress: told after every batch of extraction.
 
-    Raises `RunError` where `out` is there already, the settings differ from the run's, the loss is not a
-    number, or the run was interrupted (after its state was saved); `LockedError` where another process trains
-    in `out`; and the errors of reading data and features.
+    Raises `RunError` where `out` is there already, the settings differ from the run's, or the loss is not a
+    number; `StoppedError` where the run was asked to stop, after its state was saved; `LockedError` where
+    another process trains in `out`; and the errors of reading data and features.
     """
     run = Path(out)
-    interrupt = Interrupt()
     if settings is not None:
         _check(settings)
-    settings = begin(run, settings, resume=resume)
-    with FileLock(run / ".lock", what=f"the run {run}"), _threads(settings.threads):
+    choose_settings(run, settings, resume=resume)  # a folder that is no run gets no lock either
+    with FileLock(run / ".lock", what=f"the run {run}"):
+        settings = choose_settings(run, settings, resume=resume)
+        save_settings(settings, run / "settings.yaml")
+        return _train(run, settings, progress=progress, extract_progress=extract_progress)
+
+
+def _train(
+    run: Path,
+    settings: TrainSettings,
+    *,
+    progress: Callable[[TrainProgress], None] | None,
+    extract_progress: Callable[[ExtractProgress], None] | None,
+) -> RunResult:
+    interrupt = Interrupt()
+    with _threads(settings.threads):
         inputs = find_inputs(
             settings.data,
             settings.features,
@@ -214,7 +228,7 @@ class _Training:
         return total, rate
 
     def _after_step(self, log: RunLog, *, loss: float, rate: float) -> None:
-        """Count the step, log, validate and save as is due; raises `RunError` where a stop was asked for."""
+        """Count the step, log, validate and save as is due; raises `StoppedError` where asked to."""
         position, plan, settings = self.position, self.plan, self.settings
         position.step += 1
         position.loss_sum += loss
@@ -235,7 +249,7 @@ class _Training:
                 self.run, position, learner=self.learner, optimizer=self.optimizer, average=self.average
             )
         if self.interrupt.asked and position.step < plan.steps and not position.stopped_early:
-            raise RunError(
+            raise StoppedError(
                 f"{self.run}: stopped after step {position.step} of {plan.steps}; "
                 f"go on with: sterna train --out {self.run} --resume"
             )
@@ -288,9 +302,13 @@ class _Training:
 
 
 def _optimizer(learner: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
-    parameters = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+    parameters = [(name, one) for name, one in learner.named_parameters() if one.requires_grad]
+    decayed = [one.ndim > 1 and name.rpartition(".")[2].startswith("weight") for name, one in parameters]
     groups = [
-        {"params": [one for one in parameters if one.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [one for one in parameters if one.ndim < 2], "weight_decay": 0.0},
+        {
+            "params": [one for (_, one), chosen in zip(parameters, decayed, strict=True) if chosen is wanted],
+            "weight_decay": settings.weight_decay if wanted else 0.0,
+        }
+        for wanted in (True, False)
     ]
     return torch.optim.AdamW(groups, lr=settings.rate, betas=settings.betas, eps=settings.epsilon, fused=True)

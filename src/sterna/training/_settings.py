@@ -111,7 +111,7 @@ class ObjectiveSettings(Settings):
 
 
 class OptimizerSettings(Settings):
-    """AdamW; `weight_decay` acts on matrices, never on norms, biases or the temperature."""
+    """AdamW; `weight_decay` acts on the matrices of layers, not on norms, biases, items or temperature."""
 
     rate: PositiveFloat = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.3
