@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64, Shaped
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from sterna._transformers import quiet_transformers
 from sterna.backbones._bert import BertText, hash_tokenizer, prepare_tokenizer
 from sterna.backbones._types import TextBackbone, Tokens, freeze
 from sterna.errors import MissingExtraError, ModelError
@@ -41,7 +42,7 @@ def load_network(name: str) -> nn.Module:
         from transformers import AutoModel
     except ImportError as error:
         raise MissingExtraError(f"The backbone hf:{name}", extra="hf") from error
-    with trying(name):
+    with quiet_transformers(bars=not Path(name).is_dir()), trying(name):
         network, loaded = AutoModel.from_pretrained(
             name,
             use_safetensors=True,

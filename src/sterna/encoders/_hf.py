@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sterna._transformers import quiet_transformers
 from sterna.encoders._network import first_line
 from sterna.encoders._pipeline import Pipeline
 from sterna.encoders._protocol import EncodedPhoto
 from sterna.encoders._texts import as_sentences, encode_sorted
 from sterna.encoders._threads import available_threads, torch_threads
-from sterna.errors import MissingExtraError, ModelError
+from sterna.errors import ModelError
 from sterna.files import hash_file, hash_json
 from sterna.images import Photo, PhotoSource
 
@@ -110,9 +110,9 @@ class HuggingFaceEncoder:
 
     def _load(self) -> None:
         source = str(self._folder) if self._folder else self._source
-        with _quiet_transformers(bars=False):
+        with quiet_transformers(bars=False):
             local = self._is_local(source)
-        with _quiet_transformers(bars=not local), self._errors("load"):
+        with quiet_transformers(bars=not local), self._errors("load"):
             import torch
             import transformers
 
@@ -207,26 +207,3 @@ class HuggingFaceEncoder:
             vectors = output if isinstance(output, torch.Tensor) else output.pooler_output
             unit = torch.nn.functional.normalize(vectors.float(), dim=-1)
         return np.asarray(unit.cpu().numpy(), dtype=np.float32)
-
-
-@contextmanager
-def _quiet_transformers(*, bars: bool) -> Iterator[None]:
-    """Keep advice to programmers off the terminal, and progress `bars` unless something is downloaded."""
-    try:
-        import torch  # noqa: F401
-        from transformers.utils import logging as transformers_logging
-    except ImportError as error:
-        raise MissingExtraError("A model of Hugging Face", extra="hf") from error
-    hub = logging.getLogger("huggingface_hub")
-    before = (transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled(), hub.level)
-    transformers_logging.set_verbosity_error()
-    hub.setLevel(logging.ERROR)
-    if not bars:
-        transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(before[0])
-        if before[1]:
-            transformers_logging.enable_progress_bar()
-        hub.setLevel(before[2])
