@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
 from sterna.errors import PhotoError, UsageError
-from sterna.images import FITS, PHOTO_SUFFIXES, open_photo, to_square
+from sterna.images import FITS, MAX_BYTES, PHOTO_SUFFIXES, check_bytes, open_photo, to_square
 from tests.conftest import draw_photo
 
 
@@ -431,6 +431,9 @@ def test_a_file_of_many_gigabytes_is_not_read(tmp_path: Path) -> None:
         handle.write(b"RIFF\xff\xff\xff\xffWEBPVP8 ")
         handle.truncate(3_000_000_000)
     assert reason(file) == "the file has 3.0 GB: more than the limit of 1.1 GB"
+    check_bytes(MAX_BYTES)
+    with pytest.raises(PhotoError, match=r"the file has 1\.1 GB: more than the limit of 1\.1 GB"):
+        check_bytes(MAX_BYTES + 1)
 
 
 def test_too_little_memory_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from sterna.images._formats import PHOTO_SUFFIXES
-from sterna.images._photo import MAX_PIXELS, Photo, PhotoSource, open_photo
+from sterna.images._photo import MAX_BYTES, MAX_PIXELS, Photo, PhotoSource, check_bytes, open_photo
 from sterna.images._square import FITS, to_square
 
-__all__ = ["FITS", "MAX_PIXELS", "PHOTO_SUFFIXES", "Photo", "PhotoSource", "open_photo", "to_square"]
+__all__ = [
+    "FITS",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "PHOTO_SUFFIXES",
+    "Photo",
+    "PhotoSource",
+    "check_bytes",
+    "open_photo",
+    "to_square",
+]

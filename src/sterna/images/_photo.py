@@ -21,7 +21,7 @@ from sterna.images._colours import to_rgb
 from sterna.images._formats import check_size, lazy_image
 from sterna.images._notes import Notes, read_notes
 
-__all__ = ["MAX_PIXELS", "Photo", "PhotoSource", "open_photo"]
+__all__ = ["MAX_BYTES", "MAX_PIXELS", "Photo", "PhotoSource", "check_bytes", "open_photo"]
 
 PhotoSource: TypeAlias = Path | str | bytes | Image.Image
 """A file's path, a file's content, or an image that Pillow has opened or made."""
@@ -29,7 +29,9 @@ PhotoSource: TypeAlias = Path | str | bytes | Image.Image
 MAX_PIXELS = 200_000_000
 """Width times height above which a photograph is refused before it is decoded."""
 
-_MAX_BYTES = 1 << 30  # several readers take the whole file into memory
+MAX_BYTES = 1 << 30  # several readers take the whole file into memory
+"""Length of a file above which it is refused before it is read."""
+
 _HUGE = 40_000_000  # pixels; above this one photograph is decoded at a time in the whole process
 _one_huge = threading.BoundedSemaphore(1)
 
@@ -135,9 +137,14 @@ def _check_kind(status: os.stat_result) -> None:
         raise PhotoError("a folder, not a photograph")
     if not stat.S_ISREG(status.st_mode):
         raise PhotoError("not a regular file")
-    if status.st_size > _MAX_BYTES:
-        size, limit = status.st_size / 1e9, _MAX_BYTES / 1e9
-        raise PhotoError(f"the file has {size:.1f} GB: more than the limit of {limit:.1f} GB")
+    check_bytes(status.st_size)
+
+
+def check_bytes(size: int) -> None:
+    """Raise `PhotoError` where a file of `size` bytes is too long to be read as a photograph."""
+    if size > MAX_BYTES:
+        length, limit = size / 1e9, MAX_BYTES / 1e9
+        raise PhotoError(f"the file has {length:.1f} GB: more than the limit of {limit:.1f} GB")
 
 
 def _decode(file: IO[bytes], *, at_least: int | None, max_pixels: int) -> Photo:
