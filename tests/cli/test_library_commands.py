@@ -152,3 +152,20 @@ def test_doctor_fails_where_something_is_broken(sterna: Sterna, tmp_path: Path) 
     assert outcome.code == 1
     assert outcome.json["ok"] is False
     assert outcome.err == "sterna: broken: model\n"
+
+
+def test_doctor_opens_models_that_are_no_folder_of_ours(sterna: Sterna, tmp_path: Path) -> None:
+    detail = next(
+        check["detail"]
+        for check in sterna("doctor", "--model", f"hf:{tmp_path}", "--format", "json").json["checks"]
+        if check["what"] == "model"
+    )
+    assert f"hf:{tmp_path}" in detail
+    assert "no such model folder" not in detail
+
+
+def test_status_shows_what_a_folder_leaves_out(sterna: Sterna, photos: Path, tiny_model: Path) -> None:
+    sterna("index", photos, "--model", tiny_model, "--exclude", "*/raw/*", "--exclude", "*.gif")
+    assert "*/raw/*, *.gif" in sterna("status").out
+    sterna("index", photos, "--model", tiny_model, "--exclude", "")
+    assert "*.gif" not in sterna("status").out

@@ -15,7 +15,7 @@ from tests.cli.conftest import Sterna
 from tests.conftest import draw_photo
 
 pytestmark = pytest.mark.usefixtures("indexed")
-HIT = {"rank", "score", "path", "root", "width", "height", "taken_at", "captions"}
+HIT = {"rank", "score", "path", "root", "width", "height", "taken_at", "captions", "online", "also"}
 
 
 def test_a_table_has_rank_score_and_path(sterna: Sterna, indexed: Path) -> None:
@@ -33,6 +33,7 @@ def test_json_is_one_document_of_the_agreed_shape(sterna: Sterna, indexed: Path)
     answer = outcome.json
     assert set(answer) == {"schema", "query", "model", "hits"}
     assert (answer["schema"], answer["query"], len(answer["hits"])) == (1, "a dog", 3)
+    assert answer["model"] == "tiny-0"
     for hit in answer["hits"]:
         assert set(hit) == HIT
     scores = [hit["score"] for hit in answer["hits"]]
@@ -159,6 +160,10 @@ def test_copies_never_overwrite_and_skip_what_has_gone(sterna: Sterna, indexed: 
     outcome = sterna("search", "a dog", "-k", "12", "--copy-to", tmp_path / "more")
     assert outcome.code == 0
     assert len(list((tmp_path / "more").iterdir())) == 11
+    first.mkdir()
+    outcome = sterna("search", "a dog", "-k", "12", "--copy-to", tmp_path / "unreadable")
+    assert (outcome.code, len(list((tmp_path / "unreadable").iterdir()))) == (0, 11)
+    assert "copied 11" in outcome.err
 
 
 def test_names_that_break_lines_and_terminals_are_escaped_in_tables_and_raw_in_paths(

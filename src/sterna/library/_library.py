@@ -209,6 +209,10 @@ class Library:
         model = default_spec(catalog) if self._model is None else self._model
         return read_status(catalog, fingerprint=self._models.fingerprint_now(model))
 
+    def model_name(self) -> str:
+        """The name of the model that it answers with; raises `ModelError` where it cannot be loaded."""
+        return self._encoder(self._open_catalog() if self._exists() else None, None)[0].name
+
     def close(self) -> None:
         """Close the catalogue; the library opens it again where it is used again."""
         with self._lock:
