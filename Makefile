@@ -7,6 +7,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?= torch==2.13.0
 PHOTOS ?=
+BENCHMARKS := throughput search scan evaluation extraction
 PIP := -m pip install -q --disable-pip-version-check
 LIGHT := .venv
 DEV := .venv-dev
@@ -29,7 +30,7 @@ lint: $(DEV)/installed
 	$(DEV)/bin/lint-imports
 
 bench: $(DEV)/installed
-	set -e; for file in benchmarks/*.py; do echo "== $$file"; $(DEV)/bin/python $$file; done
+	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; done
 
 docs: $(DEV)/installed
 	$(DEV)/bin/python docs/generate_reference.py
