@@ -44,6 +44,18 @@ def test_index_names_the_first_failures_and_where_all_are(
     assert lines[-1] == "sterna: and 2 more; `sterna status` shows all"
 
 
+def test_index_names_the_failures_of_its_own_folders_alone(
+    sterna: Sterna, photos: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "scans"
+    other.mkdir()
+    for folder in (photos, other):
+        (folder / "broken.jpg").write_bytes(b"no photograph")
+    sterna("index", other, "--model", tiny_model)
+    outcome = sterna("index", photos)
+    assert [line.split(": ")[1] for line in outcome.err.splitlines()] == [str(photos / "broken.jpg")]
+
+
 def test_index_without_folders_in_an_empty_library_says_what_to_do(sterna: Sterna) -> None:
     outcome = sterna("index", "--format", "json")
     assert outcome.code in {1, 2}

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageColor
 
-from sterna.encoders import EncodedPhoto
-from sterna.encoders._protocol import PhotoInfo
+from sterna.encoders import EncodedPhoto, PhotoInfo
 from sterna.errors import PhotoError
 from sterna.images import open_photo
 

@@ -76,6 +76,24 @@ def test_what_cannot_be_read_is_named_with_a_reason_and_not_tried_again(
     assert (mended.new, mended.failed) == (1, 3)  # one of them holds the good one's content
 
 
+def test_a_file_too_large_for_a_photograph_is_refused_before_it_is_read(
+    library: Library, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    huge = colours / "huge.jpg"
+    with huge.open("wb") as file:
+        file.truncate(20_000_000_000)
+    opened: list[object] = []
+    plain = os.open
+    monkeypatch.setattr(
+        os, "open", lambda path, *rest, **more: opened.append(path) or plain(path, *rest, **more)
+    )
+    report = library.index(colours)
+    assert (report.new, report.failed) == (3, 1)
+    (failure,) = report.failures
+    assert (failure.path, failure.reason) == (huge, "the file has 20.0 GB: more than the limit of 1.1 GB")
+    assert str(huge) not in opened
+
+
 def test_a_missing_extra_is_tried_again_and_a_bad_file_is_not(tmp_path: Path, colours: Path) -> None:
     class Picky(ColourEncoder):
         missing = True

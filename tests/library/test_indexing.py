@@ -280,6 +280,19 @@ def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_run(tmp_path:
     assert counts(library.index()) == {"new": 1}
 
 
+def test_a_run_tells_the_failures_of_its_own_folders(library: Library, colours: Path, tmp_path: Path) -> None:
+    other = tmp_path / "scans"
+    other.mkdir()
+    for folder in (colours, other):
+        (folder / "broken.jpg").write_bytes(b"no photograph of " + bytes(folder))
+    library.index(other)
+    for report, folder in ((library.index(colours), colours), (library.index(other), other)):
+        assert report.failed == 1
+        assert [failure.path for failure in report.failures] == [folder / "broken.jpg"]
+    assert library.index().failures == library.status().failed
+    assert len(library.status().failed) == 2
+
+
 def test_progress_is_told_with_counts_and_time_left(library: Library, colours: Path) -> None:
     told: list[Progress] = []
     library.index(colours, progress=told.append)

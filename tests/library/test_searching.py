@@ -78,6 +78,19 @@ def test_a_file_s_name_is_an_image_and_other_text_is_text(colours: Path) -> None
     assert not names_a_photo("a\0b")
 
 
+def test_a_query_that_names_a_photograph_file_is_that_photograph(
+    indexed: Library, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(colours)
+    green = indexed.search("trips/green.png")[0]
+    assert (green.path.name, green.score) == ("green.png", 1.0)
+    (colours / "blue").write_text("a file that happens to be named as a sentence", encoding="utf-8")
+    (colours / "notes.txt").write_text("a file that is no photograph", encoding="utf-8")
+    assert found(indexed, "blue", k=1) == ["blue.png"]
+    assert found(indexed, "notes.txt", k=1)
+    assert found(indexed, "nowhere.png", k=1)
+
+
 def test_filters_by_score_folder_and_date(indexed: Library, colours: Path, monkeypatch) -> None:
     os.utime(colours / "red.png", (0, datetime(2019, 6, 1).timestamp()))
     os.utime(colours / "trips" / "green.png", (0, datetime(2020, 1, 1).timestamp()))
@@ -132,6 +145,50 @@ def test_the_path_shown_is_one_that_passes_and_is_there(library: Library, tmp_pa
     assert (hit.path.parent.name, [other.parent.name for other in hit.also]) == ("b", ["a", "c"])
     (tmp_path / "photos" / "a" / "same.png").unlink()
     assert library.search("red")[0].path.parent.name == "b"
+
+
+def test_a_duplicate_in_a_folder_that_may_not_be_entered_is_no_obstacle(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("a", "b"):
+        save(tmp_path / "photos" / folder / "same.png", "red")
+    library.index(tmp_path / "photos")
+    plain = os.stat
+
+    def stat(path, **options):
+        if os.fsencode(path).startswith(os.fsencode(tmp_path / "photos" / "a")):
+            raise PermissionError(13, "Permission denied")
+        return plain(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    (hit,) = library.search("red")
+    assert (hit.path.parent.name, [other.parent.name for other in hit.also]) == ("b", ["a"])
+
+
+def test_a_photograph_that_cannot_be_looked_at_is_a_photo_error(
+    indexed: Library, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(PhotoError, match="its name is too long"):
+        indexed.search(image="x" * 5000)
+    with pytest.raises(PhotoError, match="no such file"):
+        indexed.search(image="a\0b.png")
+    huge = colours / "huge.jpg"
+    with huge.open("wb") as file:
+        file.truncate(20_000_000_000)
+    monkeypatch.setattr("sterna.library._searching.hash_file", lambda _: pytest.fail("it was read"))
+    with pytest.raises(PhotoError, match=r"huge.jpg: the file has 20.0 GB: more than the limit"):
+        indexed.search(image=huge)
+
+    plain = os.stat
+
+    def stat(path, **options):
+        if str(path).endswith("red.png"):
+            raise PermissionError(13, "Permission denied")
+        return plain(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    with pytest.raises(PhotoError, match="you have no permission to read it"):
+        indexed.search(image=colours / "red.png")
 
 
 def test_meaningless_queries_are_refused_in_a_sentence(indexed: Library, colours: Path) -> None:

@@ -71,8 +71,7 @@ def index(
             )
 
         report = opened.index(*(roots or ()), exclude=exclude or (), progress=show, wait=None if wait else 0)
-        failed = opened.status().failed if report.failed else ()
-    say_some([f"{one.path}: {one.reason}" for one in failed], rest="; `sterna status` shows all")
+    say_some([f"{one.path}: {one.reason}" for one in report.failures], rest="; `sterna status` shows all")
     if output == "json":
         print_json(report.as_json())
     else:

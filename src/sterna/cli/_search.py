@@ -24,7 +24,8 @@ _Format = Literal["table", "json", "jsonl", "csv", "paths"]
 
 def search(
     query: Annotated[
-        str | None, typer.Argument(metavar="QUERY", help="What the photographs show, in words.")
+        str | None,
+        typer.Argument(metavar="QUERY", help="What the photographs show, in words; or a photograph's file."),
     ] = None,
     *,
     image: Annotated[

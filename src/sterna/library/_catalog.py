@@ -90,6 +90,16 @@ CREATE TABLE vectors (
 CREATE UNIQUE INDEX vector_of_photo ON vectors (photo, model);
 """
 
+# Came later; made where it is missing, and until then a library has none.
+_MOUNTS = """
+CREATE TABLE IF NOT EXISTS mounts (     -- folders on drives of their own
+    root INTEGER NOT NULL REFERENCES roots(id) ON DELETE CASCADE,
+    path BLOB NOT NULL,                 -- below the root
+    device INTEGER NOT NULL,            -- st_dev when it was last there
+    PRIMARY KEY (root, path)
+) WITHOUT ROWID
+"""
+
 
 class Catalog:
     """A connection to a library's catalogue; may be shared by threads, which then take turns.
@@ -143,6 +153,7 @@ class Catalog:
                     self._connection.execute(statement)
                 self.run("INSERT INTO facts VALUES ('generation', 0), ('losses', 0), ('orphans', 0)")
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        self._connection.execute(_MOUNTS)
 
     def _check_schema(self) -> int:
         version = int(self.value("PRAGMA user_version"))
@@ -261,7 +272,8 @@ class Catalog:
 
         Known are: "model", the id of its default model; "generation", which grows with every change of what
         can be found; "losses", which grows where that is more than new vectors behind the old ones;
-        "orphans", 1 while there may be photographs without a path.
+        "orphans", 1 while there may be photographs without a path; "compacted", what "losses" was when
+        segments were last compacted.
         """
         value = self.value("SELECT value FROM facts WHERE name = ?", (name,))
         return None if value is None else int(value)

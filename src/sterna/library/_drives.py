@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-__all__ = ["is_network_drive", "is_online", "is_writable"]
+from sterna.library._paths import full_path
+
+__all__ = ["device_of", "exists", "is_network_drive", "is_online", "is_writable"]
 
 # drives shared by machines: SQLite's write-ahead log needs memory that all its users share
 _NETWORK = {"9p", "afs", "beegfs", "ceph", "cifs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"}
@@ -33,21 +36,32 @@ def is_writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK)
 
 
-def is_online(root: bytes, *, device: int, photos: bool) -> bool:
-    """Whether a root is there.
+def device_of(folder: bytes, *, unknown: int) -> int | None:
+    """The `st_dev` of a folder, `None` where it is not there, `unknown` where one may not look."""
+    try:
+        return os.stat(folder).st_dev  # noqa: PTH116 (bytes)
+    except PermissionError:
+        return unknown
+    except OSError:
+        return None
+
+
+def exists(path: str) -> bool:
+    """Whether something is there; not where one may not look."""
+    return os.path.exists(path)  # noqa: PTH110 (Path.exists raises on what may not be entered)
+
+
+def is_online(folder: bytes, *, device: int, files: Callable[[], Sequence[bytes]]) -> bool:
+    """Whether a folder's drive is there, as far as can be told without a walk.
 
     Arguments:
-        root: its absolute path.
-        device: the `st_dev` it had when it was last there.
-        photos: whether photographs were known in it; an empty folder on another device is then the mount
-            point of a drive that is not plugged in.
+        folder: its absolute path.
+        device: the `st_dev` it had when it was last walked.
+        files: gives files known in it, by their paths below it. On another device at least one has to be
+            there: otherwise it is the mount point of a drive that is not plugged in.
     """
-    try:
-        found = os.stat(root).st_dev  # noqa: PTH116 (bytes)
-        with os.scandir(root) as entries:
-            empty = next(entries, None) is None
-    except PermissionError:
-        return True  # it is there; that it cannot be listed is a failure to report
-    except OSError:
-        return False
-    return not (empty and photos and found != device)
+    now = device_of(folder, unknown=device)
+    if now is None or now == device:
+        return now is not None
+    paths = files()
+    return not paths or any(exists(full_path(folder, path)) for path in paths)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
+from sterna.errors import PhotoError
 from sterna.library._record import Item, Recorder
 from sterna.library._scan import why
 
@@ -56,13 +57,18 @@ def _hashed(item: Item) -> Item:
     """The item with its content's hash, or the reason why there is none; `skip` where it still changes."""
     if item.digest is not None or item.reason is not None:
         return item
+    from sterna.images import check_bytes  # brings Pillow, which searching for a sentence does without
+
     young = 0 <= time.time_ns() - item.mtime_ns < _YOUNG
     digest = hashlib.sha256()
     try:
+        check_bytes(item.size)  # before all of it is read
         handle = os.open(item.full, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # never waits for a pipe
         with os.fdopen(handle, "rb", buffering=0) as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
+    except PhotoError as error:
+        return replace(item, reason=error.reason)
     except FileNotFoundError:
         return replace(item, skip=True)
     except OSError as error:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sterna.library._catalog import Catalog
-from sterna.library._drives import is_online
 from sterna.library._feed import Feed
+from sterna.library._paths import full_path
 from sterna.library._record import Item, Recorder
 from sterna.library._roots import Root
 from sterna.library._scan import Found, Known, scan_root
 from sterna.library._segments import forget_missing_rows
+from sterna.library._status import failures
 from sterna.library._tidy import compact, forget_superseded, remove_strays
 from sterna.library._types import IndexReport, Progress, Reporter
 
@@ -39,6 +39,7 @@ class _Walked:
     looked: int = 0
     items: list[Item] = field(default_factory=list)
     gone: list[tuple[Root, bytes]] = field(default_factory=list)
+    away: list[tuple[Root, bytes]] = field(default_factory=list)  # drives inside roots, as in `Scan`
 
 
 def run_index(
@@ -57,52 +58,51 @@ def run_index(
     forget_missing_rows(catalog)
     walked = _Walked()
     for root in roots:
-        _walk(catalog, root, walked, report)
+        _walk(catalog, root, walked, report=report)
     recorder = Recorder(catalog, model)
     items = [*walked.items, *_without_vector(catalog, walked, model)]
     while items:
-        _embed(items, encoder, recorder, report)
+        _embed(items, encoder, recorder=recorder, report=report)
         items, recorder.retry = recorder.retry, []
-    moved, removed = _let_go(catalog, walked, recorder)
+    moved, removed = _let_go(catalog, walked, recorder=recorder)
     forget_superseded(catalog, model)
-    if removed or recorder.changed:
-        compact(catalog, model)
+    compact(catalog)
+    failed = failures(catalog, walked.roots)
     return IndexReport(
         new=recorder.new,
         changed=recorder.changed,
         moved=moved,
         removed=removed,
-        failed=sum(_count_failed(catalog, root) for root in walked.roots),
+        failed=len(failed),
         offline=walked.offline,
         seconds=time.monotonic() - start,
+        failures=failed,
     )
 
 
-def _walk(catalog: Catalog, root: Root, walked: _Walked, report: Reporter) -> None:
+def _walk(catalog: Catalog, root: Root, walked: _Walked, *, report: Reporter) -> None:
     known = _known(catalog, root, "SELECT path, size, mtime_ns, again FROM files WHERE root = ?")
     sidecars = _known(catalog, root, "SELECT path, size, mtime_ns, 0 FROM sidecars WHERE root = ?")
     before = walked.looked
-    if not is_online(root.path, device=root.device, photos=bool(known)):
-        walked.offline += 1
-        return
     scan = scan_root(
         root.path,
         known=known,
         sidecars=sidecars,
+        devices=root.devices,
         exclude=root.exclude,
         report=lambda looked: report(Progress("looking", before + looked)),
     )
-    if not is_online(root.path, device=root.device, photos=bool(known)):
-        walked.offline += 1  # its drive went away while it was walked: what was missed proves nothing
+    walked.offline += len(scan.away)
+    if b"" in scan.away:  # the root itself: what was not seen proves nothing
         return
     walked.looked += scan.looked
     walked.roots.append(root)
     walked.items.extend(_item(root, found) for found in scan.files)
     walked.gone.extend((root, path) for path in scan.gone)
+    walked.away.extend((root, prefix) for prefix in scan.away)
     with catalog.transaction():
-        device = os.stat(root.path).st_dev  # noqa: PTH116 (bytes)
-        if device != root.device:
-            catalog.run("UPDATE roots SET device = ? WHERE id = ?", (device, root.number))
+        if scan.devices != root.devices:
+            _note_devices(catalog, root, scan.devices)
         catalog.run("DELETE FROM folders WHERE root = ?", (root.number,))
         catalog.run_many(
             "INSERT INTO folders VALUES (?, ?, ?)",
@@ -118,13 +118,22 @@ def _walk(catalog: Catalog, root: Root, walked: _Walked, report: Reporter) -> No
         )
 
 
+def _note_devices(catalog: Catalog, root: Root, devices: Mapping[bytes, int]) -> None:
+    catalog.run("UPDATE roots SET device = ? WHERE id = ?", (devices[b""], root.number))
+    catalog.run("DELETE FROM mounts WHERE root = ?", (root.number,))
+    catalog.run_many(
+        "INSERT INTO mounts VALUES (?, ?, ?)",
+        [(root.number, path, device) for path, device in devices.items() if path],
+    )
+
+
 def _known(catalog: Catalog, root: Root, query: str) -> dict[bytes, Known]:
     rows = catalog.rows(query, (root.number,))
     return {path: (size, mtime_ns, again) for path, size, mtime_ns, again in rows}
 
 
 def _item(root: Root, found: Found) -> Item:
-    full = os.fsdecode(root.path.rstrip(b"/") + b"/" + found.path)
+    full = full_path(root.path, found.path)
     return Item(root, found.path, full, found.size, found.mtime_ns, reason=found.reason)
 
 
@@ -149,15 +158,18 @@ def _without_vector(catalog: Catalog, walked: _Walked, model: int) -> list[Item]
     )
     left = {(root.number, path) for root, path in walked.gone}
     left |= {(item.root.number, item.path) for item in walked.items}  # they are looked into anyhow
+    away = {
+        number: tuple(prefix for root, prefix in walked.away if root.number == number) for number in roots
+    }
     items: dict[bytes, Item] = {}
     for digest, number, path, size, mtime_ns in rows:
-        if digest not in items and (number, path) not in left:
+        if digest not in items and (number, path) not in left and not path.startswith(away[number]):
             items[digest] = _item(roots[number], Found(path, size, mtime_ns))
             items[digest].digest, items[digest].listed = digest, False
     return list(items.values())
 
 
-def _embed(items: list[Item], encoder: Encoder, recorder: Recorder, report: Reporter) -> None:
+def _embed(items: list[Item], encoder: Encoder, *, recorder: Recorder, report: Reporter) -> None:
     meter = _Meter(recorder, report, total=recorder.done + len(items))
     feed = Feed(items, recorder)
     paths = feed.paths()
@@ -209,7 +221,7 @@ class _Meter:
         )
 
 
-def _let_go(catalog: Catalog, walked: _Walked, recorder: Recorder) -> tuple[int, int]:
+def _let_go(catalog: Catalog, walked: _Walked, *, recorder: Recorder) -> tuple[int, int]:
     """Forget files that are gone and photographs without a path; returns how many moved and how many left."""
     moved = 0
     arrived = Counter(recorder.arrived)
@@ -227,13 +239,3 @@ def _let_go(catalog: Catalog, walked: _Walked, recorder: Recorder) -> tuple[int,
         catalog.set_fact("orphans", 0)
         catalog.touch(losses=True)
     return moved, len(walked.gone) - moved
-
-
-def _count_failed(catalog: Catalog, root: Root) -> int:
-    counts = (
-        "SELECT COUNT(*) FROM folders WHERE root = ?",
-        "SELECT COUNT(*) FROM files WHERE reason IS NOT NULL AND root = ?",
-        "SELECT COUNT(*) FROM photos CROSS JOIN files ON files.photo = photos.id "
-        "WHERE photos.reason IS NOT NULL AND files.reason IS NULL AND files.root = ?",
-    )
-    return sum(int(catalog.value(query, (root.number,))) for query in counts)

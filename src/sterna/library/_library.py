@@ -17,7 +17,7 @@ from sterna.library._gallery import Gallery, load_gallery
 from sterna.library._indexing import run_index
 from sterna.library._models import Models, default_spec, model_of, register
 from sterna.library._query import Filters, operands
-from sterna.library._roots import check_folder, choose_roots
+from sterna.library._roots import check_folder, check_folders, choose_roots
 from sterna.library._searching import Wanted, photo_vector, search_gallery
 from sterna.library._status import empty_status, read_status
 from sterna.library._types import CaptionHit, Hit, IndexReport, Progress, Status
@@ -89,7 +89,7 @@ class Library:
 
         Arguments:
             roots: folders. One inside a known folder means that folder; one around known folders replaces
-                them.
+                them. One that is left out there (hidden, of thumbnails, excluded) is a folder of its own.
             model: what to embed with; `None` for this library's model.
             exclude: `fnmatch` patterns of names, or of paths below the folder, to leave out; remembered for
                 these folders. Where it is empty, what is remembered counts; `[""]` forgets it.
@@ -105,14 +105,17 @@ class Library:
                 raise LibraryError(f"{self._nothing_yet()} name folders of photographs: sterna index DIR")
             for root in roots:
                 check_folder(root)
+            self._encoder(None, model)  # nothing is made where it cannot be loaded
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path / _LOCK, what=f"the library at {self.path}", wait=wait):
             catalog = Catalog(self.path, write=True)
             try:
-                chosen = choose_roots(catalog, roots, exclude=exclude)
+                check_folders(catalog, roots)
                 encoder, spec = self._encoder(catalog, model)
-                number = register(catalog, encoder, spec)
+                with catalog.transaction():
+                    chosen = choose_roots(catalog, roots, exclude=exclude)
+                    number = register(catalog, encoder, spec=spec, models=self._models)
                 report = progress or (lambda _: None)
                 return run_index(catalog, chosen, encoder, model=number, report=report)
             finally:
@@ -136,12 +139,12 @@ class Library:
         """Find photographs by a sentence, by a photograph, or by a weighted sum of several.
 
         Arguments:
-            query: a sentence; or a photograph, as a `Path`, bytes or Pillow image.
+            query: a sentence; or a photograph, as a `Path`, bytes, a Pillow image, or text that names an
+                existing photograph file.
             image: a photograph, as any of those or a path's text; added to the query where both are given.
             k: how many hits, at least 1.
             plus, minus: (weight, what) added to and taken from the query; text that names an existing file
-            is a
-                photograph.
+                is a photograph.
             min_score: the least score (cosine).
             folder: only photographs below it: an absolute path, or a folder's name or several ("trips",
                 "2019/trips") anywhere in the path.
@@ -153,7 +156,8 @@ class Library:
 
         Returns hits, best first; a photograph that lies at several paths comes once.
         Raises `UsageError` for an empty or meaningless query, `LibraryError` where nothing is indexed, or
-        not by this model, `PhotoError` where a photograph of the query cannot be read.
+        not by this model, `ModelError` where the model cannot be loaded, `PhotoError` where a photograph of
+        the query cannot be read.
         """
         if k < 1:
             raise UsageError(f"k={k}: at least 1 is needed")
@@ -161,7 +165,7 @@ class Library:
         wanted = Wanted(k, min_score, Filters(folder, after, before), exclude_self)
         catalog = self._catalog()
         encoder, gallery = self._gallery(catalog, model)
-        return search_gallery(catalog, gallery, encoder, parts, wanted)
+        return search_gallery(catalog, gallery, encoder=encoder, parts=parts, wanted=wanted)
 
     def captions(
         self,
@@ -182,6 +186,9 @@ class Library:
             model: the model; `None` for this library's.
 
         Returns the best first, none where no sentence is known.
+        Raises `UsageError` for `k` below 1, `LibraryError` where the library's sentences are asked for and
+        nothing is indexed, `ModelError` where the model cannot be loaded, `PhotoError` where the photograph
+        cannot be read.
         """
         if k < 1:
             raise UsageError(f"k={k}: at least 1 is needed")
@@ -189,7 +196,7 @@ class Library:
         encoder, _ = self._encoder(catalog, model)
         number = None if catalog is None else model_of(catalog, encoder.fingerprint)
         gallery = None if catalog is None or number is None else self._fresh(catalog, number)
-        vector, _ = photo_vector(catalog, gallery, encoder, photo)
+        vector, _ = photo_vector(catalog, gallery, encoder=encoder, photo=photo)
         if captions is not None:
             sentences, owners = list(captions), {}
         else:
@@ -198,7 +205,7 @@ class Library:
             sentences = list(owners)
         if not sentences:
             return []
-        vectors = self._sentence_vectors(encoder).get(sentences)
+        vectors = self._sentence_vectors(encoder).get(sentences, keep=captions is None)
         return rank_sentences(vector, sentences, vectors, k=k, owners=owners)
 
     def status(self) -> Status:

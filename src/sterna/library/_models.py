@@ -44,8 +44,8 @@ class Models:
 
     def fingerprint_now(self, model: str | Path | Encoder | None) -> str | None:
         """The fingerprint a model has today, where that is known without loading torch; else `None`."""
-        if isinstance(model, str) and model.startswith((_OBJECT, "hf:")):
-            return None
+        if isinstance(model, str | Path) and not (Path(_spec(model)) / "config.json").is_file():
+            return None  # no model folder: of a training run or the hub, an object's name, or moved away
         try:
             return self.get(model)[0].fingerprint
         except Exception:  # whatever keeps it from loading, the status says what is recorded
@@ -72,10 +72,18 @@ def model_of(catalog: Catalog, fingerprint: str) -> int | None:
     return None if number is None else int(number)
 
 
-def register(catalog: Catalog, encoder: Encoder, spec: str) -> int:
-    """The id of a model, added where it is new; the first is the default, and what its name comes to mean."""
+def register(catalog: Catalog, encoder: Encoder, *, spec: str, models: Models) -> int:
+    """The id of a model, added where it is new; the first is the default, and what its name comes to mean.
+
+    A model that is known by another `spec` is named by this one where the other no longer loads it.
+    """
     with catalog.transaction():
         number = model_of(catalog, encoder.fingerprint)
+        old = catalog.value("SELECT spec FROM models WHERE id = ?", (number,))
+        if number is not None and old != spec and not spec.startswith(_OBJECT):
+            here = models.fingerprint_now(old or None) == encoder.fingerprint
+            if not here:
+                catalog.run("UPDATE models SET spec = ?, name = ? WHERE id = ?", (spec, encoder.name, number))
         if number is None:
             number = catalog.run(
                 "INSERT INTO models (name, spec, fingerprint, dim, dtype) VALUES (?, ?, ?, ?, 'float16')",

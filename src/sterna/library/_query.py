@@ -30,6 +30,15 @@ def names_a_photo(operand: str | PhotoSource) -> bool:
         return False
 
 
+def _is_photo_file(query: str) -> bool:
+    """Whether text is the name of an existing file that is named as a photograph."""
+    if not names_a_photo(query):  # nearly every sentence; what is imported below is slow
+        return False
+    from sterna.images import PHOTO_SUFFIXES
+
+    return Path(query).suffix.lower() in PHOTO_SUFFIXES
+
+
 @dataclass(frozen=True)
 class Part:
     """One operand: its weight, and either a sentence or a photograph."""
@@ -48,7 +57,7 @@ def operands(
 ) -> list[Part]:
     """All operands of a search; raise `UsageError` for none, an empty one, or a weight that is no number."""
     parts: list[Part] = []
-    if isinstance(query, str):
+    if isinstance(query, str) and not _is_photo_file(query):
         parts.append(Part(1.0, query, None))
     elif query is not None:
         parts.append(Part(1.0, None, query))
@@ -100,8 +109,7 @@ class Filters:
         folder: an absolute path, or names of one or more folders that follow each other anywhere in a path,
             from the root's own name on.
         after, before: the first moment that passes, and the first that does not, of a photograph's own date
-        or,
-            where it has none, its file's.
+            or, where it has none, its file's.
     """
 
     folder: str | Path | None = None

@@ -1,28 +1,81 @@
-"""The folders of a library: which of them a run is about, and folders inside folders."""
+"""The folders of a library: which of them a run is about, folders inside folders, and their drives."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sterna.errors import LibraryError, UsageError
 from sterna.library._catalog import Catalog
-from sterna.library._drives import is_online
+from sterna.library._drives import device_of, exists, is_online
+from sterna.library._paths import escaped, full_path, is_inside, is_skipped
 
-__all__ = ["Root", "check_folder", "choose_roots", "known_roots", "resolved", "root_is_online"]
+__all__ = [
+    "Drives",
+    "Root",
+    "check_folder",
+    "check_folders",
+    "choose_roots",
+    "known_roots",
+    "resolved",
+    "root_is_online",
+]
+
+_SAMPLE = 1000  # files of a root that are looked for on a drive with another number
 
 
 @dataclass(frozen=True)
 class Root:
-    """A folder of the library: its id, absolute path, `st_dev` when last there, and exclude patterns."""
+    """A folder of the library.
+
+    Arguments:
+        number: its id.
+        path: absolute.
+        devices: `st_dev`, when last there, of the root (an empty path) and of the folders in it that lie on
+            drives of their own (paths below it).
+        exclude: patterns of what is left out.
+    """
 
     number: int
     path: bytes
-    device: int
+    devices: Mapping[bytes, int]
     exclude: tuple[str, ...]
+
+    def reaches(self, folder: bytes) -> bool:
+        """Whether its walk comes to a folder, given as an absolute path."""
+        if folder == self.path or not is_inside(folder, self.path):
+            return folder == self.path
+        return not is_skipped(_below(folder, self.path), self.exclude)
+
+
+class Drives:
+    """Which files of a library are there now, as far as their drives are; each drive is asked once."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._noted = {
+            os.fsencode(full_path(root.path, path)) if path else root.path: device
+            for root in known_roots(catalog)
+            for path, device in root.devices.items()
+        }
+        self._now: dict[bytes, int | None] = {}
+
+    def online(self, file: str) -> bool:
+        """Whether the drive of a file of the library is there; on one with another number, the file."""
+        folder = os.fsencode(file)
+        while folder not in self._noted:
+            outer = os.path.dirname(folder)  # noqa: PTH120 (bytes)
+            if outer == folder:
+                return exists(file)
+            folder = outer
+        noted = self._noted[folder]
+        if folder not in self._now:
+            self._now[folder] = device_of(folder, unknown=noted)
+        now = self._now[folder]
+        return now is not None and (now == noted or exists(file))
 
 
 def resolved(folder: str | Path) -> bytes:
@@ -32,14 +85,25 @@ def resolved(folder: str | Path) -> bytes:
 
 def known_roots(catalog: Catalog) -> list[Root]:
     """Every root, by path."""
+    mounts: dict[int, dict[bytes, int]] = defaultdict(dict)
+    if catalog.value("SELECT 1 FROM sqlite_master WHERE name = 'mounts'"):  # made by the first `index`
+        for number, path, device in catalog.rows("SELECT root, path, device FROM mounts"):
+            mounts[number][path] = device
     rows = catalog.rows("SELECT id, path, device, exclude FROM roots ORDER BY path")
-    return [Root(number, path, device, tuple(json.loads(text))) for number, path, device, text in rows]
+    return [
+        Root(number, path, {b"": device, **mounts[number]}, tuple(json.loads(text)))
+        for number, path, device, text in rows
+    ]
 
 
 def root_is_online(catalog: Catalog, root: Root) -> bool:
     """Whether a root is there now."""
-    photos = catalog.value("SELECT 1 FROM files WHERE root = ? LIMIT 1", (root.number,)) is not None
-    return is_online(root.path, device=root.device, photos=photos)
+
+    def files() -> list[bytes]:
+        rows = catalog.rows("SELECT path FROM files WHERE root = ? LIMIT ?", (root.number, _SAMPLE))
+        return [path for (path,) in rows]
+
+    return is_online(root.path, device=root.devices[b""], files=files)
 
 
 def check_folder(folder: str | Path) -> None:
@@ -51,59 +115,91 @@ def check_folder(folder: str | Path) -> None:
         raise UsageError(f"{folder}: a file, not a folder; name the folder it lies in")
 
 
+def check_folders(catalog: Catalog, folders: Sequence[str | Path]) -> None:
+    """Raise `UsageError` for what is no folder and belongs to no root: one that is known may be away."""
+    roots = known_roots(catalog)
+    for folder in folders:
+        path = resolved(folder)
+        if not any(root.reaches(path) for root in roots):
+            check_folder(folder)
+
+
 def choose_roots(catalog: Catalog, folders: Sequence[str | Path], *, exclude: Sequence[str]) -> list[Root]:
     """The roots a run is about: all, or those named, which are added where they are new.
 
     A folder inside a root means that root. A folder around roots takes their place: what is known of their
-    files stays known. `exclude` is remembered for the roots; where it is empty, what is remembered counts
-    (`[""]` forgets it).
+    files stays known. One that the walk of the root around it leaves out (hidden, of thumbnails, excluded) is
+    a root of its own. `exclude` is remembered for the roots; where it is empty, what is remembered counts
+    (`[""]` forgets it). Nothing is changed where something is wrong.
 
     Raises `UsageError` for what is no folder, `LibraryError` for a folder around a root that is not there
     now.
     """
-    chosen: list[bytes] = []
-    for folder in folders:
-        path = resolved(folder)
-        around = [root.path for root in known_roots(catalog) if _is_inside(path, root.path)]
-        if around:
-            path = around[0]
-        else:
-            check_folder(folder)
-            _add(catalog, path)
-        if path not in chosen:
-            chosen.append(path)
+    check_folders(catalog, folders)
+    with catalog.transaction():
+        chosen: list[int] = []
+        for folder in folders:
+            path = resolved(folder)
+            around = [root.number for root in known_roots(catalog) if root.reaches(path)]
+            number = around[0] if around else _add(catalog, path)
+            _remember(catalog, number, exclude)
+            chosen.append(number)
+        if not folders and exclude:
+            chosen = [root.number for root in known_roots(catalog)]
+            for number in chosen:
+                _remember(catalog, number, exclude)
+        for number in chosen:
+            for root in known_roots(catalog):
+                if root.number == number:  # not where it has become a part of another just now
+                    _absorb(catalog, root, patterns=not exclude)
+        return [root for root in known_roots(catalog) if not folders or root.number in chosen]
+
+
+def _add(catalog: Catalog, path: bytes) -> int:
+    device = os.stat(path).st_dev  # noqa: PTH116 (bytes)
+    return catalog.run("INSERT INTO roots (path, device, exclude) VALUES (?, ?, '[]')", (path, device))
+
+
+def _remember(catalog: Catalog, root: int, exclude: Sequence[str]) -> None:
     if exclude:
         patterns = json.dumps([pattern for pattern in exclude if pattern])
-        for path in chosen or [root.path for root in known_roots(catalog)]:
-            catalog.run("UPDATE roots SET exclude = ? WHERE path = ?", (patterns, path))
-    return [root for root in known_roots(catalog) if not folders or root.path in chosen]
+        catalog.run("UPDATE roots SET exclude = ? WHERE id = ?", (patterns, root))
 
 
-def _is_inside(path: bytes, root: bytes) -> bool:
-    return path == root or path.startswith(root.rstrip(b"/") + b"/")
-
-
-def _add(catalog: Catalog, path: bytes) -> None:
-    """Add a root; those inside it become part of it."""
-    inner = [root for root in known_roots(catalog) if _is_inside(root.path, path)]
+def _absorb(catalog: Catalog, outer: Root, *, patterns: bool) -> None:
+    """Make the roots inside one that its walk comes to a part of it, with their `patterns` or without."""
+    inner = [root for root in known_roots(catalog) if root.path != outer.path and outer.reaches(root.path)]
+    exclude = list(outer.exclude)
     for root in inner:
         if not root_is_online(catalog, root):
             raise LibraryError(
-                f"{os.fsdecode(path)}: holds {os.fsdecode(root.path)}, which is indexed by itself and not "
-                "there now; make it available first"
+                f"{os.fsdecode(outer.path)}: holds {os.fsdecode(root.path)}, which is indexed by itself and "
+                "not there now; make it available first"
             )
-    with catalog.transaction():
-        device = os.stat(path).st_dev  # noqa: PTH116 (bytes)
-        patterns = sorted({pattern for root in inner for pattern in root.exclude})
-        number = catalog.run(
-            "INSERT INTO roots (path, device, exclude) VALUES (?, ?, ?)", (path, device, json.dumps(patterns))
-        )
-        for root in inner:
-            prefix = root.path[len(path.rstrip(b"/")) + 1 :] + b"/"
+        below = _below(root.path, outer.path)
+        for table in ("files", "sidecars", "mounts"):
             catalog.run(
-                "UPDATE files SET root = ?, path = CAST(? || path AS BLOB) WHERE root = ?",
-                (number, prefix, root.number),
+                f"UPDATE OR REPLACE {table} SET root = ?, path = CAST(? || path AS BLOB) WHERE root = ?",  # noqa: S608
+                (outer.number, below + b"/", root.number),
             )
-            catalog.run("DELETE FROM roots WHERE id = ?", (root.number,))
-        if inner:
-            catalog.touch(losses=True)
+        device, around = root.devices[b""], os.path.dirname(root.path)  # noqa: PTH120 (bytes)
+        if device != device_of(around, unknown=device):
+            catalog.run("INSERT OR REPLACE INTO mounts VALUES (?, ?, ?)", (outer.number, below, device))
+        catalog.run("DELETE FROM roots WHERE id = ?", (root.number,))
+        if patterns:
+            exclude += _moved_patterns(root.exclude, below)
+    if inner:
+        _remember(catalog, outer.number, list(dict.fromkeys(exclude)) or [""])
+        catalog.touch(losses=True)
+
+
+def _below(path: bytes, root: bytes) -> bytes:
+    return path[len(root.rstrip(b"/")) + 1 :]
+
+
+def _moved_patterns(patterns: Sequence[str], folder: bytes) -> Iterator[str]:
+    """Patterns of a root as patterns of the root around it, whose other folders they do not touch."""
+    for pattern in patterns:
+        yield f"{escaped(folder)}/{pattern}"
+        if "/" not in pattern.rstrip("/") and not pattern.startswith("*"):
+            yield f"{escaped(folder)}/*/{pattern}"  # it is of names, in whatever folder

@@ -7,21 +7,20 @@ files take no object more than the system's own entries.
 from __future__ import annotations
 
 import errno
-import fnmatch
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Found", "Known", "Scan", "scan_root", "sidecar_names", "why"]
+from sterna.library._drives import device_of
+from sterna.library._paths import SKIPPED, is_inside, is_skipped, matcher, sidecar_names, within
+
+__all__ = ["Found", "Known", "Scan", "scan_root", "why"]
 
 Known = tuple[int, int, int]  # size, mtime_ns, 1 where equality of both proves nothing
 
-# folders of other programs, compared in lower case; hidden ones are skipped by their dot
-_SKIPPED = {b"@eadir", b"thumbs", b"thumbnails", b"__macosx", b"$recycle.bin", b"lost+found", b"#recycle"}
-_SKIPPED |= {b"@recycle", b"#snapshot", b"system volume information"}
 _EVERY = 1000  # files between two reports
+_NONE = -1  # no device's number
 
 _WORDS = {
     errno.EACCES: "permission denied",
@@ -57,9 +56,12 @@ class Scan:
         files: those to be looked into: new, changed, or not sure.
         sidecars: text files beside photographs that are new or changed.
         folders: folders that could not be listed, with the reason.
-        gone: known files that are no longer there; those in folders that could not be listed are not among
-            them.
+        gone: known files that are no longer there; those in folders that could not be listed, or on drives
+            that are not there, are not among them.
         gone_sidecars: the same for text files.
+        away: folders (paths below the root that end with a slash, or empty for the root itself) whose drives
+            are not there; nothing that was found in them is told.
+        devices: `st_dev` to note of the root (an empty path) and of the folders in it on drives of their own.
     """
 
     looked: int = 0
@@ -68,6 +70,8 @@ class Scan:
     folders: list[Found] = field(default_factory=list)
     gone: list[bytes] = field(default_factory=list)
     gone_sidecars: list[bytes] = field(default_factory=list)
+    away: tuple[bytes, ...] = ()
+    devices: dict[bytes, int] = field(default_factory=dict)
 
 
 def scan_root(
@@ -75,6 +79,7 @@ def scan_root(
     *,
     known: Mapping[bytes, Known],
     sidecars: Mapping[bytes, Known],
+    devices: Mapping[bytes, int],
     exclude: Sequence[str] = (),
     report: Callable[[int], None] = lambda looked: None,
 ) -> Scan:
@@ -84,67 +89,137 @@ def scan_root(
         root: its absolute path, without links.
         known: files that the library knows in it, by their path below it.
         sidecars: the same for text files.
+        devices: what was noted by the walk before, see `Scan`.
         exclude: `fnmatch` patterns; a file or folder whose name or path below the root fits one is left out.
         report: called now and then with the number of photographs looked at.
     """
-    walk = _Walk(root, known, sidecars, exclude, report)
-    walk.folders([b""])
+    walk = _Walk(root, known, sidecars=sidecars, devices=devices, exclude=exclude, report=report)
+    walk.folders([(b"", _NONE)])
     while walk.linked:  # after the folders themselves, so that a photograph keeps its own path
         links, walk.linked = sorted(walk.linked), []
         for link in links:
-            if _inside(root, os.path.realpath(root + b"/" + link)):
-                walk.folders([link + b"/"])
+            if is_inside(os.path.realpath(root + b"/" + link), root):
+                walk.folders([(link + b"/", walk.drives.get(b"", _NONE))])
     scan = walk.scan
-    closed = tuple(folder.path + b"/" if folder.path else b"" for folder in scan.folders) + tuple(walk.lost)
+    closed = tuple(within(folder.path) for folder in scan.folders) + tuple(walk.lost)
+    scan.away = away = _away(walk, known, devices=devices, closed=closed)
+    closed += away
     scan.gone = [path for path in walk.known if not path.startswith(closed)]
     scan.gone_sidecars = [path for path in sidecars.keys() - walk.texts if not path.startswith(closed)]
+    if away:
+        for found in (scan.files, scan.sidecars, scan.folders):
+            found[:] = [one for one in found if not within(one.path).startswith(away)]
+    scan.devices = {path: one for path, one in walk.drives.items() if not within(path).startswith(away)}
+    scan.devices |= {path: one for path, one in devices.items() if within(path).startswith(closed)}
     return scan
 
 
+def _away(
+    walk: _Walk, known: Mapping[bytes, Known], *, devices: Mapping[bytes, int], closed: tuple[bytes, ...]
+) -> tuple[bytes, ...]:
+    """The folders, as in `Scan.away`, whose drives are not there.
+
+    That is so where the folder is missing, where it changed its device while it was walked, and where it lies
+    on another device than was noted and nothing that is known was seen in it: a mount point without its
+    drive, be there stray files in it or none.
+    """
+    away: tuple[bytes, ...] = ()
+    for folder, noted in sorted({**walk.drives, **devices}.items()):
+        prefix = within(folder)
+        if prefix.startswith(away) or (folder and is_skipped(folder, walk.exclude)):
+            continue
+        now, walked = device_of(walk.root + b"/" + folder, unknown=noted), walk.devices.get(folder)
+        if walked == now == noted or (now is not None and prefix.startswith(closed)):
+            continue
+        below = [path for path in known if path.startswith(prefix)]
+        if folder and not below:
+            continue  # nothing is lost with it
+        if now is None or walked != now or not walk.recognises(below):
+            away += (prefix,)
+    return away
+
+
 class _Walk:
+    """One walk.
+
+    Arguments:
+        as those of `scan_root`.
+
+    Attributes:
+        known: files that are known and were not seen.
+        texts: text files seen.
+        linked: links to folders that are still to be followed.
+        lost: folders that were gone when the walk came to them.
+        devices: `st_dev`, as it was then, of the folders noted before and of `drives`.
+        drives: those on another device than the folder around them, and the root.
+    """
+
     def __init__(
         self,
         root: bytes,
         known: Mapping[bytes, Known],
+        *,
         sidecars: Mapping[bytes, Known],
+        devices: Mapping[bytes, int],
         exclude: Sequence[str],
         report: Callable[[int], None],
     ) -> None:
         from sterna.images import PHOTO_SUFFIXES  # brings Pillow, which searching for a sentence does without
 
         self.root = root
+        self.exclude = exclude
         self.scan = Scan()
+        self.devices: dict[bytes, int] = {}
+        self.drives: dict[bytes, int] = {}
         self.texts: set[bytes] = set()
         self.linked: list[bytes] = []
         self.lost: list[bytes] = []
-        self.known = dict(known)  # what is left of it at the end was not seen
+        self.known = dict(known)
+        self._all = known
+        self._noted = {within(path) for path in devices}
         self._sidecars = sidecars
-        self._excluded = _matcher(exclude)
+        self._excluded = matcher(exclude)
         self._report = report
         self._visited: set[tuple[int, int]] = set()
         self._suffixes = frozenset(suffix.encode() for suffix in PHOTO_SUFFIXES)
 
-    def folders(self, pending: list[bytes]) -> None:
-        """Walk these folders (paths below the root that end with a slash) and all below them."""
+    def folders(self, pending: list[tuple[bytes, int]]) -> None:
+        """Walk these folders and all below them: paths below the root that end with a slash, each with the
+        `st_dev` of the folder around it.
+        """
         while pending:
-            folder = pending.pop()
+            folder, outer = pending.pop()
             path = self.root + b"/" + folder
             try:
                 status = os.stat(path)  # noqa: PTH116 (bytes)
-                if (status.st_dev, status.st_ino) in self._visited:
+                device = status.st_dev
+                if device != outer or folder in self._noted:
+                    self.devices[folder.rstrip(b"/")] = device
+                if (device, status.st_ino) in self._visited:
                     continue
-                self._visited.add((status.st_dev, status.st_ino))
+                self._visited.add((device, status.st_ino))
+                if device != outer:
+                    self.drives[folder.rstrip(b"/")] = device
                 with os.scandir(path) as entries:
-                    self._folder(folder, entries, pending)
+                    pending += [(inner, device) for inner in self._folder(folder, entries)]
             except FileNotFoundError:
                 self.lost.append(folder)  # moved away just now, or its drive is: nothing is said of its files
             except OSError as error:
                 self.scan.folders.append(Found(folder.rstrip(b"/"), reason=f"cannot be listed: {why(error)}"))
 
+    def recognises(self, files: Sequence[bytes]) -> bool:
+        """Whether one of these known files was seen, be it at another path; true for no files."""
+        if not files or any(path not in self.known for path in files):
+            return True
+        lost = {(path.rpartition(b"/")[2], *self._all[path][:2]) for path in files}
+        return any((one.path.rpartition(b"/")[2], one.size, one.mtime_ns) in lost for one in self.scan.files)
+
     def _folder(  # noqa: PLR0912 (one loop, run once for every file)
-        self, folder: bytes, entries: Iterator[os.DirEntry[bytes]], pending: list[bytes]
-    ) -> None:
+        self, folder: bytes, entries: Iterator[os.DirEntry[bytes]]
+    ) -> list[bytes]:
+        """Look at what a folder holds; returns the folders in it that are to be walked."""
         known, suffixes, excluded = self.known, self._suffixes, self._excluded
+        inner: list[bytes] = []
         names: list[bytes] = []
         texts: dict[bytes, os.DirEntry[bytes]] = {}
         for entry in entries:
@@ -152,8 +227,8 @@ class _Walk:
             if name.startswith(b".") or (excluded and excluded(folder + name, name)):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                if name.lower() not in _SKIPPED:
-                    pending.append(folder + name + b"/")
+                if name.lower() not in SKIPPED:
+                    inner.append(folder + name + b"/")
             elif name[name.rfind(b".") :].lower() in suffixes:
                 path = folder + name
                 old = known.pop(path, None)
@@ -177,7 +252,8 @@ class _Walk:
         if self.scan.looked // _EVERY != before:
             self._report(self.scan.looked)
         if texts:
-            self._beside(folder, names, texts)
+            self._beside(folder, names, texts=texts)
+        return inner
 
     def _status(self, path: bytes, entry: os.DirEntry[bytes]) -> os.stat_result | None:
         """The status of something named like a photograph; `None` where it is nothing to be read."""
@@ -198,7 +274,7 @@ class _Walk:
             self.linked.append(path)
         elif not stat.S_ISREG((status := entry.stat()).st_mode):
             self._refuse(path, "a link to a pipe, socket or device")
-        elif not _inside(self.root, os.path.realpath(self.root + b"/" + path)):
+        elif not is_inside(os.path.realpath(self.root + b"/" + path), self.root):
             self._refuse(path, "a link that leads out of the indexed folder; it is not followed")
         else:
             return status
@@ -207,7 +283,7 @@ class _Walk:
     def _refuse(self, path: bytes, reason: str) -> None:
         self.scan.files.append(Found(path, reason=reason))
 
-    def _beside(self, folder: bytes, names: list[bytes], texts: dict[bytes, os.DirEntry[bytes]]) -> None:
+    def _beside(self, folder: bytes, names: list[bytes], *, texts: dict[bytes, os.DirEntry[bytes]]) -> None:
         """Note the text files named as a photograph of the same folder."""
         for name in names:
             for text in sidecar_names(name):
@@ -218,25 +294,3 @@ class _Walk:
                 self.texts.add(path)
                 if self._sidecars.get(path) != (status.st_size, status.st_mtime_ns, 0):
                     self.scan.sidecars.append(Found(path, status.st_size, status.st_mtime_ns))
-
-
-def sidecar_names(photo: bytes) -> tuple[bytes, bytes]:
-    """The text files that hold sentences on a photograph: `photo.jpg.txt` and `photo.txt`."""
-    return photo + b".txt", photo[: photo.rindex(b".")] + b".txt"
-
-
-def _inside(root: bytes, path: bytes) -> bool:
-    return path.startswith(root.rstrip(b"/") + b"/")
-
-
-def _matcher(patterns: Sequence[str]) -> Callable[[bytes, bytes], bool] | None:
-    """A test of (path below the root, name) against `fnmatch` patterns; `None` for no patterns."""
-    if not patterns:
-        return None
-    joined = "|".join(fnmatch.translate(pattern.rstrip("/")) for pattern in patterns)
-    match = re.compile(joined).match
-
-    def test(path: bytes, name: bytes) -> bool:
-        return bool(match(os.fsdecode(name)) or match(os.fsdecode(path)))
-
-    return test

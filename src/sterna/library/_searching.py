@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from collections import defaultdict
@@ -18,10 +17,11 @@ from numpy.typing import NDArray
 from sterna.errors import UsageError
 from sterna.files import hash_bytes, hash_file
 from sterna.library._catalog import Catalog
+from sterna.library._drives import exists
 from sterna.library._gallery import Gallery
+from sterna.library._paths import full_path, sidecar_names
 from sterna.library._query import Filters, Part
-from sterna.library._roots import known_roots
-from sterna.library._scan import sidecar_names
+from sterna.library._roots import Drives, known_roots
 from sterna.library._types import Hit
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ class Wanted:
 
 
 def search_gallery(
-    catalog: Catalog, gallery: Gallery, encoder: Encoder, parts: Sequence[Part], wanted: Wanted
+    catalog: Catalog, gallery: Gallery, *, encoder: Encoder, parts: Sequence[Part], wanted: Wanted
 ) -> list[Hit]:
     """The best photographs of a gallery for a weighted sum of operands; see `Library.search`."""
-    vector, selves = _sum(catalog, gallery, encoder, parts)
+    vector, selves = _sum(catalog, gallery, encoder=encoder, parts=parts)
     condition, values = wanted.filters.condition([(root.number, root.path) for root in known_roots(catalog)])
     allow = None
     if not wanted.filters.empty:
@@ -65,11 +65,11 @@ def search_gallery(
         found = _neighbours(gallery, vector, wanted.k, allow=allow, without=[])
     if wanted.min_score is not None:
         found = [(score, photo) for score, photo in found if score >= wanted.min_score]
-    return _hits(catalog, found, condition, values)
+    return _hits(catalog, found, condition=condition, values=values)
 
 
 def photo_vector(
-    catalog: Catalog | None, gallery: Gallery | None, encoder: Encoder, photo: PhotoSource
+    catalog: Catalog | None, gallery: Gallery | None, *, encoder: Encoder, photo: PhotoSource
 ) -> tuple[NDArray[np.float32], int | None]:
     """The vector [E] of a photograph, and its id where its content is indexed (nothing is decoded then)."""
     digest = _digest(photo)
@@ -82,18 +82,22 @@ def photo_vector(
 
 
 def _digest(photo: PhotoSource) -> str | None:
+    """The hash of a photograph's content; `None` where reading it as a photograph will say what is wrong."""
+    from sterna.images import MAX_BYTES  # brings Pillow, which searching for a sentence does without
+
     if isinstance(photo, bytes):
-        return hash_bytes(photo)
-    if isinstance(photo, str | Path) and Path(photo).is_file():
-        try:
-            return hash_file(Path(photo))
-        except OSError:
-            return None  # reading it as a photograph says what is wrong
-    return None
+        return hash_bytes(photo) if len(photo) <= MAX_BYTES else None
+    if not isinstance(photo, str | Path):
+        return None
+    path = Path(photo)
+    try:
+        return hash_file(path) if path.is_file() and path.stat().st_size <= MAX_BYTES else None
+    except (OSError, ValueError):  # it may not be looked at; its name is too long or holds a NUL
+        return None
 
 
 def _sum(
-    catalog: Catalog, gallery: Gallery, encoder: Encoder, parts: Sequence[Part]
+    catalog: Catalog, gallery: Gallery, *, encoder: Encoder, parts: Sequence[Part]
 ) -> tuple[NDArray[np.float32], list[int]]:
     """The unit vector [E] of a weighted sum, and the ids of the photographs in it that are indexed."""
     texts = [part.text for part in parts if part.text is not None]
@@ -104,7 +108,7 @@ def _sum(
         if part.photo is None:
             vector: NDArray[np.float32] = next(sentences)
         else:
-            vector, photo = photo_vector(catalog, gallery, encoder, part.photo)
+            vector, photo = photo_vector(catalog, gallery, encoder=encoder, photo=part.photo)
             selves += [] if photo is None else [photo]
         total += part.weight * (vector / max(float(np.linalg.norm(vector)), 1e-12))
     length = float(np.linalg.norm(total))
@@ -141,12 +145,12 @@ class _File:
     number: int  # of the root
 
     @property
-    def full(self) -> Path:
-        return Path(os.fsdecode(self.root.rstrip(b"/") + b"/" + self.path))
+    def full(self) -> str:
+        return full_path(self.root, self.path)
 
 
 def _hits(
-    catalog: Catalog, found: Sequence[tuple[float, int]], condition: str, values: Sequence[Any]
+    catalog: Catalog, found: Sequence[tuple[float, int]], *, condition: str, values: Sequence[Any]
 ) -> list[Hit]:
     """What is told of photographs (score, id); those whose last path has just gone are left out."""
     query = (
@@ -160,12 +164,12 @@ def _hits(
             files[photo].append(_File(bool(fits), root, path, number))
             facts[photo] = (rest[0], rest[1], rest[2], rest[3])
         beside = _sentences_beside(catalog, files)
-    online = functools.cache(os.path.isdir)
+    drives = Drives(catalog)
     hits: list[Hit] = []
     for score, photo in found:
         paths = files[photo]
         if len(paths) > 1:
-            paths = sorted(paths, key=lambda file: (not file.fits, not file.full.exists()))
+            paths = sorted(paths, key=lambda file: (not file.fits, not exists(file.full)))
         if not paths or not paths[0].fits:
             continue
         width, height, taken_at, captions = facts[photo]
@@ -173,15 +177,15 @@ def _hits(
             Hit(
                 rank=len(hits) + 1,
                 score=score,
-                path=paths[0].full,
+                path=Path(paths[0].full),
                 root=Path(os.fsdecode(paths[0].root)),
                 photo_id=photo,
                 width=width,
                 height=height,
                 taken_at=None if taken_at is None else datetime.fromisoformat(taken_at),
                 captions=tuple(dict.fromkeys([*json.loads(captions), *beside.get(photo, ())])),
-                also=tuple(file.full for file in paths[1:]),
-                online=online(paths[0].root),
+                also=tuple(Path(file.full) for file in paths[1:]),
+                online=drives.online(paths[0].full),
             )
         )
     return hits

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from sterna.library._catalog import Catalog
-from sterna.library._drives import is_online
-from sterna.library._roots import known_roots
+from sterna.library._paths import full_path
+from sterna.library._roots import Root, known_roots, root_is_online
 from sterna.library._segments import segments_of
 from sterna.library._types import Failure, ModelStatus, RootStatus, Status
 
-__all__ = ["empty_status", "read_status"]
+__all__ = ["empty_status", "failures", "read_status"]
 
 _FOUND = (
     "SELECT COUNT(*) FROM vectors WHERE model = ? AND EXISTS "
@@ -23,12 +24,10 @@ _STALE = (
     "AND NOT EXISTS (SELECT 1 FROM vectors WHERE photo = photos.id AND model = ?)"
 )
 _FAILED = (
-    "SELECT roots.path, folders.path, reason FROM folders JOIN roots ON roots.id = folders.root "
-    "UNION ALL SELECT roots.path, files.path, files.reason FROM files JOIN roots ON roots.id = files.root "
-    "WHERE files.reason IS NOT NULL "
-    "UNION ALL SELECT roots.path, files.path, photos.reason FROM photos "
-    "JOIN files ON files.photo = photos.id JOIN roots ON roots.id = files.root "
-    "WHERE photos.reason IS NOT NULL AND files.reason IS NULL ORDER BY 1, 2"
+    "SELECT root, path, reason FROM folders "
+    "UNION ALL SELECT root, path, reason FROM files WHERE reason IS NOT NULL "
+    "UNION ALL SELECT files.root, files.path, photos.reason FROM photos "
+    "CROSS JOIN files ON files.photo = photos.id WHERE photos.reason IS NOT NULL AND files.reason IS NULL"
 )
 _IN_ROOTS = (
     "SELECT root, COUNT(DISTINCT photo) FROM files WHERE EXISTS (SELECT 1 FROM vectors "
@@ -49,8 +48,7 @@ def read_status(catalog: Catalog, *, fingerprint: str | None) -> Status:
             default = catalog.value("SELECT id FROM models WHERE fingerprint = ?", (fingerprint,))
         photos = dict(catalog.rows(_IN_ROOTS, (default,)))
         roots = known_roots(catalog)
-        occupied = {number for (number,) in catalog.rows("SELECT DISTINCT root FROM files")}
-        failed = catalog.rows(_FAILED)
+        failed = failures(catalog, roots)
         models = tuple(
             _model(catalog, row, default)
             for row in catalog.rows("SELECT id, name, spec, fingerprint, dim FROM models ORDER BY id")
@@ -62,7 +60,7 @@ def read_status(catalog: Catalog, *, fingerprint: str | None) -> Status:
         roots=tuple(
             RootStatus(
                 Path(os.fsdecode(root.path)),
-                is_online(root.path, device=root.device, photos=root.number in occupied),
+                root_is_online(catalog, root),
                 photos.get(root.number, 0),
                 root.exclude,
             )
@@ -70,14 +68,18 @@ def read_status(catalog: Catalog, *, fingerprint: str | None) -> Status:
         ),
         indexed=indexed,
         stale=stale,
-        failed=tuple(
-            Failure(Path(os.fsdecode(root.rstrip(b"/") + b"/" + path)), reason)
-            for root, path, reason in failed
-        ),
+        failed=failed,
         models=models,
         bytes=_size(catalog.folder),
         journal=catalog.journal,
     )
+
+
+def failures(catalog: Catalog, roots: Sequence[Root]) -> tuple[Failure, ...]:
+    """What cannot be read in these roots, by path."""
+    paths = {root.number: root.path for root in roots}
+    rows = [(paths[root], path, reason) for root, path, reason in catalog.rows(_FAILED) if root in paths]
+    return tuple(Failure(Path(full_path(root, path)), reason) for root, path, reason in sorted(rows))
 
 
 def _model(catalog: Catalog, row: tuple[int, str, str, str, int], default: int | None) -> ModelStatus:

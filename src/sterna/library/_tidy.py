@@ -6,6 +6,7 @@ import contextlib
 
 import numpy as np
 
+from sterna.library._captions import sentence_file
 from sterna.library._catalog import Catalog
 from sterna.library._segments import Segment, SegmentWriter, map_rows, segment_files, segments_of
 
@@ -17,9 +18,13 @@ _BATCH = 8192
 
 
 def remove_strays(catalog: Catalog) -> None:
-    """Remove segment files that the catalogue does not name: a process was killed before or after it did."""
+    """Remove the files of models and segments that the catalogue does not name.
+
+    A process was killed before or after it did, or forgot them.
+    """
     named = {catalog.folder / path for (path,) in catalog.rows("SELECT path FROM segments")}
-    for file in segment_files(catalog.folder):
+    named |= {sentence_file(catalog.folder, one) for (one,) in catalog.rows("SELECT fingerprint FROM models")}
+    for file in [*segment_files(catalog.folder), *sentence_file(catalog.folder, "").parent.glob("*")]:
         if file not in named:
             with contextlib.suppress(OSError):
                 file.unlink()
@@ -49,8 +54,19 @@ def forget_superseded(catalog: Catalog, model: int) -> None:
         remove_strays(catalog)
 
 
-def compact(catalog: Catalog, model: int) -> None:
-    """Write the living rows of half-empty segments into new ones; the old files go once that is committed."""
+def compact(catalog: Catalog) -> None:
+    """Write the living rows of half-empty segments into new ones; the old files go once that is committed.
+
+    Nothing is looked at where nothing was lost since the last time.
+    """
+    if catalog.fact("compacted") == catalog.fact("losses"):
+        return
+    for (model,) in catalog.rows("SELECT id FROM models"):
+        _compact_model(catalog, model)
+    catalog.set_fact("compacted", catalog.fact("losses") or 0)
+
+
+def _compact_model(catalog: Catalog, model: int) -> None:
     for segment in segments_of(catalog, model):
         living = int(
             catalog.value(

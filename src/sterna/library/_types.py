@@ -26,8 +26,8 @@ class Hit:
     """A photograph that was found.
 
     `path` is absolute, the first path of the photograph (by name, those that exist first) that passes the
-    search's filters; `also` are its other known paths. `online` is false where the path's root is not there
-    now. `width` and `height` are of the upright original; `taken_at` is local time.
+    search's filters; `also` are its other known paths. `online` is false where the drive the path lies on is
+    not there now. `width` and `height` are of the upright original; `taken_at` is local time.
     """
 
     rank: int
@@ -75,6 +75,14 @@ Reporter = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A file or folder that cannot be read, with a reason for people."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
 class IndexReport:
     """What an `index` run found and did.
 
@@ -85,8 +93,9 @@ class IndexReport:
             again.
         removed: files that are gone.
         failed: files and folders of the roots looked at that cannot be read, whether found now or before.
-        offline: roots asked for that are not there; nothing of theirs was touched.
+        offline: roots asked for, and drives inside them, that are not there; nothing of theirs was touched.
         seconds: how long it took.
+        failures: those counted as `failed`, by path.
     """
 
     new: int = 0
@@ -96,6 +105,7 @@ class IndexReport:
     failed: int = 0
     offline: int = 0
     seconds: float = 0.0
+    failures: tuple[Failure, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The report as `sterna index --format json` ends with it."""
@@ -112,14 +122,6 @@ class RootStatus:
     online: bool
     photos: int
     exclude: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file or folder that cannot be read, with a reason for people."""
-
-    path: Path
-    reason: str
 
 
 @dataclass(frozen=True)
