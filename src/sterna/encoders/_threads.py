@@ -1,15 +1,10 @@
-"""How many cores there are to use."""
+"""How many cores there are to use, and torch held to them."""
 
 from __future__ import annotations
 
-import os
+from sterna._threads import available_threads
 
 __all__ = ["available_threads", "torch_threads"]
-
-
-def available_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def torch_threads(threads: int | None) -> None:

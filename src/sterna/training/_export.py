@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from sterna._version import __version__
+from sterna._version import versions
 from sterna.backbones import ImageBackbone, TextBackbone, export_onnx, fold_batch_norm
 from sterna.errors import ModelError, PhotoError
 from sterna.files import hash_file, hash_json, new_folder, write_json, write_text
@@ -28,6 +27,7 @@ from sterna.training._weights import Precision, round_weights, shrink_graph
 
 __all__ = ["export"]
 
+_PACKAGES = ("torch", "onnx", "onnxruntime", "transformers")
 _TOLERANCE = 1e-4
 _SENTENCES = ("a dog", "two people walk along a beach at sunset while a red boat passes behind them", "")
 
@@ -207,19 +207,9 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
         "seed": run.settings.seed,
         "step": run.position.step,
         "made": datetime.now(UTC).date().isoformat(),
-        "versions": {**run.facts["versions"], "sterna": __version__, **_versions()},
+        "versions": {**run.facts["versions"], **versions(_PACKAGES)},
         "results": {data["validation"]: dict(run.results), **results},
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in ("torch", "onnx", "onnxruntime", "transformers"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _fingerprint(folder: Path, config: Mapping[str, Any]) -> str:
