@@ -16,9 +16,11 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 from PIL import Image
 
+from sterna.data import read
 from sterna.errors import ModelError, StoreError, UsageError
 from sterna.features import ExtractProgress, FeatureStore, extract
 from sterna.images import open_photo, to_square
+from tests.conftest import draw_photo
 from tests.features.toy import Colours, Few, Words, few
 
 
@@ -287,3 +289,101 @@ def test_killed_extraction_goes_on_where_it_was(tmp_path: Path) -> None:
     for view in ("original", "flip"):
         stores = [FeatureStore.open(tmp_path / name / "images") for name in ("out", "straight")]
         assert np.array_equal(*[one.rows(view, one.indices_of(data.image_ids))[0] for one in stores])
+
+
+RIVAL = """
+import sys
+from pathlib import Path
+from sterna.features import extract
+from tests.features.toy import Colours, Words, few
+
+extract(few(Path(sys.argv[1])), sys.argv[2], image_backbone=Colours(), text_backbone=Words(), engine="torch")
+"""
+
+
+def test_two_processes_may_extract_the_same_into_one_folder(photos: Path, tmp_path: Path) -> None:
+    data = few(photos)
+    seen: set[str] = set()
+
+    def be_overtaken(progress: ExtractProgress) -> None:
+        if not seen:  # both stores are complete before this process writes its first part
+            command = [sys.executable, "-c", RIVAL, str(photos), str(tmp_path / "both")]
+            subprocess.run(command, check=True, cwd=Path(__file__).parents[2])
+        seen.add(progress.stage)
+
+    report = run(data, tmp_path / "both", progress=be_overtaken)
+    assert seen == {"captions"}
+    assert (report.captions, report.images, report.skipped) == (0, 0, 36)
+    whole = run(data, tmp_path / "alone")
+    assert (whole.captions, whole.images) == (24, 12)
+    for kind, column in (("images", "original"), ("captions", "values")):
+        stores = [FeatureStore.open(tmp_path / name / kind) for name in ("both", "alone")]
+        assert stores[0].ids == stores[1].ids
+        assert np.array_equal(*[store.rows(column, range(12))[0] for store in stores])
+
+
+def test_a_part_that_another_extraction_wrote_meanwhile_is_left_out(photos: Path, tmp_path: Path) -> None:
+    data = few(photos)
+    first = Few(data.image_ids[:5], data.paths[:5], [], [])
+
+    def be_overtaken(progress: ExtractProgress) -> None:
+        if (progress.stage, progress.done) == ("flip", 12):
+            run(first, tmp_path, views=("flip",))
+
+    report = run(data, tmp_path, views=("original", "flip"), progress=be_overtaken)
+    assert (report.images, report.skipped) == (12 + 7, 5)
+    store = FeatureStore.open(tmp_path / "images")
+    assert store.complete(data.image_ids) == ("sizes", "original", "original.boxes", "flip", "flip.boxes")
+
+
+def test_names_that_are_not_utf_8_are_extracted_and_found_again(tmp_path: Path) -> None:
+    strange = os.fsdecode(b"latin-\xe9.jpg")
+    try:
+        draw_photo(1).save(tmp_path / strange)
+    except OSError:
+        pytest.skip("the file system takes UTF-8 alone")
+    (tmp_path / os.fsdecode(b"bad-\xe8.jpg")).write_bytes(b"no photograph")
+    data = read(tmp_path)
+    for _ in range(2):
+        report = run(data, tmp_path / "out", views=("original", "crop0"))
+        assert [one.id for one in report.failed] == [os.fsdecode(b"bad-\xe8.jpg")]
+        noted = [json.loads(line) for line in (tmp_path / "out/images/failed.jsonl").read_text().splitlines()]
+        assert noted == [vars(one) for one in report.failed]
+    assert report.images == 0
+    store = FeatureStore.open(tmp_path / "out/images")
+    assert store.ids == (strange,)
+    assert store.row("crop0", store.index_of(strange)).shape == (4, 4)
+
+
+def test_heavy_items_go_into_smaller_parts(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = few(photos)
+    monkeypatch.setattr("sterna.features._part._PART_BYTES", 5 * 4 * 4 * 2)  # five images' values in float16
+    run(data, tmp_path)
+    rows = [
+        json.loads((part / "part.json").read_text())["rows"]
+        for part in sorted((tmp_path / "images/parts").iterdir())
+    ]
+    assert rows == [5, 5, 2]
+    captions = FeatureStore.open(tmp_path / "captions")
+    assert len(list((captions.path / "parts").iterdir())) == 6  # four captions of at most 6 x 3 values each
+    assert captions.complete(data.caption_ids) == ("values", "tokens")
+
+
+class Bright(Colours):
+    """Colours beyond what float16 can hold."""
+
+    def stem(self, pixels):
+        return super().stem(pixels) * 1e6
+
+
+def test_values_too_large_for_their_dtype_are_refused_at_the_first_batch(
+    photos: Path, tmp_path: Path
+) -> None:
+    told: list[ExtractProgress] = []
+    options = {"image_backbone": Bright(), "text_backbone": None, "batch_size": 4}
+    with pytest.raises(UsageError, match="original: holds values too large for float16; keep it as float32"):
+        run(few(photos), tmp_path / "half", progress=told.append, **options)
+    assert told == []
+    assert run(few(photos), tmp_path / "single", dtype="float32", **options).images == 12

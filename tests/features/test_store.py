@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -200,11 +201,77 @@ def test_shards_merge_by_adding_their_parts(tmp_path: Path) -> None:
         assert np.array_equal(store.row("values", 4), second.row("values", 0))
         assert store.row("flip", 5).tolist() == [0, 1, 2]
         store.verify()
-    with pytest.raises(StoreError, match="'e' has the column 'values' already"):
-        first.merge(second)
     other = FeatureStore.create(tmp_path / "three", COLUMNS, meta={"fingerprint": "y"})
     with pytest.raises(StoreError, match=r"was made by another backbone \(y\) than .* \(x\)"):
         first.merge(other)
+
+
+def test_a_merge_that_was_killed_is_done_by_merging_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path / "one")
+    second = FeatureStore.create(tmp_path / "two", COLUMNS, meta={"fingerprint": "x"})
+    for number, ids in enumerate(("ef", "g", "h")):
+        second.append(list(ids), items(number, [1] * len(ids)))
+    copy, copied = shutil.copytree, []
+
+    def copy_one(source: Path, target: Path, **options: bool) -> None:
+        if copied:
+            raise KeyboardInterrupt
+        copied.append(copy(source, target, **options))
+
+    monkeypatch.setattr("sterna.features._store.shutil.copytree", copy_one)
+    with pytest.raises(KeyboardInterrupt):
+        FeatureStore.open(tmp_path / "one").merge(second)
+    monkeypatch.undo()
+    assert FeatureStore.open(tmp_path / "one").ids == (*"abcdef",)
+    for _ in range(2):  # the second time everything is here
+        FeatureStore.open(tmp_path / "one").merge(second)
+        store = FeatureStore.open(tmp_path / "one")
+        assert store.ids == (*"abcdefgh",)
+        assert len(list((tmp_path / "one/parts").iterdir())) == 4
+        store.verify()
+
+
+def test_a_merge_that_would_change_an_item_adds_nothing(tmp_path: Path) -> None:
+    store = filled(tmp_path / "one")
+    other = FeatureStore.create(tmp_path / "two", {**COLUMNS, "flip": ColumnSpec("int32")})
+    other.meta["fingerprint"] = "x"
+    other.append(["e"], items(1, [1]))
+    other.append(["c"], items(2, [1]))
+    with pytest.raises(StoreError, match="'c' has the column '.*' already; parts never change"):
+        store.merge(other)
+    assert FeatureStore.open(tmp_path / "one").ids == (*"abcd",)
+    assert "flip" not in FeatureStore.open(tmp_path / "one").columns
+
+
+def test_what_another_process_appended_since_is_refused_or_left_out(tmp_path: Path) -> None:
+    filled(tmp_path / "s")
+    first, second = FeatureStore.open(tmp_path / "s"), FeatureStore.open(tmp_path / "s")
+    first.add_columns({"flip": ColumnSpec("int32")})
+    first.append(["e", "f"], {"flip": [np.arange(2), np.arange(3)]})
+    first.append(["e"], items(1, [2]))
+    with pytest.raises(StoreError, match="'e' has the column 'values' already"):
+        second.append(["e"], items(1, [2]))
+    assert second.append_missing(["g", "e", "f", "a"], items(2, [1, 2, 3, 4])) == 2
+    assert second.append_missing(["g", "e", "f", "a"], items(2, [1, 2, 3, 4])) == 0
+    for store in (second, FeatureStore.open(tmp_path / "s")):
+        assert store.ids == (*"abcdefg",)
+        assert store.columns["flip"] == ColumnSpec("int32")
+        assert store.lengths("values", store.indices_of("aefg")).tolist() == [2, 2, 3, 1]
+        assert np.array_equal(store.row("boxes", store.index_of("e")), items(1, [2])["boxes"][0])
+        store.verify()
+
+
+def test_columns_that_different_items_lack_are_added_in_the_order_given(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    made = items(3, [1, 1, 1])
+    store.append(["e"], {"tokens": made["tokens"][:1]})
+    assert store.append_missing(["a", "e", "f"], {name: made[name] for name in ("tokens", "values")}) == 2
+    assert store.missing("tokens", "aef") == store.missing("values", "aef") == []
+    last, very_last = sorted((tmp_path / "s/parts").iterdir())[2:]
+    assert ((last / "tokens.npy").exists(), (last / "values.npy").exists()) == (True, False)
+    assert ((very_last / "tokens.npy").exists(), (very_last / "values.npy").exists()) == (False, True)
 
 
 APPENDER = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class CaptionJob:
     ) -> None:
         self._store, self._backbone, self._engine = store, backbone, engine
         self._report, self._tell = report, tell
+        self._spec = store.columns["values"]
 
     def make(self, items: Sequence[tuple[str, str]]) -> None:
         """Encode every (id, caption) whose id is missing."""
@@ -47,24 +48,28 @@ class CaptionJob:
         todo = [item for item in items if item[0] in wanted]
         self._report.skipped += len(items) - len(todo)
         meter = Meter("captions", self._tell, before=len(items) - len(todo), total=len(items))
-        for start in range(0, len(todo), _A_PART):
-            part = todo[start : start + _A_PART]
+        step = self._spec.items_a_part(self._backbone.max_tokens, at_most=_A_PART)
+        for start in range(0, len(todo), step):
+            part = todo[start : start + step]
             values, tokens = self._encode([caption for _, caption in part], meter)
-            self._store.append([identity for identity, _ in part], {"values": values, "tokens": tokens})
-            self._report.captions += len(part)
+            columns = {"values": values, "tokens": tokens}
+            kept = self._store.append_missing([identity for identity, _ in part], columns)
+            self._report.captions += kept
+            self._report.skipped += len(part) - kept
 
     def _encode(
         self, captions: Sequence[str], meter: Meter
-    ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.int32]]]:
+    ) -> tuple[list[NDArray[Any]], list[NDArray[np.int32]]]:
         ids, mask = (tensor.numpy() for tensor in self._backbone.tokenize(captions))
         lengths = mask.sum(axis=1)
-        values: list[NDArray[np.float32]] = [np.empty((0, 0), np.float32)] * len(captions)
+        values: list[NDArray[Any]] = [np.empty(0)] * len(captions)
         tokens: list[NDArray[np.int32]] = [np.empty(0, np.int32)] * len(captions)
         order = np.argsort(lengths, kind="stable")
         for start in range(0, len(order), _A_BATCH):
             chosen = order[start : start + _A_BATCH]
             longest = int(lengths[chosen].max())
             made = self._engine(ids[chosen, :longest], mask[chosen, :longest].astype(np.int64))
+            made = self._spec.cast(made, column="values")  # a part in hand weighs what it weighs on disk
             for index, one in zip(chosen, made, strict=True):
                 real = mask[index, :longest]
                 values[index], tokens[index] = one[real], ids[index, :longest][real].astype(np.int32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sterna._threads import available_threads
 from sterna.errors import ModelError, SternaError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Engine:
         export: writes the graph to a file.
         inputs: names of the graph's inputs.
         kind: "auto", "onnx" or "torch".
-        threads: of ONNX Runtime; `None` takes every core.
+        threads: of ONNX Runtime; `None` takes every core that this process may use.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ def _session(export: Callable[[Path], None], threads: int | None) -> onnxruntime
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or os.cpu_count() or 1
+    options.intra_op_num_threads = threads or available_threads()
     # decoding needs the cores between batches
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     with tempfile.TemporaryDirectory(prefix="sterna-") as folder:

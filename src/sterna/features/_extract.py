@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sterna._version import __version__
+from sterna._version import versions
 from sterna.errors import StoreError, UsageError
 from sterna.features._captions import CaptionJob, caption_columns
 from sterna.features._engines import image_engine, text_engine
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Captioned", "extract"]
 
+_PACKAGES = ("torch", "onnxruntime", "transformers", "pillow")
 _Tell = Callable[[ExtractProgress], None]
 
 
@@ -66,9 +68,10 @@ def extract(
 ) -> ExtractReport:
     """Write features of images to `out/images` and of captions to `out/captions`, but for what is there.
 
-    A process killed at any moment loses at most the part in hand (256 images, 2,048 captions); call it again
-    to go on. Another call adds other views or other images. A photograph that cannot be read is named in the
-    report and in `out/images/failed.jsonl`, and tried again the next time.
+    A process killed at any moment loses at most the part in hand (256 images or 2,048 captions, fewer where
+    they are large); call it again to go on. Another call adds other views or other images, at the same time
+    if need be: what two of them make of one item is kept once. A photograph that cannot be read is named in
+    the report and in `out/images/failed.jsonl`, and tried again the next time.
 
     Arguments:
         data: ids, paths and captions.
@@ -84,7 +87,7 @@ def extract(
         dtype: "float16" or "float32", of the values.
         batch_size: images a batch.
         engine: "onnx" (ONNX Runtime), "torch", or "auto": ONNX Runtime where the backbone exports.
-        threads: of ONNX Runtime; `None` takes every core.
+        threads: of ONNX Runtime; `None` takes every core that this process may use.
         shard: (i, n) takes every n-th item from the i-th on, for several machines; `FeatureStore.merge` joins
             what they made.
         progress: called after each batch.
@@ -93,30 +96,51 @@ def extract(
     `DiskError`.
     """
     check_views(views)
-    if dtype not in ("float16", "float32"):
-        raise UsageError(f"dtype={dtype!r}: features are kept as float16 or float32")
-    if not 0 <= shard[0] < shard[1]:
-        raise UsageError(f"shard={shard}: (i, n) needs 0 <= i < n")
+    work = _Work(dtype=dtype, engine=engine, threads=threads, shard=shard, tell=progress or (lambda _: None))
     started = time.monotonic()
-    report = ExtractReport()
-    tell = progress or (lambda _: None)
     if text_backbone is not None:
-        texts = _text_backbone(text_backbone, max_tokens)
-        store = _open(Path(out) / "captions", caption_columns(texts, dtype), _text_meta(texts, dtype))
-        read = text_engine(texts, kind=engine, threads=threads)
-        sentences = list(zip(data.caption_ids, data.captions, strict=True))
-        CaptionJob(store, texts, read, report=report, tell=tell).make(sentences[shard[0] :: shard[1]])
+        work.captions(data, Path(out) / "captions", _text_backbone(text_backbone, max_tokens))
     if image_backbone is not None:
         images = _image_backbone(image_backbone, size=size, cells=cells, fit=fit)
-        store = _open(Path(out) / "images", image_columns(images, views, dtype), _image_meta(images, dtype))
-        look = image_engine(images, kind=engine, threads=threads)
-        job = ImageJob(store, images, look, batch_size=batch_size, report=report, tell=tell)
+        work.images(data, Path(out) / "images", images, views=views, batch_size=batch_size)
+    work.report.seconds = time.monotonic() - started
+    return work.report
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is common to both stores; raises `UsageError`."""
+
+    dtype: str
+    engine: str
+    threads: int | None
+    shard: tuple[int, int]
+    tell: _Tell
+    report: ExtractReport = field(default_factory=ExtractReport)
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float16", "float32"):
+            raise UsageError(f"dtype={self.dtype!r}: features are kept as float16 or float32")
+        if not 0 <= self.shard[0] < self.shard[1]:
+            raise UsageError(f"shard={self.shard}: (i, n) needs 0 <= i < n")
+
+    def captions(self, data: Captioned, out: Path, backbone: TextBackbone) -> None:
+        store = _open(out, caption_columns(backbone, self.dtype), _text_meta(backbone, self.dtype))
+        read = text_engine(backbone, kind=self.engine, threads=self.threads)
+        sentences = list(zip(data.caption_ids, data.captions, strict=True))
+        job = CaptionJob(store, backbone, read, report=self.report, tell=self.tell)
+        job.make(sentences[self.shard[0] :: self.shard[1]])
+
+    def images(
+        self, data: Captioned, out: Path, backbone: ImageBackbone, *, views: Sequence[str], batch_size: int
+    ) -> None:
+        store = _open(out, image_columns(backbone, views, self.dtype), _image_meta(backbone, self.dtype))
+        look = image_engine(backbone, kind=self.engine, threads=self.threads)
         photographs = list(zip(data.image_ids, data.paths, strict=True))
+        job = ImageJob(store, backbone, look, batch_size=batch_size, report=self.report, tell=self.tell)
         for view in views:
-            job.make(view, photographs[shard[0] :: shard[1]])
-        report.engine = look.name
-    report.seconds = time.monotonic() - started
-    return report
+            job.make(view, photographs[self.shard[0] :: self.shard[1]])
+        self.report.engine = look.name
 
 
 def _image_backbone(
@@ -144,7 +168,7 @@ def _image_meta(backbone: ImageBackbone, dtype: str) -> dict[str, Any]:
         "dim": backbone.dim,
         "sources": list(backbone.sources),
         "dtype": dtype,
-        "versions": _versions(),
+        "versions": versions(_PACKAGES),
     }
 
 
@@ -156,20 +180,8 @@ def _text_meta(backbone: TextBackbone, dtype: str) -> dict[str, Any]:
         "max_tokens": backbone.max_tokens,
         "dim": backbone.dim,
         "dtype": dtype,
-        "versions": _versions(),
+        "versions": versions(_PACKAGES),
     }
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"sterna": __version__}
-    for package in ("torch", "onnxruntime", "transformers", "pillow"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _open(path: Path, columns: Mapping[str, ColumnSpec], meta: Mapping[str, Any]) -> FeatureStore:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sterna._threads import available_threads
 from sterna.errors import PhotoError
 from sterna.features._engines import Engine
 from sterna.features._part import ColumnSpec
@@ -62,49 +62,37 @@ class ImageJob:
         wanted -= {failure.id for failure in self._report.failed}
         todo = [item for item in items if item[0] in wanted]
         meter = Meter(view, self._tell, before=len(items) - len(todo), total=len(items))
-        for start in range(0, len(todo), _A_PART):
-            self._part(view, todo[start : start + _A_PART], meter)
+        step = self._store.columns[view].items_a_part(self._backbone.regions, at_most=_A_PART)
+        for start in range(0, len(todo), step):
+            self._part(view, todo[start : start + step], meter)
         self._note_failures()
 
     def _part(self, view: str, items: Sequence[_Item], meter: Meter) -> None:
+        spec = self._store.columns[view]
         ids: list[str] = []
-        sizes: list[tuple[int, int]] = []
-        values: list[NDArray[np.float32]] = []
+        sizes: list[NDArray[Any]] = []
+        values: list[NDArray[Any]] = []
         failed_before = len(self._report.failed)
         for batch in self._batches(view, items):
             made = self._engine(np.stack([square for _, square, _ in batch]))
-            values.extend(made)
+            values.extend(spec.cast(made, column=view))  # a part in hand weighs what it weighs on disk
             ids.extend(identity for identity, _, _ in batch)
-            sizes.extend(size for _, _, size in batch)
+            sizes.extend(np.array([size], dtype=np.int32) for _, _, size in batch)
             meter.add(len(batch))
-        if ids:
-            self._append(view, ids, values, sizes)
-        self._report.images += len(ids)
+        # sizes go first: where they become a part of their own, no kill leaves a view without them
+        columns = {"sizes": sizes, view: values, f"{view}.boxes": [self._boxes] * len(ids)}
+        kept = self._store.append_missing(ids, columns)
+        self._report.images += kept
+        self._report.skipped += len(ids) - kept
         if failed := len(self._report.failed) - failed_before:
             meter.add(failed)
-
-    def _append(
-        self, view: str, ids: list[str], values: list[NDArray[np.float32]], sizes: list[tuple[int, int]]
-    ) -> None:
-        columns: dict[str, list[NDArray[Any]]] = {
-            view: list(values),
-            f"{view}.boxes": [self._boxes] * len(ids),
-        }
-        shapes = [np.array([size], dtype=np.int32) for size in sizes]
-        unknown = set(self._store.missing("sizes", ids))
-        if len(unknown) == len(ids):
-            columns["sizes"] = shapes
-        self._store.append(ids, columns)
-        if 0 < len(unknown) < len(ids):
-            rest = [number for number, identity in enumerate(ids) if identity in unknown]
-            self._store.append([ids[n] for n in rest], {"sizes": [shapes[n] for n in rest]})
 
     def _batches(self, view: str, items: Sequence[_Item]) -> Iterator[list[_Square]]:
         def decode(item: _Item) -> _Square | Failure:
             return _square(item, view, self._backbone)
 
         batch: list[_Square] = []
-        workers = min(4, os.cpu_count() or 1)
+        workers = min(4, available_threads())
         for one in ahead(decode, items, workers=workers, waiting=2 * self._batch_size):
             if isinstance(one, Failure):
                 self._report.failed.append(one)
@@ -122,7 +110,7 @@ class ImageJob:
         mended = {one.id for one in before} - set(self._store.missing("sizes", [one.id for one in before]))
         failed = {one.id: one for one in before if one.id not in mended}
         failed |= {one.id: one for one in self._report.failed}
-        lines = [json.dumps(vars(one), ensure_ascii=False) + "\n" for one in failed.values()]
+        lines = [json.dumps(vars(one)) + "\n" for one in failed.values()]
         if lines:
             write_text(path, "".join(lines))
         else:

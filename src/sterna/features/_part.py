@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sterna.files import hash_file, hash_json, new_folder, read_json, write_json
 __all__ = ["SCHEMA", "ColumnSpec", "Part", "write_part"]
 
 SCHEMA = 1
+_PART_BYTES = 128 << 20
 DTYPES = ("float16", "float32", "int32", "int64", "uint8")
 
 
@@ -39,6 +41,25 @@ class ColumnSpec:
     def tail(self) -> tuple[int, ...]:
         """Shape of one row."""
         return () if self.width is None else (self.width,)
+
+    def cast(self, values: NDArray[Any], *, column: str) -> NDArray[Any]:
+        """`values` in the column's dtype; raises `UsageError` naming `column` where they are too large."""
+        with _too_large(column, self.dtype):
+            return values.astype(self.dtype, copy=False)
+
+    def items_a_part(self, rows: int, *, at_most: int) -> int:
+        """How many items of so many rows a part may hold in memory before it is written."""
+        each = rows * (self.width or 1) * np.dtype(self.dtype).itemsize
+        return max(1, min(at_most, _PART_BYTES // max(1, each)))
+
+
+@contextlib.contextmanager
+def _too_large(column: str, dtype: str) -> Iterator[None]:
+    try:
+        with np.errstate(over="raise"):
+            yield
+    except FloatingPointError:
+        raise UsageError(f"{column}: holds values too large for {dtype}; keep it as float32") from None
 
 
 class Part:
@@ -65,6 +86,11 @@ class Part:
             if found != wanted:
                 what = "is missing" if found is None else f"has {found} bytes where {wanted} were written"
                 raise self._damaged(name, what)
+
+    @property
+    def content(self) -> frozenset[tuple[str, str]]:
+        """Names and hashes of its files, wherever it lies and whatever its number."""
+        return frozenset((name, str(file.get("sha256"))) for name, file in self._files.items())
 
     def ids(self) -> list[str]:
         """The items' ids, in order."""
@@ -168,11 +194,8 @@ def write_part(
 
 def _joined(column: str, arrays: Sequence[NDArray[Any]], spec: ColumnSpec) -> NDArray[Any]:
     none = np.empty((0, *spec.tail), dtype=spec.dtype)
-    try:
-        with np.errstate(over="raise"):
-            return np.concatenate([*arrays, none], dtype=spec.dtype, casting="unsafe")
-    except FloatingPointError:
-        raise UsageError(f"{column}: holds values too large for {spec.dtype}; keep it as float32") from None
+    with _too_large(column, spec.dtype):
+        return np.concatenate([*arrays, none], dtype=spec.dtype, casting="unsafe")
 
 
 def _save(folder: Path, name: str, values: NDArray[Any], lengths: Sequence[int]) -> dict[str, dict[str, Any]]:

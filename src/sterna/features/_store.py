@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sterna.errors import StoreError, UsageError
 from sterna.features._manifest import folders, next_number, read_manifest, write_manifest
 from sterna.features._part import ColumnSpec, Part, write_part
+from sterna.features._places import Places
 from sterna.files import FileLock, disk_errors, new_folder
 
 __all__ = ["FeatureStore"]
@@ -25,18 +26,15 @@ class FeatureStore:
 
     On disk: `manifest.json` (columns and `meta`) and `parts/NUMBER-HASH/` (`.npy` files, never changed).
     A part holds some columns of some items, so a view can be added later; an item has a column once at most.
-    An open store shows the parts that were there when it was opened, and those it appended itself.
+    An open store shows the parts that were there when it was opened or last written to by way of it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._columns, self.meta = read_manifest(path)
-        self._parts: list[Part] = []
-        self._ids: list[str] = []
-        self._index: dict[str, int] = {}
-        # by column: for each item its part and its place there, or -1
-        self._where = {name: np.empty((0, 2), dtype=np.int64) for name in self._columns}
-        self._add([Part(folder) for folder in folders(path)])
+        found = folders(path)  # before the manifest: a column is declared before a part holds it
+        columns, self.meta = read_manifest(path)
+        self._places = Places(path, columns)
+        self._places.add([Part(folder) for folder in found])
 
     @classmethod
     def create(
@@ -72,20 +70,20 @@ class FeatureStore:
     @property
     def columns(self) -> dict[str, ColumnSpec]:
         """The columns by name."""
-        return dict(self._columns)
+        return dict(self._places.columns)
 
     @property
     def ids(self) -> tuple[str, ...]:
         """All ids, in the order in which they first came."""
-        return tuple(self._ids)
+        return tuple(self._places.ids)
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._places.ids)
 
     def index_of(self, identity: str) -> int:
         """Where an item is; raises `StoreError` for an unknown id."""
         try:
-            return self._index[identity]
+            return self._places.index[identity]
         except KeyError:
             raise StoreError(f"{self.path}: holds no item {identity!r}") from None
 
@@ -95,30 +93,30 @@ class FeatureStore:
 
     def has(self, column: str) -> NDArray[np.bool_]:
         """[N] bool: which items have this column."""
-        return np.asarray(self._column(column)[:, 0] >= 0)
+        return np.asarray(self._places.of(column)[:, 0] >= 0)
 
     def missing(self, column: str, ids: Iterable[str]) -> list[str]:
         """Which of `ids` have not this column, or are not there at all, in the order given."""
-        there = self.has(column)
-        return [one for one in ids if (index := self._index.get(one)) is None or not there[index]]
+        return self._places.missing(column, ids)
 
     def complete(self, ids: Sequence[str]) -> tuple[str, ...]:
         """The columns that every one of `ids` has."""
-        return tuple(column for column in self._columns if not self.missing(column, ids))
+        return tuple(column for column in self.columns if not self.missing(column, ids))
 
     def lengths(self, column: str, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
         """[B]: how many rows items have; raises `StoreError` where one has not the column."""
-        where = self._located(column, indices)
+        where = self._places.found(column, indices)
         lengths = np.empty(len(where), dtype=np.int64)
-        for part, places in self._by_part(where):
+        for part, places in self._places.by_part(where):
             lengths[places] = part.lengths(column)[where[places, 1]]
         return lengths
 
     def row(self, column: str, index: int) -> NDArray[Any]:
         """One item's array `[R, width]` or `[T]`: a read-only view of the mapped file, nothing is copied."""
-        part, row = self._located(column, [index])[0]
-        offsets = self._parts[part].offsets(column)
-        values: NDArray[Any] = self._parts[part].values(column)[offsets[row] : offsets[row + 1]]
+        part, row = self._places.found(column, [index])[0]
+        held = self._places.parts[part]
+        offsets = held.offsets(column)
+        values: NDArray[Any] = held.values(column)[offsets[row] : offsets[row + 1]]
         return values
 
     def rows(
@@ -136,13 +134,13 @@ class FeatureStore:
 
         Raises `StoreError` where an item has not the column.
         """
-        where = self._located(column, indices)
+        where = self._places.found(column, indices)
         lengths = self.lengths(column, indices)
         mask = np.arange(int(lengths.max(initial=0))) < lengths[:, None]
-        spec = self._columns[column]
+        spec = self._places.columns[column]
         make = np.empty if mask.all() else np.zeros
         values = make((*mask.shape, *spec.tail), dtype=spec.dtype)
-        for part, places in self._by_part(where):
+        for part, places in self._places.by_part(where):
             part.gather(values, places, column=column, rows=where[places, 1])
         return values, mask
 
@@ -154,17 +152,32 @@ class FeatureStore:
             columns: by name one array `[R, width]` or `[T]` for each id, cast to the column's dtype.
 
         Raises `UsageError` for shapes or names that do not fit, `StoreError` for an id that has the column
-        already, `DiskError` on a full disk.
+        already, be it since a moment ago and by another process, `DiskError` on a full disk.
         """
-        ids = list(ids)
-        for column, arrays in columns.items():
-            self._check(column, arrays, len(ids))
-        self._refuse_known(ids, columns)
-        if ids and columns:
-            with self._lock():
-                number = next_number(self.path)
-                folder = write_part(self.path / "parts", number, ids=ids, items=columns, specs=self._columns)
-            self._add([Part(folder)])
+        ids = self._checked(ids, columns)
+        with self._lock():
+            self._catch_up()
+            self._places.refuse_known(ids, columns)
+            self._write(ids, columns)
+
+    def append_missing(self, ids: Sequence[str], columns: Mapping[str, Sequence[NDArray[Any]]]) -> int:
+        """Like `append`, but leave out what is there: several processes may bring the same items.
+
+        Columns that different items lack become parts of their own, in the order given.
+        Returns how many of the items got a column.
+        """
+        ids = self._checked(ids, columns)
+        with self._lock():
+            self._catch_up()
+            self._places.refuse_known(ids, ())
+            lacking: dict[tuple[str, ...], list[str]] = {}
+            for column in columns:
+                lacking.setdefault(tuple(self.missing(column, ids)), []).append(column)
+            for some, names in lacking.items():
+                wanted = set(some)
+                places = [place for place, one in enumerate(ids) if one in wanted]
+                self._write(some, {name: [columns[name][place] for place in places] for name in names})
+        return len(set().union(*lacking))
 
     def add_columns(self, columns: Mapping[str, ColumnSpec]) -> None:
         """Declare more columns; one that is there with other content raises `StoreError`."""
@@ -175,110 +188,74 @@ class FeatureStore:
                     raise StoreError(f"{self.path}: column {name!r} holds {known[name]}, not {spec}")
             if not set(columns) <= set(known):
                 write_manifest(self.path, {**known, **columns}, meta)
-        self._columns = {**known, **columns}
-        for name in self._columns:
-            self._where.setdefault(name, np.full((len(self), 2), -1, dtype=np.int64))
+        self._places.declare({**known, **columns})
 
     def merge(self, other: FeatureStore) -> None:
         """Add another store's parts, such as a shard made on another machine; parts are copied, not moved.
 
+        Parts that are here already are left out, so a merge that was interrupted is done by merging again.
         Raises `StoreError` where the other was made by another backbone, describes a column otherwise, or
-        holds an item's column that is here already.
+        holds other values of an item's column that is here already; then nothing is added.
         """
         mine, theirs = self.meta.get("fingerprint"), other.meta.get("fingerprint")
         if mine != theirs:
             raise StoreError(
                 f"{other.path}: was made by another backbone ({theirs}) than {self.path} ({mine})"
             )
-        for column in other.columns:
-            if column in self._columns:
-                held = [other.ids[index] for index in np.flatnonzero(other.has(column))]
-                self._refuse_known(held, [column])
+        with self._lock():
+            self._catch_up()
+            for part in self._lacking(other):
+                self._places.refuse_known(part.ids(), [name for name in part.specs if name in self.columns])
         self.add_columns(other.columns)
-        added = []
-        for part in other._parts:
+        for part in self._lacking(other):
             with self._lock():
-                hashed = part.folder.name.partition("-")[2]
-                folder = self.path / "parts" / f"{next_number(self.path):06}-{hashed}"
-                with new_folder(folder) as aside:
-                    shutil.copytree(part.folder, aside, dirs_exist_ok=True)
-            added.append(Part(folder))
-        self._add(added)
+                self._catch_up()
+                if part in self._lacking(other):  # still: another process may merge the same
+                    self._places.refuse_known(part.ids(), part.specs)
+                    self._copy(part)
 
     def verify(self) -> None:
         """Read and hash everything; raise `StoreError` naming the first damaged file."""
-        for part in self._parts:
+        for part in self._places.parts:
             part.verify()
 
     def _lock(self) -> FileLock:
         return FileLock(self.path / ".lock", what=f"the feature store {self.path}", wait=_WAIT)
 
-    def _check(self, column: str, arrays: Sequence[NDArray[Any]], count: int) -> None:
-        self._column(column)
-        if len(arrays) != count:
-            raise UsageError(f"{column}: {len(arrays)} arrays came for {count} ids; each id needs one")
-        spec = self._columns[column]
-        for array in arrays:
-            if array.ndim != 1 + len(spec.tail) or array.shape[1:] != spec.tail:
-                raise UsageError(f"{column}: an array of shape {list(array.shape)} came; {spec} is needed")
+    def _catch_up(self) -> None:
+        """Take in what other processes added; for whoever holds the lock."""
+        known = {part.folder.name for part in self._places.parts}
+        new = [folder for folder in folders(self.path) if folder.name not in known]
+        if new:
+            self._places.declare(read_manifest(self.path)[0])
+            self._places.add([Part(folder) for folder in new])
 
-    def _refuse_known(self, ids: Sequence[str], columns: Iterable[str]) -> None:
-        if len(set(ids)) < len(ids):
-            twice = next(one for number, one in enumerate(ids) if one in ids[:number])
-            raise StoreError(f"{self.path}: the id {twice!r} came twice; ids must be unique")
-        for column in columns:
-            new = set(self.missing(column, ids))
-            if len(new) < len(ids):
-                known = next(one for one in ids if one not in new)
-                raise StoreError(
-                    f"{self.path}: {known!r} has the column {column!r} already; parts never change"
-                )
+    def _write(self, ids: Sequence[str], columns: Mapping[str, Sequence[NDArray[Any]]]) -> None:
+        if ids and columns:
+            number, specs = next_number(self.path), self._places.columns
+            folder = write_part(self.path / "parts", number, ids=ids, items=columns, specs=specs)
+            self._places.add([Part(folder)])
 
-    def _column(self, column: str) -> NDArray[np.int64]:
-        if column not in self._where:
-            known = ", ".join(sorted(self._columns))
-            raise StoreError(f"{self.path}: has no column {column!r}; it has {known}")
-        return self._where[column]
+    def _copy(self, part: Part) -> None:
+        hashed = part.folder.name.partition("-")[2]
+        folder = self.path / "parts" / f"{next_number(self.path):06}-{hashed}"
+        with new_folder(folder) as aside:
+            shutil.copytree(part.folder, aside, dirs_exist_ok=True)
+        self._places.add([Part(folder)])
 
-    def _located(self, column: str, indices: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-        places = np.asarray(indices, dtype=np.int64)
-        where = self._column(column)[places]
-        lacking = np.flatnonzero(where[:, 0] < 0)
-        if lacking.size:
-            first = self._ids[int(places[lacking[0]])]
-            raise StoreError(
-                f"{self.path}: {lacking.size} of the {len(places)} items asked for have no {column!r}, "
-                f"first {first!r}; extract it for them"
-            )
-        return where
+    def _lacking(self, other: FeatureStore) -> list[Part]:
+        here = {part.content for part in self._places.parts}
+        return [part for part in other._places.parts if part.content not in here]
 
-    def _by_part(self, where: NDArray[np.int64]) -> Iterator[tuple[Part, NDArray[np.int64]]]:
-        for number in np.unique(where[:, 0]):
-            yield self._parts[int(number)], np.flatnonzero(where[:, 0] == number)
-
-    def _add(self, parts: Sequence[Part]) -> None:
-        placed = []
-        for part in parts:
-            unknown = [name for name, spec in part.specs.items() if self._columns.get(name) != spec]
-            if unknown:
-                raise StoreError(
-                    f"{part.folder}: holds a column {unknown[0]!r} that the manifest does not describe so"
-                )
-            ids = part.ids()
-            if len(set(ids)) < len(ids):
-                raise StoreError(f"{part.folder}: holds an id twice")
-            places = [self._index.setdefault(identity, len(self._index)) for identity in ids]
-            placed.append(np.array(places, dtype=np.int64))
-        self._ids = list(self._index)
-        for name, where in self._where.items():
-            more = np.full((len(self._ids) - len(where), 2), -1, dtype=np.int64)
-            self._where[name] = np.concatenate([where, more])
-        for part, indices in zip(parts, placed, strict=True):
-            for name in part.specs:
-                where = self._where[name]
-                taken = np.flatnonzero(where[indices, 0] >= 0)
-                if taken.size:
-                    twice = self._ids[int(indices[taken[0]])]
-                    raise StoreError(f"{part.folder}: {twice!r} has the column {name!r} in another part too")
-                where[indices, 0], where[indices, 1] = len(self._parts), np.arange(len(indices))
-            self._parts.append(part)
+    def _checked(self, ids: Sequence[str], columns: Mapping[str, Sequence[NDArray[Any]]]) -> list[str]:
+        for column, arrays in columns.items():
+            self._places.of(column)
+            if len(arrays) != len(ids):
+                raise UsageError(f"{column}: {len(arrays)} arrays came for {len(ids)} ids; each id needs one")
+            spec = self._places.columns[column]
+            for array in arrays:
+                if array.ndim != 1 + len(spec.tail) or array.shape[1:] != spec.tail:
+                    raise UsageError(
+                        f"{column}: an array of shape {list(array.shape)} came; {spec} is needed"
+                    )
+        return list(ids)

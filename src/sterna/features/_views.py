@@ -50,7 +50,8 @@ def view_of(image: Image.Image, view: str, *, identity: str) -> Image.Image:
         return image
     if view == "flip":
         return ImageOps.mirror(image)
-    seed = int.from_bytes(hashlib.sha256(f"{view}\n{identity}".encode()).digest()[:8], "little")
+    named = f"{view}\n{identity}".encode(errors="surrogateescape")  # a file's name may be no UTF-8
+    seed = int.from_bytes(hashlib.sha256(named).digest()[:8], "little")
     rng = np.random.default_rng(seed)
     area = rng.uniform(_LEAST_AREA, 1.0)
     # width / sqrt(area) is at most 1 / sqrt(area): beyond, the rectangle would leave the image
