@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
+import pkgutil
+import re
 import struct
 import threading
 import warnings
 import zlib
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -16,10 +20,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin, features
 
 from sterna.errors import PhotoError, UsageError
-from sterna.images import FITS, MAX_BYTES, PHOTO_SUFFIXES, check_bytes, open_photo, to_square
+from sterna.images import (
+    FITS,
+    MAX_BYTES,
+    MAX_PIXELS,
+    PHOTO_SUFFIXES,
+    check_bytes,
+    open_photo,
+    opened_photo,
+    pixel_limit,
+    to_square,
+)
+from sterna.images._memory import Budget
 from tests.conftest import draw_photo
 
 
@@ -182,6 +197,28 @@ def test_heic_without_its_extra_names_the_command(monkeypatch: pytest.MonkeyPatc
     assert reason(content) == "Reading HEIC photographs needs an extra part: pip install 'sterna[heic]'"
 
 
+@pytest.mark.parametrize(("kind", "part"), [("AVIF", "avif"), ("WEBP", "webp"), ("JPEG2000", "jpg_2000")])
+def test_a_pillow_without_a_format_is_told_apart_from_damage(
+    kind: str, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = encoded(draw_photo(1), kind)
+    check = features.check
+    monkeypatch.setattr("PIL.features.check", lambda name: name != part and check(name))
+    with pytest.raises(PhotoError) as caught:
+        open_photo(content)
+    name = {"JPEG2000": "JPEG 2000"}.get(kind, kind)
+    assert caught.value.reason == f"this installation of Pillow cannot read {name}"
+    assert isinstance(caught.value.__cause__, ImportError)  # it may pass: another Pillow may read it
+
+
+def test_a_pillow_without_libtiff_is_told_apart_from_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encoded(draw_photo(1), "TIFF", compression="tiff_lzw")
+    monkeypatch.delattr("PIL.Image.core.libtiff_decoder")
+    with pytest.raises(PhotoError, match="this installation of Pillow cannot read it") as caught:
+        open_photo(content)
+    assert isinstance(caught.value.__cause__, ImportError)
+
+
 @pytest.mark.parametrize("size", [(1, 10_000), (10_000, 1), (1, 1), (3, 2000)])
 @pytest.mark.parametrize("fit", FITS)
 def test_extremely_thin_photographs_become_squares(size: tuple[int, int], fit: str) -> None:
@@ -235,7 +272,7 @@ def test_reducing_in_bands_equals_reducing_at_once(mode: str, monkeypatch: pytes
     for at_least in (None, 40):
         whole = open_photo(image, at_least=at_least).image
         with monkeypatch.context() as patched:
-            patched.setattr("sterna.images._colours._BAND", 5_000)
+            patched.setattr("sterna.images._colours.BAND", 5_000)
             bands = open_photo(image, at_least=at_least).image
         assert difference(whole, bands) == 0
 
@@ -295,10 +332,35 @@ def test_descriptions_come_from_xmp_and_iptc_without_repeating() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["OLYMPUS DIGITAL CAMERA         ", "SONY DSC", "   ", "\0\0", "Exif_JPEG_PICTURE"]
+    "text",
+    [
+        "OLYMPUS DIGITAL CAMERA         ",
+        "KONICA MINOLTA DIGITAL CAMERA",
+        "SONY DSC",
+        "DSC_0042",
+        "   ",
+        "\0\0",
+        "Exif_JPEG_PICTURE",
+        "Created with GIMP",
+        "created with Adobe Photoshop CS6",
+    ],
 )
 def test_what_cameras_write_by_themselves_is_no_description(text: str) -> None:
     assert open_photo(encoded(draw_photo(1), "JPEG", exif=exif_with(description=text))).descriptions == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A man is holding a digital camera",
+        "created with love by Anna",
+        "An old DSC",
+        "Created with Adobes, mud",
+    ],
+)
+def test_what_people_write_is_a_description(text: str) -> None:
+    content = encoded(draw_photo(1), "JPEG", exif=exif_with(description=text))
+    assert open_photo(content).descriptions == (text,)
 
 
 def test_a_camera_without_a_clock_gives_no_date() -> None:
@@ -449,31 +511,189 @@ def test_something_else_than_a_photograph_is_a_wrong_use() -> None:
         open_photo(7)  # type: ignore[arg-type]
 
 
-def test_only_one_huge_photograph_is_decoded_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sterna.images._photo._HUGE", 1000)
+def most_at_once(work: Callable[[], object], monkeypatch: pytest.MonkeyPatch, method: str) -> int:
+    """How many of six threads that do `work` are in a method of Pillow's at the same time."""
     inside, most, lock = 0, 0, threading.Lock()
-    load = __import__("PIL.ImageFile").ImageFile.ImageFile.load
+    kind, name = method.rsplit(".", 1)
+    original = getattr(pkgutil.resolve_name(kind), name)
 
-    def counted(image: Image.Image) -> object:
+    def counted(image: Image.Image, *arguments: object) -> object:
         nonlocal inside, most
         with lock:
             inside += 1
             most = max(most, inside)
         try:
             threading.Event().wait(0.01)
-            return load(image)
+            return original(image, *arguments)
         finally:
             with lock:
                 inside -= 1
 
-    monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.load", counted)
+    with monkeypatch.context() as patched:
+        patched.setattr(method, counted)
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return most
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "method"),
+    [
+        ("JPEG", {"progressive": True}, "PIL.JpegImagePlugin.JpegImageFile.load"),
+        ("PNG", {}, "PIL.ImageFile.ImageFile.load"),
+        ("WEBP", {}, "PIL.WebPImagePlugin.WebPImageFile._open"),
+    ],
+)
+def test_photographs_that_take_all_of_the_budget_are_decoded_one_at_a_time(
+    kind: str, options: dict, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = encoded(draw_photo(1), kind, **options)  # 320 x 240
+    monkeypatch.setattr("sterna.images._photo.BUDGET", Budget(100_000))
+    assert most_at_once(lambda: open_photo(content, at_least=30), monkeypatch, method) == 1
+
+
+def test_large_jpegs_that_are_decoded_row_by_row_go_on_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
     content = encoded(draw_photo(1), "JPEG")
-    threads = [threading.Thread(target=open_photo, args=(content,)) for _ in range(6)]
-    for thread in threads:
+    monkeypatch.setattr("sterna.images._photo.BUDGET", Budget(100_000))
+    method = "PIL.JpegImagePlugin.JpegImageFile.load"
+    assert most_at_once(lambda: open_photo(content, at_least=30), monkeypatch, method) > 1
+
+
+def test_a_thin_photograph_counts_until_something_small_is_made_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    budget = Budget(500_000)
+    monkeypatch.setattr("sterna.images._photo.BUDGET", budget)
+    content = encoded(Image.new("RGB", (20, 6_000)), "PNG")
+    order: list[str] = []
+
+    def second() -> None:
+        with opened_photo(content, at_least=384):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with opened_photo(content, at_least=384) as photo:
         thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == 1
+        thread.join(0.02)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    with pytest.raises(ValueError, match="closed"):
+        photo.image.load()
+    with budget.take(budget.total):  # all of it is free again
+        pass
+
+
+def test_a_thread_that_holds_memory_never_waits_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sterna.images._photo.BUDGET", Budget(1000))
+    content = encoded(draw_photo(1), "PNG")
+    with opened_photo(content), opened_photo(content):
+        pass
+
+
+def test_what_cannot_be_read_gives_its_share_of_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = Budget(1000)
+    monkeypatch.setattr("sterna.images._photo.BUDGET", budget)
+    content = encoded(draw_photo(1), "PNG")
+    assert reason(content[:900]) == "the file is cut short"
+    with pytest.raises(KeyError), opened_photo(content):
+        raise KeyError
+    with budget.take(1000):
+        pass
+
+
+def test_an_error_that_is_kept_holds_no_pixels() -> None:
+    content = encoded(draw_photo(1, size=(400, 300)), "PNG")
+    gc.collect()
+    before = sum(isinstance(thing, Image.Image) for thing in gc.get_objects())
+    with pytest.raises(PhotoError) as caught:
+        open_photo(content[:9000])
+    assert caught.value.reason == "the file is cut short"
+    gc.collect()
+    assert sum(isinstance(thing, Image.Image) for thing in gc.get_objects()) == before
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF", "JPEG2000"])
+def test_formats_that_take_much_memory_have_a_lower_limit(kind: str) -> None:
+    image = Image.new("RGB", (2400, 2400))
+    name = {"JPEG2000": "JPEG 2000"}.get(kind, kind)
+    options = {"AVIF": {"speed": 10}, "WEBP": {"method": 0, "lossless": True}}.get(kind, {})
+    content = encoded(image, kind, **options)
+    said = reason(content, at_least=32, max_pixels=2400 * 2400)
+    assert re.fullmatch(
+        rf"2400 x 2400 pixels: decoding this {name} takes 0\.1 GB of memory, more than the limit of 0\.1 GB",
+        said,
+    )
+    for other in ("PNG", "JPEG"):
+        assert open_photo(encoded(image, other), at_least=32, max_pixels=2400 * 2400).width == 2400
+
+
+def test_a_progressive_jpeg_is_judged_by_its_original_size() -> None:
+    image = Image.new("RGB", (4000, 4000))
+    limits = {"at_least": 16, "max_pixels": 16_000_000}
+    assert "decoding this JPEG takes" in reason(
+        encoded(image, "JPEG", progressive=True, subsampling=0), **limits
+    )
+    assert open_photo(encoded(image, "JPEG", subsampling=0), **limits).width == 4000
+    assert open_photo(encoded(image, "JPEG", progressive=True, subsampling=2), **limits).width == 4000
+
+
+def test_a_jpeg_whose_colours_come_one_after_the_other_is_judged_as_a_progressive_one() -> None:
+    def header(colours: int) -> bytes:
+        frame = struct.pack(">BHHB", 8, 5000, 5000, 3) + b"\1\x11\0\2\x11\0\3\x11\0"
+        scan = bytes([colours]) + b"".join(bytes([number + 1, 0]) for number in range(colours)) + b"\0?\0"
+        segments = (
+            (0xFE, b"\xff\xda\0\x0c\3"),
+            (0xC0, frame),
+            (0xDA, scan),
+        )  # a remark that looks like a scan
+        return b"\xff\xd8" + b"".join(
+            bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body for marker, body in segments
+        )
+
+    limits = {"at_least": 16, "max_pixels": 25_000_000}
+    assert "takes 0.2 GB of memory" in reason(header(1) + bytes(100), **limits)
+    assert reason(header(3) + bytes(100), **limits) in {"the file is cut short", "the file is damaged"}
+
+
+def test_a_tile_far_larger_than_its_image_is_not_decoded() -> None:
+    tile = zlib.compress(bytes(9000 * 9000), 1)
+    tags = [(256, 16), (257, 16), (258, 8), (259, 8), (262, 1), (277, 1), (322, 9000), (323, 9000), (324, 8)]
+    tags.append((325, len(tile)))
+    entries = b"".join(
+        struct.pack("<HHII", tag, 4 if value > 65535 or tag == 324 else 3, 1, value) for tag, value in tags
+    )
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    content = b"II*\0" + struct.pack("<I", 8 + len(tile)) + tile + directory
+    assert open_photo(content).width == 16
+    assert reason(content, max_pixels=1000) == (
+        "16 x 16 pixels: decoding this TIFF takes 0.1 GB of memory, more than the limit of 0.1 GB"
+    )
+
+
+def test_a_user_sets_the_limit_of_pixels_by_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STERNA_MAX_PIXELS", "76799")
+    assert reason(draw_photo(1)) == "320 x 240 pixels: more than the limit of 0.076799 megapixels"
+    monkeypatch.setenv("STERNA_MAX_PIXELS", " 76800 ")
+    assert open_photo(draw_photo(1)).width == 320
+    for wrong in ("0", "-1", "many", "1e9", "2.5"):
+        monkeypatch.setenv("STERNA_MAX_PIXELS", wrong)
+        with pytest.raises(
+            UsageError,
+            match=f"STERNA_MAX_PIXELS='{wrong}': a whole number of pixels is needed, such as 400000000",
+        ):
+            open_photo(draw_photo(1))
+    monkeypatch.setenv("STERNA_MAX_PIXELS", "")
+    assert pixel_limit() == MAX_PIXELS
+
+
+def test_a_limit_that_a_user_may_raise_is_told_apart_from_damage() -> None:
+    with pytest.raises(PhotoError) as caught:
+        open_photo(draw_photo(1), max_pixels=10)
+    assert isinstance(caught.value.__cause__, MemoryError)
 
 
 def test_opening_leaves_pillow_and_open_files_as_they_were(tmp_path: Path) -> None:

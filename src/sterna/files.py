@@ -7,9 +7,8 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
-import threading
 import time
 import unicodedata
 from collections.abc import Iterator
@@ -29,16 +28,31 @@ __all__ = [
     "new_folder",
     "printable",
     "read_json",
+    "system_reason",
     "write_json",
     "write_text",
 ]
 
 _BLOCK = 1 << 20
-_UMASK = threading.Lock()
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the last where a limit on file sizes stands in for it
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
+_REASONS = {
+    errno.ENOENT: "no such file",
+    errno.ENOTDIR: "no such file",
+    errno.EISDIR: "a folder, not a file",
+    errno.EACCES: "you have no permission to read it",
+    errno.EPERM: "you have no permission to read it",
+    errno.ELOOP: "a link that leads to itself",
+    errno.ENAMETOOLONG: "its name is too long",
+    errno.EIO: "the drive reports an error",
+}
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _JOINERS = {"\u200c", "\u200d"}  # parts of emoji and of several scripts
+
+
+def system_reason(error: OSError) -> str:
+    """Why the system does not let a file or folder be read, in words for a person, without its name."""
+    return _REASONS.get(error.errno or 0) or f"it cannot be read from the disk ({error.strerror or error})"
 
 
 @contextlib.contextmanager
@@ -47,12 +61,31 @@ def disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
-            advice = "free some space and run the command again"
-            raise DiskError(f"{target}: the disk is full; {advice}") from error
-        if error.errno in _REFUSED:
-            advice = "choose a folder you may write to"
-            raise DiskError(f"{target}: cannot be written ({error.strerror}); {advice}") from error
+        if error.errno in _FULL | _REFUSED:
+            raise _disk_error(target, error) from error
+        raise
+
+
+def _disk_error(target: Path, error: OSError) -> DiskError:
+    if error.errno in _FULL:
+        return DiskError(f"{target}: the disk is full; free some space and run the command again")
+    advice = "; choose a folder you may write to" if error.errno in _REFUSED else ""
+    return DiskError(f"{target}: cannot be written ({error.strerror or error}){advice}")
+
+
+@contextlib.contextmanager
+def _errors_name(target: Path, *, within: Path | None = None) -> Iterator[None]:
+    """Turn every error of the system into a `DiskError` that names `target`.
+
+    Where `within` is given, an error about another file passes, unless the disk is full or refuses.
+    """
+    try:
+        with disk_errors(target):
+            yield
+    except OSError as error:
+        name = error.filename
+        if within is None or (isinstance(name, str | Path) and Path(name).is_relative_to(within)):
+            raise _disk_error(target, error) from error
         raise
 
 
@@ -74,60 +107,55 @@ def fsync_folder(folder: Path) -> None:
 def new_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on success flush it and rename it to `path`, else remove it.
 
-    A reader sees the old file or the new one, never a half. Raises `DiskError` on a full disk.
+    A reader sees the old file or the new one, never a half. Raises `DiskError` naming `path` where the disk
+    is full or it cannot be written.
     """
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        aside = Path(name)
-        try:
+    with _errors_name(path):
+        aside = _beside(path)
+        # of the mode that the system gives new files, which a temporary file of the library would not have
+        os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666))
+    try:
+        with _errors_name(path, within=aside):
             yield aside
+        with _errors_name(path):
             with aside.open("rb") as file:
                 os.fsync(file.fileno())
-            aside.chmod(0o666 & ~_umask())
             aside.replace(path)
             fsync_folder(path.parent)
-        finally:
-            aside.unlink(missing_ok=True)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+def new_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; on success flush its files and rename it to `path`.
 
-    With `replace`, an existing `path` is swapped out only after the new folder is whole;
-    without it an existing `path` raises `SternaError` before anything is written.
+    An existing `path` raises `SternaError` before anything is written; a disk that is full or refuses raises
+    `DiskError` naming `path`.
     """
-    if path.exists() and not replace:
+    if path.exists():
         raise SternaError(f"{path}: already exists; name a folder that does not, or remove it first")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".tmp", dir=path.parent))
-        try:
+    with _errors_name(path):
+        aside = _beside(path)
+        aside.mkdir()
+    try:
+        with _errors_name(path, within=aside):
             yield aside
+        with _errors_name(path):
             for file in aside.rglob("*"):
                 if file.is_file():
                     with file.open("rb") as handle:
                         os.fsync(handle.fileno())
-            aside.chmod(0o777 & ~_umask())
-            if path.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{path.name[:80]}.", suffix=".old", dir=path.parent))
-                path.replace(old / path.name)
-                aside.replace(path)
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                aside.replace(path)
+            aside.replace(path)
             fsync_folder(path.parent)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
-def _umask() -> int:
-    with _UMASK:  # it can only be read by setting it, which threads must not do at the same time
-        mask = os.umask(0)
-        os.umask(mask)
-    return mask
+def _beside(path: Path) -> Path:
+    """A hidden name beside `path` that nothing has; the folder that it lies in is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.tmp"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -142,12 +170,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, *, error: type[SternaError] = SternaError) -> Any:
-    """Read a JSON file; raise `error` with one sentence where it is missing or not JSON."""
+    """Read a JSON file; raise `error` with one sentence where it cannot be read or is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise error(f"{path}: no such file") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as problem:
+    except OSError as problem:
+        raise error(f"{path}: {system_reason(problem)}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as problem:
         raise error(f"{path}: not valid JSON ({problem})") from None
 
 

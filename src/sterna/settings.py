@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sterna.errors import SettingsError
-from sterna.files import write_text
+from sterna.files import system_reason, write_text
 
 __all__ = ["Settings", "load_settings", "parse_overrides", "save_settings"]
 
@@ -40,6 +40,8 @@ def load_settings(
             loaded = yaml.safe_load(source.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise SettingsError(f"{source}: no such settings file") from None
+        except OSError as error:
+            raise SettingsError(f"{source}: {system_reason(error)}") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise SettingsError(f"{source}: not valid YAML ({' '.join(str(error).split())})") from None
         if not isinstance(loaded, dict | None):

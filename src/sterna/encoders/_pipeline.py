@@ -1,7 +1,9 @@
 """Threads decode photographs ahead of the network; answers come in order, memory stays bounded.
 
 Pillow and ONNX Runtime both release the interpreter's lock, so threads are enough, and a killed process
-leaves nothing behind. Photographs of extreme size are decoded one at a time by `sterna.images` itself.
+leaves nothing behind. However many threads there are, they decode within the budget of `opened_photo`, where
+a photograph counts until the network's input has been made of it; of those inputs no more wait than the
+threads and the network have in hand.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from PIL import Image
 
 from sterna.encoders._protocol import EncodedPhoto, PhotoInfo
 from sterna.errors import PhotoError, UsageError
-from sterna.images import Photo, PhotoSource, open_photo
+from sterna.images import Photo, PhotoSource, opened_photo
 
 __all__ = ["Pipeline"]
 
@@ -108,9 +110,9 @@ class Pipeline(Generic[P]):
 
     def _decode(self, source: PhotoSource) -> _Decoded[P]:
         try:
-            photo = open_photo(source, at_least=round(self.size * _MARGIN))
-            info = PhotoInfo(photo.width, photo.height, photo.taken_at, photo.descriptions)
-            return _Decoded(self.prepare(photo), info, None)
+            with opened_photo(source, at_least=round(self.size * _MARGIN)) as photo:
+                info = PhotoInfo(photo.width, photo.height, photo.taken_at, photo.descriptions)
+                return _Decoded(self.prepare(photo), info, None)
         except PhotoError as error:
             return _Decoded(None, None, error)
         except MemoryError:

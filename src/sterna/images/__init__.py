@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sterna.images._formats import PHOTO_SUFFIXES
-from sterna.images._photo import MAX_BYTES, MAX_PIXELS, Photo, PhotoSource, check_bytes, open_photo
+from sterna.images._limits import MAX_BYTES, MAX_PIXELS, check_bytes, pixel_limit
+from sterna.images._photo import Photo, PhotoSource, open_photo, opened_photo
 from sterna.images._square import FITS, to_square
 
 __all__ = [
@@ -15,5 +16,7 @@ __all__ = [
     "PhotoSource",
     "check_bytes",
     "open_photo",
+    "opened_photo",
+    "pixel_limit",
     "to_square",
 ]

@@ -10,9 +10,9 @@ from PIL import Image
 
 from sterna.errors import PhotoError
 
-__all__ = ["to_rgb"]
+__all__ = ["BAND", "to_rgb"]
 
-_BAND = 8_000_000  # pixels converted at a time
+BAND = 1_000_000  # pixels converted at a time
 _Convert = Callable[[Image.Image], Image.Image]
 
 
@@ -29,10 +29,10 @@ def to_rgb(image: Image.Image, *, factor: int = 1) -> Image.Image:
     if image.mode == "RGB" and convert is _opaque:
         return _reduced(image, factor)
     width, height = image.size
-    if width * height <= _BAND:
+    if width * height <= BAND:
         return _reduced(convert(image), factor)
     result = Image.new("RGB", (-(-width // factor), -(-height // factor)))
-    rows = max(1, _BAND // width // factor) * factor
+    rows = max(1, BAND // width // factor) * factor
     for top in range(0, height, rows):
         band = image.crop((0, top, width, min(top + rows, height)))
         result.paste(_reduced(convert(band), factor), (0, top // factor))
@@ -83,7 +83,7 @@ def _alpha_is_empty(image: Image.Image) -> bool:
 def _range(image: Image.Image) -> tuple[float, float]:
     """The values that become black and white: the least usual depth (8, 12, 16 bits), else what is there."""
     low, high = np.inf, -np.inf
-    rows = max(1, _BAND // image.width)
+    rows = max(1, BAND // image.width)
     for top in range(0, image.height, rows):
         values = np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
         values = values[np.isfinite(values)] if image.mode == "F" else values

@@ -12,11 +12,11 @@ import importlib
 import re
 from typing import IO, cast
 
-from PIL import ImageFile
+from PIL import ImageFile, features
 
 from sterna.errors import MissingExtraError, PhotoError
 
-__all__ = ["PHOTO_SUFFIXES", "UNREADABLE", "check_size", "lazy_image"]
+__all__ = ["PHOTO_SUFFIXES", "UNREADABLE", "no_reader", "open_alone", "reader", "recognise", "webp_size"]
 
 PHOTO_SUFFIXES: frozenset[str] = frozenset({
     ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg",
@@ -26,7 +26,6 @@ PHOTO_SUFFIXES: frozenset[str] = frozenset({
 
 UNREADABLE = "not a photograph that can be read"
 _PREFIX = 32
-_MAX_SIDE = 1_000_000
 
 # Format: its first bytes, and the Pillow class that reads it. Of an MPO (JPEGs in a row), the first is read.
 _FORMATS: dict[str, tuple[bytes, str, str]] = {
@@ -43,37 +42,58 @@ _FORMATS: dict[str, tuple[bytes, str, str]] = {
 }
 
 
-def lazy_image(file: IO[bytes], *, max_pixels: int) -> ImageFile.ImageFile:
-    """Recognise an open file and read its header only; none of its pixels is decoded.
+# What Pillow calls the part of it that reads a format, where it may have been built without.
+_PARTS = {"JPEG": "jpg", "PNG": "zlib", "WEBP": "webp", "AVIF": "avif", "JPEG 2000": "jpg_2000"}
+# Bytes from which a file is opened while no other is, for its reader keeps much of it in memory from then on.
+_ALONE = {"JPEG": 1 << 27, "TIFF": 1 << 28, "WEBP": 1 << 24, "AVIF": 1 << 24, "HEIC": 1 << 24}
+_ALONE_ELSE = 1 << 26
 
-    Raises `PhotoError` where it is empty, of no known format or larger than `max_pixels`; Pillow's readers
-    raise nearly anything where it is damaged.
+
+def recognise(file: IO[bytes]) -> tuple[str, bytes]:
+    """The format of an open file and its first bytes; the file is left at its start.
+
+    Raises `PhotoError` where it is empty or of no known format.
     """
     prefix = file.read(_PREFIX)
+    file.seek(0)
     if not prefix:
         raise PhotoError("the file is empty")
     names = [name for name, (start, _, _) in _FORMATS.items() if re.match(start, prefix, re.DOTALL)]
     if not names:
         raise PhotoError(UNREADABLE)
-    if names[0] == "WEBP":  # its decoder reserves memory for the pixels on opening
-        check_size(_webp_size(prefix), max_pixels=max_pixels)
-    file.seek(0)
-    image = _reader(names[0])(file)
-    check_size(image.size, max_pixels=max_pixels)
-    return image
+    return names[0], prefix
 
 
-def check_size(size: tuple[int, int], *, max_pixels: int) -> None:
-    """Raise `PhotoError` where `size` (width, height) is more than `max_pixels`, or unreasonably long."""
-    width, height = size
-    if width * height > max_pixels:
-        limit = f"{max_pixels / 1e6:g} megapixels"
-        raise PhotoError(f"{width} x {height} pixels: more than the limit of {limit}")
-    if max(size) > _MAX_SIDE:
-        raise PhotoError(f"{width} x {height} pixels: a side is longer than the limit of {_MAX_SIDE} pixels")
+def reader(name: str) -> type[ImageFile.ImageFile]:
+    """The Pillow class of a format, which reads a file's header only and decodes no pixel.
+
+    Raises `PhotoError` where this installation cannot read the format.
+    """
+    _, module, kind = _FORMATS[name]
+    try:
+        found = getattr(importlib.import_module(module), kind)
+    except ImportError as error:
+        if name == "HEIC":
+            missing = MissingExtraError("Reading HEIC photographs", extra="heic")
+            raise PhotoError(str(missing)) from missing
+        raise no_reader(name) from error
+    if name in _PARTS and not features.check(_PARTS[name]):
+        raise no_reader(name) from ImportError(name)
+    return cast(type[ImageFile.ImageFile], found)
 
 
-def _webp_size(prefix: bytes) -> tuple[int, int]:
+def no_reader(name: str) -> PhotoError:
+    """That Pillow came without what reads a format: no fault of the file, and another Pillow may have it."""
+    return PhotoError(f"this installation of Pillow cannot read {name}")
+
+
+def open_alone(name: str, length: int) -> bool:
+    """Whether a file of this format and length in bytes takes so much memory that no other is opened then."""
+    return length > _ALONE.get(name, _ALONE_ELSE)
+
+
+def webp_size(prefix: bytes) -> tuple[int, int]:
+    """Width and height that a WebP's first bytes state."""
     kind = prefix[12:16]
     if kind == b"VP8X":
         return int.from_bytes(prefix[24:27], "little") + 1, int.from_bytes(prefix[27:30], "little") + 1
@@ -81,13 +101,3 @@ def _webp_size(prefix: bytes) -> tuple[int, int]:
         bits = int.from_bytes(prefix[21:25], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     return int.from_bytes(prefix[26:28], "little") & 0x3FFF, int.from_bytes(prefix[28:30], "little") & 0x3FFF
-
-
-def _reader(name: str) -> type[ImageFile.ImageFile]:
-    _, module, kind = _FORMATS[name]
-    try:
-        return cast(type[ImageFile.ImageFile], getattr(importlib.import_module(module), kind))
-    except ImportError:
-        if name == "HEIC":
-            raise PhotoError(str(MissingExtraError("Reading HEIC photographs", extra="heic"))) from None
-        raise PhotoError(f"this installation of Pillow cannot read {name}") from None

@@ -24,10 +24,12 @@ _ASCII, _SHORT, _LONG, _IFD = 2, 3, 4, 13
 _MAX_ENTRIES, _MAX_TEXT, _MAX_XMP = 1000, 16_384, 1 << 20
 _LONGEST = 2_000
 _WHEN = re.compile(r"(\d{4})[:\-/](\d\d)[:\-/](\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
-# What cameras and programs write where a description belongs.
-_BOILERPLATE = re.compile(
-    r"(?:.*digital camera|.*\bdsc|exif_jpeg_picture|created with .*|untitled|default|dcim|screenshot|"
-    r"<\w*>|charset=.*|[\W\d_]*)",
+# What cameras and programs write where a description belongs: cameras shout, people seldom do.
+_CAMERA = re.compile(r"(?:[A-Z]+ ){0,2}DIGITAL CAMERA|(?:[A-Z]+ )?DSC[\W\d_]*")
+_PROGRAM = re.compile(
+    r"created with (?:the )?"
+    r"(?:gimp|adobe .*|canva|darktable|imagemagick|inkscape|krita|paint\.net|sketch)\W*|"
+    r"exif_jpeg_picture|untitled|default|dcim|screenshot|<\w*>|charset=.*|[\W\d_]*",
     re.IGNORECASE,
 )
 _XMP_DESCRIPTION = re.compile(r"<dc:description\b[^>]*>(.{0,40000}?)</dc:description>", re.DOTALL)
@@ -158,4 +160,4 @@ def _clean(text: str) -> str:
     """One line without control characters, or nothing where a camera and not a person wrote it."""
     text = text.split("\0", 1)[0]
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())[:_LONGEST]
-    return "" if _BOILERPLATE.fullmatch(text) else text
+    return "" if _CAMERA.fullmatch(text) or _PROGRAM.fullmatch(text) else text

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import stat
-import threading
+import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,23 +16,17 @@ from typing import IO, TypeAlias
 from PIL import Image
 
 from sterna.errors import PhotoError, UsageError
+from sterna.files import system_reason
 from sterna.images._colours import to_rgb
-from sterna.images._formats import check_size, lazy_image
+from sterna.images._formats import open_alone, reader, recognise, webp_size
+from sterna.images._limits import check_bytes, check_memory, check_size, pixel_limit
+from sterna.images._memory import BUDGET, Plan, memory_needed, reduction, webp_memory
 from sterna.images._notes import Notes, read_notes
 
-__all__ = ["MAX_BYTES", "MAX_PIXELS", "Photo", "PhotoSource", "check_bytes", "open_photo"]
+__all__ = ["Photo", "PhotoSource", "open_photo", "opened_photo"]
 
 PhotoSource: TypeAlias = Path | str | bytes | Image.Image
 """A file's path, a file's content, or an image that Pillow has opened or made."""
-
-MAX_PIXELS = 200_000_000
-"""Width times height above which a photograph is refused before it is decoded."""
-
-MAX_BYTES = 1 << 30  # several readers take the whole file into memory
-"""Length of a file above which it is refused before it is read."""
-
-_HUGE = 40_000_000  # pixels; above this one photograph is decoded at a time in the whole process
-_one_huge = threading.BoundedSemaphore(1)
 
 _FLIP = Image.Transpose
 _UPRIGHT = {
@@ -46,15 +39,7 @@ _UPRIGHT = {
     8: _FLIP.ROTATE_90,
 }
 
-_SYSTEM_REASONS = {
-    errno.ENOENT: "no such file",
-    errno.ENOTDIR: "no such file",
-    errno.EACCES: "you have no permission to read it",
-    errno.EPERM: "you have no permission to read it",
-    errno.ELOOP: "a link that leads to itself",
-    errno.ENAMETOOLONG: "its name is too long",
-}
-
+_NO_READER = "this installation of Pillow cannot read it"
 # What readers of all formats say, in part, and what it means.
 _SAID = {
     "truncated": "the file is cut short",
@@ -66,6 +51,7 @@ _SAID = {
     "decompressed data too large": "the notes inside it are too large to be read safely",
     "too much memory used in text chunks": "the notes inside it are too large to be read safely",
     "decompression bomb": "more pixels than can be decoded safely",  # TIFF and GIF have a limit of their own
+    "decoder libtiff not available": _NO_READER,
     "null byte": "no such file",
     "null character": "no such file",
 }
@@ -90,36 +76,79 @@ class Photo:
     descriptions: tuple[str, ...]
 
 
-def open_photo(source: PhotoSource, *, at_least: int | None = None, max_pixels: int = MAX_PIXELS) -> Photo:
+def open_photo(source: PhotoSource, *, at_least: int | None = None, max_pixels: int | None = None) -> Photo:
     """Open a photograph: its first frame, upright, in RGB.
 
     Arguments:
         source: a path, a file's bytes, or a Pillow image (which is not changed).
         at_least: pixels that its shorter side has to keep; larger photographs may be decoded at a reduced
             scale (JPEGs several times faster). `None` keeps them whole.
-        max_pixels: width times height above which it is refused, before any pixel is decoded.
+        max_pixels: width times height above which it is refused, before any pixel is decoded; so it is
+            where decoding would take more memory than goes with so many pixels. `None` for the usual limit
+            (`MAX_PIXELS`, or the environment's STERNA_MAX_PIXELS).
 
     Raises `PhotoError` with a reason for people, whatever is wrong with it; `UsageError` for another kind of
     source.
     """
+    with ExitStack() as held:
+        return _open(source, held, at_least=at_least, max_pixels=max_pixels)
+
+
+@contextmanager
+def opened_photo(
+    source: PhotoSource, *, at_least: int | None = None, max_pixels: int | None = None
+) -> Iterator[Photo]:
+    """As `open_photo`, while the block runs: for making something small of the photograph in many threads.
+
+    All threads together decode within about one gigabyte, and the photograph counts until the block ends,
+    which closes its image.
+    """
+    with ExitStack() as held:
+        photo = _open(source, held, at_least=at_least, max_pixels=max_pixels)
+        try:
+            yield photo
+        finally:
+            photo.image.close()
+
+
+def _open(source: PhotoSource, held: ExitStack, *, at_least: int | None, max_pixels: int | None) -> Photo:
+    limit = pixel_limit() if max_pixels is None else max_pixels
     name = os.fspath(source) if isinstance(source, Path | str) else None
     try:
-        if isinstance(source, Image.Image):
-            check_size(source.size, max_pixels=max_pixels)
-            return _finish(source.copy(), source.size, read_notes(source), at_least=at_least)
-        if isinstance(source, bytes):
-            return _decode(io.BytesIO(source), at_least=at_least, max_pixels=max_pixels)
-        if name is None:
-            kind = type(source).__name__
-            raise UsageError(f"a photograph is a path, a file's bytes or a Pillow image; a {kind} came")
-        with _regular_file(Path(name)) as file:
-            return _decode(file, at_least=at_least, max_pixels=max_pixels)
+        return _read(source, name, held, at_least=at_least, max_pixels=limit)
     except PhotoError as error:
+        _forget(error)
         raise PhotoError(error.reason, path=name) from error.__cause__
     except UsageError:
         raise
     except Exception as error:  # readers of damaged files raise nearly anything
-        raise PhotoError(_reason(error), path=name) from error
+        _forget(error)
+        reason = _reason(error)
+        cause = ImportError(str(error)) if reason == _NO_READER else error
+        raise PhotoError(reason, path=name) from cause
+
+
+def _forget(error: BaseException | None) -> None:
+    """Let go of what an error's frames hold: all pixels of a photograph, for as long as the error is kept."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
+
+
+def _read(
+    source: PhotoSource, name: str | None, held: ExitStack, *, at_least: int | None, max_pixels: int
+) -> Photo:
+    if isinstance(source, Image.Image):
+        check_size(source.size, max_pixels=max_pixels)
+        return _finish(source.copy(), source.size, read_notes(source), at_least=at_least)
+    if isinstance(source, bytes):
+        return _decode(io.BytesIO(source), len(source), held, at_least=at_least, max_pixels=max_pixels)
+    if name is None:
+        kind = type(source).__name__
+        raise UsageError(f"a photograph is a path, a file's bytes or a Pillow image; a {kind} came")
+    with _regular_file(Path(name)) as file:
+        length = os.fstat(file.fileno()).st_size
+        return _decode(file, length, held, at_least=at_least, max_pixels=max_pixels)
 
 
 @contextmanager
@@ -140,30 +169,35 @@ def _check_kind(status: os.stat_result) -> None:
     check_bytes(status.st_size)
 
 
-def check_bytes(size: int) -> None:
-    """Raise `PhotoError` where a file of `size` bytes is too long to be read as a photograph."""
-    if size > MAX_BYTES:
-        length, limit = size / 1e9, MAX_BYTES / 1e9
-        raise PhotoError(f"the file has {length:.1f} GB: more than the limit of {limit:.1f} GB")
+def _decode(file: IO[bytes], length: int, held: ExitStack, *, at_least: int | None, max_pixels: int) -> Photo:
+    def hold(need: int, size: tuple[int, int]) -> None:
+        check_memory(need, size, kind=kind, max_pixels=max_pixels)
+        held.enter_context(BUDGET.take(need))
 
-
-def _decode(file: IO[bytes], *, at_least: int | None, max_pixels: int) -> Photo:
-    with lazy_image(file, max_pixels=max_pixels) as image:
+    kind, prefix = recognise(file)
+    if kind == "WEBP":  # its decoder takes the memory when it is opened
+        size = webp_size(prefix)
+        check_size(size, max_pixels=max_pixels)
+        hold(webp_memory(size, length=length, at_least=at_least), size)
+    elif open_alone(kind, length):
+        held.enter_context(BUDGET.take(BUDGET.total))
+    with reader(kind)(file) as image:
         size = image.size
-        # A PNG's notes may follow its pixels; a TIFF's are in its file, which decoding closes.
-        notes = read_notes(image, file=file) if image.format == "TIFF" else None
+        check_size(size, max_pixels=max_pixels)
+        notes = read_notes(image, file=file)  # now, for decoding a TIFF closes its file
         if at_least is not None:
             image.draft(None, (at_least, at_least))
-        huge = image.width * image.height > _HUGE
-        with _one_huge if huge else nullcontext():
-            image.load()
-            return _finish(image, size, notes or read_notes(image), at_least=at_least)
+        if kind != "WEBP":
+            plan = Plan(kind, size, length, at_least, turned=notes.orientation in _UPRIGHT)
+            hold(memory_needed(image, file, plan), size)
+        image.load()
+        if kind == "PNG":  # its notes may follow its pixels
+            notes = read_notes(image)
+        return _finish(image, size, notes, at_least=at_least)
 
 
 def _finish(image: Image.Image, size: tuple[int, int], notes: Notes, *, at_least: int | None) -> Photo:
-    # Twice the side that is needed is left, so that averaging takes nothing from the resizing that follows.
-    factor = max(1, min(image.size) // (2 * at_least)) if at_least else 1
-    rgb = to_rgb(image, factor=factor)
+    rgb = to_rgb(image, factor=reduction(image.size, at_least))
     turn = _UPRIGHT.get(notes.orientation)
     if turn is not None:
         rgb = rgb.transpose(turn)
@@ -176,7 +210,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "there is not enough memory to decode it"
     if isinstance(error, OSError) and error.errno is not None:
-        return _SYSTEM_REASONS.get(error.errno, f"it cannot be read from the disk ({error.strerror})")
+        return system_reason(error)
     if isinstance(error, EOFError):
         return "the file is cut short"
     text = str(error).lower()
