@@ -98,14 +98,14 @@ def known_sentences(catalog: Catalog) -> dict[str, Path]:
         "SELECT roots.id, roots.path, sidecars.path, captions FROM sidecars JOIN roots ON roots.id = root "
         "WHERE captions != '[]'"
     ):
-        photo = _photo_beside(catalog, number, name)
+        photo = _photo_beside(catalog, number, name=name)
         if photo is not None:
             for sentence in json.loads(text):
                 sentences.setdefault(sentence, Path(full_path(root, photo)))
     return sentences
 
 
-def _photo_beside(catalog: Catalog, root: int, name: bytes) -> bytes | None:
+def _photo_beside(catalog: Catalog, root: int, *, name: bytes) -> bytes | None:
     """The photograph that a text file is named after."""
     stem = name.removesuffix(b".txt")
     rows = catalog.rows(
@@ -118,8 +118,8 @@ def _photo_beside(catalog: Catalog, root: int, name: bytes) -> bytes | None:
 def rank_sentences(
     photo: NDArray[np.float32],
     sentences: Sequence[str],
-    vectors: NDArray[np.float32],
     *,
+    vectors: NDArray[np.float32],
     k: int,
     owners: Mapping[str, Path],
 ) -> list[CaptionHit]:

@@ -240,7 +240,9 @@ class Catalog:
         with self.lock, self.errors():
             return self._connection.execute(query, values).fetchall()
 
-    def rows_for(self, query: str, keys: Sequence[Any], values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    def rows_for(
+        self, query: str, keys: Sequence[Any], *, values: Sequence[Any] = ()
+    ) -> list[tuple[Any, ...]]:
         """All rows of a query whose `{keys}`, behind its `values`, stands for a list of any length."""
         found: list[tuple[Any, ...]] = []
         for start in range(0, len(keys), _MANY):

@@ -51,7 +51,7 @@ class Gallery:
 def load_gallery(catalog: Catalog, model: int, *, old: Gallery | None = None) -> Gallery:
     """The gallery of a model; what `old` still knows rightly is not read again."""
     while True:
-        gallery = _load(catalog, model, old)
+        gallery = _load(catalog, model, old=old)
         whole = all(
             len(block) == one.rows for block, one in zip(gallery.blocks, gallery.segments, strict=True)
         )
@@ -60,7 +60,7 @@ def load_gallery(catalog: Catalog, model: int, *, old: Gallery | None = None) ->
             return gallery
 
 
-def _load(catalog: Catalog, model: int, old: Gallery | None) -> Gallery:
+def _load(catalog: Catalog, model: int, *, old: Gallery | None) -> Gallery:
     with catalog.reading():
         generation, losses = catalog.fact("generation") or 0, catalog.fact("losses") or 0
         if old and old.generation == generation:

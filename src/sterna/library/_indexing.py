@@ -43,7 +43,7 @@ class _Walked:
 
 
 def run_index(
-    catalog: Catalog, roots: Sequence[Root], encoder: Encoder, *, model: int, report: Reporter
+    catalog: Catalog, roots: Sequence[Root], *, encoder: Encoder, model: int, report: Reporter
 ) -> IndexReport:
     """Bring roots up to date with a model.
 
@@ -58,9 +58,9 @@ def run_index(
     forget_missing_rows(catalog)
     walked = _Walked()
     for root in roots:
-        _walk(catalog, root, walked, report=report)
+        _walk(catalog, root, walked=walked, report=report)
     recorder = Recorder(catalog, model)
-    items = [*walked.items, *_without_vector(catalog, walked, model)]
+    items = [*walked.items, *_without_vector(catalog, walked, model=model)]
     while items:
         _embed(items, encoder, recorder=recorder, report=report)
         items, recorder.retry = recorder.retry, []
@@ -80,9 +80,9 @@ def run_index(
     )
 
 
-def _walk(catalog: Catalog, root: Root, walked: _Walked, *, report: Reporter) -> None:
-    known = _known(catalog, root, "SELECT path, size, mtime_ns, again FROM files WHERE root = ?")
-    sidecars = _known(catalog, root, "SELECT path, size, mtime_ns, 0 FROM sidecars WHERE root = ?")
+def _walk(catalog: Catalog, root: Root, *, walked: _Walked, report: Reporter) -> None:
+    known = _known(catalog, root, query="SELECT path, size, mtime_ns, again FROM files WHERE root = ?")
+    sidecars = _known(catalog, root, query="SELECT path, size, mtime_ns, 0 FROM sidecars WHERE root = ?")
     before = walked.looked
     scan = scan_root(
         root.path,
@@ -102,7 +102,7 @@ def _walk(catalog: Catalog, root: Root, walked: _Walked, *, report: Reporter) ->
     walked.away.extend((root, prefix) for prefix in scan.away)
     with catalog.transaction():
         if scan.devices != root.devices:
-            _note_devices(catalog, root, scan.devices)
+            _note_devices(catalog, root, devices=scan.devices)
         catalog.run("DELETE FROM folders WHERE root = ?", (root.number,))
         catalog.run_many(
             "INSERT INTO folders VALUES (?, ?, ?)",
@@ -118,7 +118,7 @@ def _walk(catalog: Catalog, root: Root, walked: _Walked, *, report: Reporter) ->
         )
 
 
-def _note_devices(catalog: Catalog, root: Root, devices: Mapping[bytes, int]) -> None:
+def _note_devices(catalog: Catalog, root: Root, *, devices: Mapping[bytes, int]) -> None:
     catalog.run("UPDATE roots SET device = ? WHERE id = ?", (devices[b""], root.number))
     catalog.run("DELETE FROM mounts WHERE root = ?", (root.number,))
     catalog.run_many(
@@ -127,7 +127,7 @@ def _note_devices(catalog: Catalog, root: Root, devices: Mapping[bytes, int]) ->
     )
 
 
-def _known(catalog: Catalog, root: Root, query: str) -> dict[bytes, Known]:
+def _known(catalog: Catalog, root: Root, *, query: str) -> dict[bytes, Known]:
     rows = catalog.rows(query, (root.number,))
     return {path: (size, mtime_ns, again) for path, size, mtime_ns, again in rows}
 
@@ -145,7 +145,7 @@ def _sentences(root: Root, found: Found) -> str:
     return "[]"
 
 
-def _without_vector(catalog: Catalog, walked: _Walked, model: int) -> list[Item]:
+def _without_vector(catalog: Catalog, walked: _Walked, *, model: int) -> list[Item]:
     """An item for each known photograph of the roots that still needs a vector, or may be readable now."""
     roots = {root.number: root for root in walked.roots}
     rows = catalog.rows(

@@ -117,7 +117,7 @@ class Library:
                     chosen = choose_roots(catalog, roots, exclude=exclude)
                     number = register(catalog, encoder, spec=spec, models=self._models)
                 report = progress or (lambda _: None)
-                return run_index(catalog, chosen, encoder, model=number, report=report)
+                return run_index(catalog, chosen, encoder=encoder, model=number, report=report)
             finally:
                 catalog.close()
 
@@ -206,7 +206,7 @@ class Library:
         if not sentences:
             return []
         vectors = self._sentence_vectors(encoder).get(sentences, keep=captions is None)
-        return rank_sentences(vector, sentences, vectors, k=k, owners=owners)
+        return rank_sentences(vector, sentences, vectors=vectors, k=k, owners=owners)
 
     def status(self) -> Status:
         """Count what the library holds; right while another process indexes, and before the first `index`."""

@@ -177,7 +177,7 @@ class Recorder:
                     file.reason, file.keep = reason, True
                     self._write_file(file, None, counts=counts)
                 continue
-            photo = self._write_photo(item.digest, answer, reason)
+            photo = self._write_photo(item.digest, answer, reason=reason)
             if reason is None:
                 self._catalog.run(
                     "INSERT INTO vectors VALUES (?, ?, ?, ?)", (self._model, segment, row, photo)
@@ -191,7 +191,7 @@ class Recorder:
             counts.new += reason is None and "changed" not in outcomes
             counts.failed += len(outcomes) if reason is not None else 0
 
-    def _write_photo(self, digest: bytes | None, answer: EncodedPhoto, reason: str | None) -> int:
+    def _write_photo(self, digest: bytes | None, answer: EncodedPhoto, *, reason: str | None) -> int:
         info = answer.photo
         again = reason is not None and _may_pass(answer.error)
         values = (

@@ -142,12 +142,12 @@ def choose_roots(catalog: Catalog, folders: Sequence[str | Path], *, exclude: Se
             path = resolved(folder)
             around = [root.number for root in known_roots(catalog) if root.reaches(path)]
             number = around[0] if around else _add(catalog, path)
-            _remember(catalog, number, exclude)
+            _remember(catalog, number, exclude=exclude)
             chosen.append(number)
         if not folders and exclude:
             chosen = [root.number for root in known_roots(catalog)]
             for number in chosen:
-                _remember(catalog, number, exclude)
+                _remember(catalog, number, exclude=exclude)
         for number in chosen:
             for root in known_roots(catalog):
                 if root.number == number:  # not where it has become a part of another just now
@@ -160,7 +160,7 @@ def _add(catalog: Catalog, path: bytes) -> int:
     return catalog.run("INSERT INTO roots (path, device, exclude) VALUES (?, ?, '[]')", (path, device))
 
 
-def _remember(catalog: Catalog, root: int, exclude: Sequence[str]) -> None:
+def _remember(catalog: Catalog, root: int, *, exclude: Sequence[str]) -> None:
     if exclude:
         patterns = json.dumps([pattern for pattern in exclude if pattern])
         catalog.run("UPDATE roots SET exclude = ? WHERE id = ?", (patterns, root))
@@ -189,7 +189,7 @@ def _absorb(catalog: Catalog, outer: Root, *, patterns: bool) -> None:
         if patterns:
             exclude += _moved_patterns(root.exclude, below)
     if inner:
-        _remember(catalog, outer.number, list(dict.fromkeys(exclude)) or [""])
+        _remember(catalog, outer.number, exclude=list(dict.fromkeys(exclude)) or [""])
         catalog.touch(losses=True)
 
 

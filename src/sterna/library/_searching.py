@@ -56,13 +56,13 @@ def search_gallery(
         allow = catalog.numbers(query, values)[0]
     alone = selves[0] if len(parts) == 1 and len(selves) == 1 and parts[0].weight > 0 else None
     if wanted.exclude_self:
-        found = _neighbours(gallery, vector, wanted.k, allow=allow, without=selves)
+        found = _neighbours(gallery, vector, k=wanted.k, allow=allow, without=selves)
     elif alone is not None and (allow is None or alone in allow) and gallery.vector(alone) is not None:
         found = [(1.0, alone)]  # it is the same content, whatever rounding says
         if wanted.k > 1:
-            found += _neighbours(gallery, vector, wanted.k - 1, allow=allow, without=selves)
+            found += _neighbours(gallery, vector, k=wanted.k - 1, allow=allow, without=selves)
     else:
-        found = _neighbours(gallery, vector, wanted.k, allow=allow, without=[])
+        found = _neighbours(gallery, vector, k=wanted.k, allow=allow, without=[])
     if wanted.min_score is not None:
         found = [(score, photo) for score, photo in found if score >= wanted.min_score]
     return _hits(catalog, found, condition=condition, values=values)
@@ -122,8 +122,8 @@ def _sum(
 def _neighbours(
     gallery: Gallery,
     vector: NDArray[np.float32],
-    k: int,
     *,
+    k: int,
     allow: NDArray[np.int64] | None,
     without: list[int],
 ) -> list[tuple[float, int]]:
@@ -160,7 +160,9 @@ def _hits(
     files: dict[int, list[_File]] = defaultdict(list)
     facts: dict[int, tuple[int, int, str | None, str]] = {}
     with catalog.reading():
-        for photo, fits, root, path, number, *rest in catalog.rows_for(query, [p for _, p in found], values):
+        for photo, fits, root, path, number, *rest in catalog.rows_for(
+            query, [p for _, p in found], values=values
+        ):
             files[photo].append(_File(bool(fits), root, path, number))
             facts[photo] = (rest[0], rest[1], rest[2], rest[3])
         beside = _sentences_beside(catalog, files)

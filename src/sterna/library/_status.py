@@ -50,7 +50,7 @@ def read_status(catalog: Catalog, *, fingerprint: str | None) -> Status:
         roots = known_roots(catalog)
         failed = failures(catalog, roots)
         models = tuple(
-            _model(catalog, row, default)
+            _model(catalog, row, default=default)
             for row in catalog.rows("SELECT id, name, spec, fingerprint, dim FROM models ORDER BY id")
         )
         indexed = int(catalog.value(_FOUND, (default,)))
@@ -82,7 +82,7 @@ def failures(catalog: Catalog, roots: Sequence[Root]) -> tuple[Failure, ...]:
     return tuple(Failure(Path(full_path(root, path)), reason) for root, path, reason in sorted(rows))
 
 
-def _model(catalog: Catalog, row: tuple[int, str, str, str, int], default: int | None) -> ModelStatus:
+def _model(catalog: Catalog, row: tuple[int, str, str, str, int], *, default: int | None) -> ModelStatus:
     number, name, spec, fingerprint, dim = row
     return ModelStatus(
         name=name,

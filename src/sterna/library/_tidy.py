@@ -76,13 +76,13 @@ def _compact_model(catalog: Catalog, model: int) -> None:
         dead = segment.rows - living
         if dead >= _WORTH and dead >= _SHARE * segment.rows:
             with catalog.transaction():
-                _move_rows(catalog, model, segment)
+                _move_rows(catalog, model, segment=segment)
                 catalog.run("DELETE FROM segments WHERE id = ?", (segment.number,))
                 catalog.touch(losses=True)
             remove_strays(catalog)
 
 
-def _move_rows(catalog: Catalog, model: int, segment: Segment) -> None:
+def _move_rows(catalog: Catalog, model: int, *, segment: Segment) -> None:
     rows, photos = catalog.numbers(
         "SELECT row AS a, photo AS b FROM vectors WHERE model = ? AND segment = ?", (model, segment.number)
     )
