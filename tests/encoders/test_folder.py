@@ -154,6 +154,13 @@ def test_lower_casing_is_the_models_choice(copied: Path) -> None:
 
 
 def test_a_sentence_is_text(model: Encoder) -> None:
+    for wrong in (5, None):
+        with pytest.raises(
+            UsageError, match="sentences are texts, alone or in a list; a (int|NoneType) came"
+        ):
+            model.encode_texts(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="sentence 1 of 1: text is needed, a bytes came"):
+        model.encode_texts(b"dog")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="sentence 2 of 2: text is needed, a int came"):
         model.encode_texts(["dog", 5])  # type: ignore[list-item]
 
@@ -274,6 +281,14 @@ def test_an_unknown_model_is_answered_with_what_is_accepted(tmp_path: Path) -> N
         assert message.startswith(f"{name}: ")
         for kind in ("hf:NAME", "training run", "model folder"):
             assert kind in message
+
+
+def test_a_folder_may_begin_with_a_tilde(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(copied.parent))
+    assert load("~/copied").fingerprint == load(Path("~/copied")).fingerprint == load(copied).fingerprint
+    for name in ("~nobody-of-this-name/model", "hf:~nobody-of-this-name/model"):
+        with pytest.raises(ModelError, match="nobody-of-this-name"):
+            load(name)
 
 
 def test_at_least_one_thread_is_needed(tiny_model: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -148,6 +149,47 @@ def test_a_bad_photograph_spoils_no_other(clip: Path, photos: Path) -> None:
     assert np.abs(answers[2].vector - expected[1]).max() < 1e-5
     with pytest.raises(PhotoError, match="photograph 2 of 2: the file is empty"):
         model.encode_images([paths[0], b""])
+
+
+@pytest.mark.parametrize("size", [(3000, 20), (20, 3000), (40_000, 1), (1, 40_000)])
+def test_a_thin_photograph_takes_no_more_memory_than_others(
+    folder: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And gets the vector that its processor would have given it, had there been the memory."""
+    image = Image.linear_gradient("L").resize(size).convert("RGB")
+    model = load(f"hf:{folder}")
+    bare = transformers.AutoModel.from_pretrained(folder).eval()
+    processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")
+    whole = None
+    if min(size) > 1:
+        with torch.no_grad():
+            whole = bare.get_image_features(**processor(images=image, return_tensors="pt")).pooler_output[0]
+    largest = 0
+    resize = Image.Image.resize
+
+    def watched(self: Image.Image, size: tuple[int, int], *arguments: object, **options: object) -> object:
+        nonlocal largest
+        # Pillow resizes the width first, for all rows
+        largest = max(largest, size[0] * size[1], size[0] * self.height)
+        return resize(self, size, *arguments, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", watched)
+    vector = model.encode_images(image)[0]
+    assert 0 < largest <= 32 * 32 * 16
+    if whole is not None:
+        assert np.abs(vector - (whole / whole.norm()).numpy()).max() < 0.02
+
+
+def test_a_thin_photograph_is_refused_where_nothing_can_be_cut_off_it(clip: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(clip, tmp_path / "whole"))
+    settings = json.loads((copied / "preprocessor_config.json").read_text(encoding="utf-8"))
+    settings["do_center_crop"] = False
+    (copied / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    Image.new("RGB", (900, 100)).save(tmp_path / "thin.png")
+    with pytest.raises(PhotoError) as caught:
+        load(f"hf:{copied}").encode_images(tmp_path / "thin.png")
+    reason = "900 x 100 pixels: too long and thin for this model, which takes up to 8 to 1"
+    assert str(caught.value) == f"{tmp_path / 'thin.png'}: {reason}"
 
 
 def test_the_fingerprint_follows_weights_and_preprocessing(clip: Path, siglip: Path, tmp_path: Path) -> None:

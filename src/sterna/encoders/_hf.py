@@ -18,12 +18,13 @@ from sterna.encoders._pipeline import Pipeline
 from sterna.encoders._protocol import EncodedPhoto
 from sterna.encoders._texts import as_sentences, encode_sorted
 from sterna.encoders._threads import available_threads, torch_threads
-from sterna.errors import ModelError
+from sterna.errors import ModelError, PhotoError
 from sterna.files import hash_file, hash_json
 from sterna.images import Photo, PhotoSource
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
 __all__ = ["HuggingFaceEncoder"]
 
@@ -31,6 +32,7 @@ _SCHEMA = 1  # raised when the code below begins to give other vectors
 _BATCH = 8
 _TEXT_BATCH = 32
 _MOST_TOKENS = 512
+_THIN = 8  # times as long as wide, from which a processor's own resizing would take memory without bound
 _DECIDING = (
     "*.safetensors",
     "*.safetensors.index.json",
@@ -58,7 +60,7 @@ class HuggingFaceEncoder:
     def __init__(self, source: str, *, threads: int | None = None) -> None:
         self.name = f"hf:{source}"
         self._source = source
-        self._folder = Path(source).expanduser() if Path(source).expanduser().is_dir() else None
+        self._folder = Path(source) if Path(source).is_dir() else None
         self._load()
         torch_threads(threads)
         self._one_at_a_time = threading.Lock()  # tokenizers of transformers change themselves while they work
@@ -187,8 +189,25 @@ class HuggingFaceEncoder:
         return max([int(side) for side in sides if side], default=512)
 
     def _prepare(self, photo: Photo) -> dict[str, NDArray[Any]]:
-        arrays = self._images(images=[photo.image], return_tensors="np")
+        arrays = self._images(images=[self._not_thin(photo)], return_tensors="np")
         return {name: np.asarray(value)[0] for name, value in arrays.items()}
+
+    def _not_thin(self, photo: Photo) -> Image.Image:
+        """What its processor makes the same of, where resizing the shorter side would make it very long."""
+        image = photo.image
+        width, height = image.size
+        most = _THIN * min(width, height)
+        if max(width, height) <= most:
+            return image
+        size = dict(getattr(self._images, "size", None) or {})
+        if size.get("height") and size.get("width"):  # squeezed, from averages that are still far finer
+            across, down = width // (_THIN * size["width"]), height // (_THIN * size["height"])
+            return image.reduce((max(1, across), max(1, down)))
+        if getattr(self._images, "do_center_crop", None):  # of which the middle is taken
+            left, top = max(0, (width - most) // 2), max(0, (height - most) // 2)
+            return image.crop((left, top, min(width, left + most), min(height, top + most)))
+        shape = f"{photo.width} x {photo.height} pixels"
+        raise PhotoError(f"{shape}: too long and thin for this model, which takes up to {_THIN} to 1")
 
     def _run_images(self, items: list[dict[str, NDArray[Any]]]) -> NDArray[np.float32]:
         import torch

@@ -25,6 +25,7 @@ def load(model: str | Path | None = None, *, threads: int | None = None) -> Enco
     Arguments:
         model: `None` for the shipped model; a model folder; the folder of a training run (extra `train`);
             `hf:NAME` or `hf:FOLDER` for a dual encoder of Hugging Face such as CLIP or SigLIP (extra `hf`).
+            A folder may begin with `~`.
         threads: cores to use; `None` takes all that this process may use.
 
     Raises `ModelError` where there is no such model or it cannot be used, `MissingExtraError` where it needs
@@ -38,12 +39,24 @@ def load(model: str | Path | None = None, *, threads: int | None = None) -> Enco
                 f"{default_model()}: the shipped model is missing from this installation; name a model"
             )
         model = default_model()
-    text = str(model)
+    text = _expanded(str(model))
     for accepts, build in _KINDS.values():
         if accepts(text):
             return build(text, threads)
     kinds = "; ".join(_KINDS)
     raise ModelError(f"{text}: no model of any known kind; known: {kinds}")
+
+
+def _expanded(text: str) -> str:
+    """A path with its `~` written out; what is no path, or whose home is not known, stays as it is."""
+    if text.startswith(_HUB):
+        return _HUB + _expanded(text.removeprefix(_HUB))
+    if not text.startswith("~"):
+        return text
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError:  # of a user who is not there
+        return text
 
 
 def _is_model_folder(text: str) -> bool:

@@ -114,10 +114,11 @@ class Pipeline(Generic[P]):
                 info = PhotoInfo(photo.width, photo.height, photo.taken_at, photo.descriptions)
                 return _Decoded(self.prepare(photo), info, None)
         except PhotoError as error:
+            error.path = error.path or _path(source)
             return _Decoded(None, None, error)
         except MemoryError:
-            path = None if isinstance(source, bytes | Image.Image) else str(source)
-            return _Decoded(None, None, PhotoError("there is not enough memory to decode it", path=path))
+            reason = "there is not enough memory to decode it"
+            return _Decoded(None, None, PhotoError(reason, path=_path(source)))
 
     def _run(self, items: list[_Decoded[P]]) -> NDArray[np.float32] | None:
         good = [item.ready for item in items if item.ready is not None]
@@ -129,6 +130,10 @@ def _answers(items: list[_Decoded[P]], running: Future[NDArray[np.float32] | Non
     rows = iter(vectors if vectors is not None else ())
     for item in items:
         yield EncodedPhoto(None if item.ready is None else next(rows), item.info, item.error)
+
+
+def _path(source: PhotoSource) -> str | None:
+    return None if isinstance(source, bytes | Image.Image) else str(source)
 
 
 def as_list(photos: Sequence[PhotoSource] | PhotoSource) -> list[PhotoSource]:

@@ -54,11 +54,12 @@ class Encoder(Protocol):
         """Encode photographs, or one, to `[N, E]`; raise `PhotoError` naming the first that is unreadable."""
 
     def encode_texts(self, sentences: Sequence[str] | str) -> NDArray[np.float32]:
-        """Encode sentences, or one, to `[M, E]`."""
+        """Encode sentences, or one, to `[M, E]`; raise `UsageError` where something else than text comes."""
 
     def stream_images(self, photos: Iterable[PhotoSource]) -> Iterator[EncodedPhoto]:
         """Encode photographs as they come: one answer for each, in order, decoding ahead of the network.
 
         A photograph that cannot be read gives an answer with its `error` and disturbs no other. Memory is
-        bounded, whatever the number and sizes of the photographs; closing the iterator ends its threads.
+        bounded, whatever the number of photographs and cores: those of extreme size are refused, and all
+        threads together decode within about one gigabyte. Closing the iterator ends its threads.
         """

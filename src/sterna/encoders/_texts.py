@@ -25,7 +25,11 @@ def as_sentences(sentences: Sequence[str] | str, *, max_tokens: int) -> list[str
 
     Raises `UsageError` where something else than a sentence comes.
     """
-    items = [sentences] if isinstance(sentences, str) else list(sentences)
+    try:
+        items = [sentences] if isinstance(sentences, str | bytes) else list(sentences)
+    except TypeError:
+        kind = type(sentences).__name__
+        raise UsageError(f"sentences are texts, alone or in a list; a {kind} came") from None
     for number, item in enumerate(items):
         if not isinstance(item, str):
             raise UsageError(
