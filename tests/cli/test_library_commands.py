@@ -138,6 +138,10 @@ def test_caption_of_an_unknown_file_or_photograph_is_one_sentence(
     assert "one sentence a line" in missing.err
     assert sterna("caption", indexed / "photo-00.jpg", "--captions", tmp_path / "empty.txt").code == 1
     (tmp_path / "some.txt").write_text("a dog\n")
+    for not_sentences in ("/dev/zero", indexed, indexed / "photo-00.jpg"):
+        outcome = sterna("caption", indexed / "photo-00.jpg", "--captions", not_sentences)
+        assert outcome.code == 1
+        assert "one sentence a line" in outcome.err
     gone = sterna("caption", tmp_path / "gone.jpg", "--captions", tmp_path / "some.txt")
     assert gone.code == 1
     assert "gone.jpg" in gone.err

@@ -132,3 +132,28 @@ def test_a_missing_learning_wing_names_the_command_that_installs_it(
     outcome = sterna("export", tmp_path, "--out", tmp_path / "model")
     assert outcome.code == 1
     assert outcome.err == "sterna: Exporting a model needs an extra part: pip install 'sterna[train]'\n"
+
+
+def test_an_interrupt_while_loading_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    program = "import sys\nfrom sterna.cli import main\nsys.exit(main(['status']))"
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    outcome = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (130, "", "sterna: interrupted\n")
+
+
+def test_a_closed_stdout_is_no_failure(tmp_path: Path) -> None:
+    program = "import sys\nfrom sterna.cli import main\nsys.exit(main(['model', 'info']))"
+    outcome = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, program],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (outcome.returncode, outcome.stderr) == (0, "")

@@ -110,6 +110,13 @@ def test_nothing_found_is_said_on_stderr_and_is_no_failure(sterna: Sterna) -> No
         ([], 2),
         (["a dog", "--after", "yesterday"], 2),
         (["--image", "missing.jpg"], 1),
+        (["--image", ""], 2),
+        (["a dog", "--copy-to", ""], 2),
+        (["a dog", "--library", ""], 2),
+        (["a dog", "--plus", "nan:sunset"], 2),
+        (["a dog", "--html", "same", "--png", "same"], 2),
+        (["a dog", "--html", "/dev/null"], 2),
+        (["a dog", "--png", "/"], 2),
         (["a dog", "--model", "missing-model"], 1),
     ],
 )
@@ -197,3 +204,11 @@ def test_names_that_break_lines_and_terminals_are_escaped_in_tables_and_raw_in_p
         == 0
     )
     assert len(list(copies.iterdir())) == len(names)
+
+
+def test_a_page_is_written_through_a_link(sterna: Sterna, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("old")
+    (tmp_path / "link.html").symlink_to(tmp_path / "page.html")
+    assert sterna("search", "a dog", "-k", "1", "--html", tmp_path / "link.html").code == 0
+    assert (tmp_path / "link.html").is_symlink()
+    assert "<img" in (tmp_path / "page.html").read_text(encoding="utf-8")

@@ -9,14 +9,17 @@ from typing import Annotated
 import typer
 
 from sterna.cli._options import FormatOption, LibraryModelOption, LibraryOption, LimitOption
-from sterna.cli._output import print_json, print_table, say
+from sterna.cli._output import print_json, print_table, say, size
+from sterna.cli._paths import typed_path
 from sterna.errors import DataError
 
 __all__ = ["caption"]
 
+_MOST_BYTES = 64_000_000
+
 
 def caption(
-    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photograph.")],
+    photo: Annotated[Path, typer.Argument(parser=typed_path, metavar="PHOTO", help="The photograph.")],
     *,
     captions: Annotated[
         str | None,
@@ -67,11 +70,24 @@ def caption(
 
 
 def _read_sentences(name: str) -> list[str]:
+    wanted = "--captions needs a file of text, one sentence a line"
     try:
-        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        if name == "-":
+            data = sys.stdin.buffer.read(_MOST_BYTES + 1)
+        elif Path(name).exists() and not Path(name).is_file():
+            raise DataError(f"{name}: not a file; {wanted}")
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise DataError(f"{name}: {error.strerror}; --captions needs a file, one sentence a line") from None
-    sentences = [line.strip() for line in data.decode("utf-8-sig", "replace").splitlines()]
+        raise DataError(f"{name}: {error.strerror}; {wanted}") from None
+    if len(data) > _MOST_BYTES:
+        raise DataError(f"{name}: more than {size(_MOST_BYTES)}; {wanted}")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{name}: not UTF-8 text; {wanted}") from None
+    sentences = [line.strip() for line in text.splitlines()]
     sentences = [line for line in sentences if line]
     if not sentences:
         raise DataError(f"{name}: holds no sentence; --captions needs one a line")

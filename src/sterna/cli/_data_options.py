@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sterna.cli._output import say_some
+from sterna.cli._paths import typed_path
 from sterna.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["ColumnsOption", "DataFormatOption", "DataOption", "ImagesOption", "RestvalOption", "read_data"]
 
 DataOption = Annotated[
-    Path, typer.Option("--data", metavar="PATH", help="The captioned images: a folder, or a captions file.")
+    Path,
+    typer.Option(
+        "--data",
+        parser=typed_path,
+        metavar="PATH",
+        help="The captioned images: a folder, or a captions file.",
+    ),
 ]
 DataFormatOption = Annotated[
     str | None,
@@ -26,7 +33,12 @@ DataFormatOption = Annotated[
 ]
 ImagesOption = Annotated[
     Path | None,
-    typer.Option("--images", metavar="DIR", help="Where the image files are, if not beside the captions."),
+    typer.Option(
+        "--images",
+        parser=typed_path,
+        metavar="DIR",
+        help="Where the image files are, if not beside the captions.",
+    ),
 ]
 ColumnsOption = Annotated[
     str | None,

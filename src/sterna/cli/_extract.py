@@ -20,6 +20,7 @@ from sterna.cli._data_options import (
 from sterna.cli._extras import learning_wing
 from sterna.cli._options import FormatOption, SplitOption
 from sterna.cli._output import number, print_json, say_some
+from sterna.cli._paths import typed_path
 from sterna.cli._progress import ProgressLine, duration, progress_line
 from sterna.errors import UsageError
 
@@ -33,7 +34,10 @@ def extract(
     data: DataOption,
     *,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where the features go; may hold a part already.")
+        Path,
+        typer.Option(
+            "--out", parser=typed_path, metavar="DIR", help="Where the features go; may hold a part already."
+        ),
     ],
     image_backbone: Annotated[
         str,

@@ -9,6 +9,7 @@ import typer
 
 from sterna.cli._options import FormatOption, LibraryModelOption, LibraryOption
 from sterna.cli._output import number, print_json, print_table, say_some
+from sterna.cli._paths import typed_path
 from sterna.cli._progress import duration, progress_line
 
 if TYPE_CHECKING:
@@ -20,7 +21,11 @@ __all__ = ["index"]
 def index(
     roots: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="DIR", help="Folders to add; none: bring every known folder up to date."),
+        typer.Argument(
+            parser=typed_path,
+            metavar="DIR",
+            help="Folders to add; none: bring every known folder up to date.",
+        ),
     ] = None,
     *,
     exclude: Annotated[

@@ -19,10 +19,7 @@ _FAILED, _USAGE, _INTERRUPTED, _BROKEN_PIPE = 1, 2, 130, 141
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line with `args` (default: this process's) and return its exit code.
-
-    Returns: 0 done; 1 failed; 2 wrong usage; 130 interrupted; 141 the reader of a pipe went away.
-    """
+    """See `sterna.cli.main`."""
     prepare_streams()
     if not sys.warnoptions:  # Pillow remarks on damaged photographs, which are recorded with a reason
         warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from sterna.cli._paths import typed_path
+
 __all__ = [
     "FormatOption",
     "LibraryModelOption",
@@ -20,6 +22,7 @@ LibraryOption = Annotated[
     Path | None,
     typer.Option(
         "--library",
+        parser=typed_path,
         envvar="STERNA_LIBRARY",
         metavar="DIR",
         help="The library's folder.  [default: the platform's data folder]",

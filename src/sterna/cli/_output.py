@@ -27,7 +27,10 @@ __all__ = [
 
 
 def prepare_streams() -> None:
-    """Let no character fail to be printed, whatever the terminal's encoding."""
+    """Let no character fail to be printed, whatever the encoding, and let a closed stream not matter."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us (`>&-`)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,6 +10,7 @@ import typer
 
 from sterna.cli._options import LibraryModelOption, LibraryOption, LimitOption
 from sterna.cli._output import print_csv, print_json, print_paths, print_table, say
+from sterna.cli._paths import file_to_write, typed_path
 from sterna.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def search(
     ] = None,
     *,
     image: Annotated[
-        Path | None, typer.Option("--image", "-i", metavar="FILE", help="Find images like this one.")
+        Path | None,
+        typer.Option("--image", "-i", parser=typed_path, metavar="FILE", help="Find images like this one."),
     ] = None,
     plus: Annotated[
         list[str] | None,
@@ -76,15 +77,21 @@ def search(
     ] = False,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Also write the hits as one page with pictures."),
+        typer.Option(
+            "--html", parser=typed_path, metavar="FILE", help="Also write the hits as one page with pictures."
+        ),
     ] = None,
     png: Annotated[
-        Path | None, typer.Option("--png", metavar="FILE", help="Also write the hits as one picture.")
+        Path | None,
+        typer.Option("--png", parser=typed_path, metavar="FILE", help="Also write the hits as one picture."),
     ] = None,
     copy_to: Annotated[
         Path | None,
         typer.Option(
-            "--copy-to", metavar="DIR", help="Also copy the hits there, best first; nothing is overwritten."
+            "--copy-to",
+            parser=typed_path,
+            metavar="DIR",
+            help="Also copy the hits there, best first; nothing is overwritten.",
         ),
     ] = None,
 ) -> None:
@@ -104,6 +111,10 @@ def search(
     """
     if null and output != "paths":
         raise UsageError("-0 goes with --format paths only")
+    html = file_to_write("--html", html) if html is not None else None
+    png = file_to_write("--png", png) if png is not None else None
+    if html is not None and html == png:
+        raise UsageError(f"--html and --png: both name {html}; name two files")
     added = [_operand(text) for text in plus or ()]
     taken = [_operand(text) for text in minus or ()]
     from sterna.library import Library
@@ -144,8 +155,8 @@ def _operand(text: str) -> tuple[float, str]:
         try:
             number = float(before)
         except ValueError:
-            number = math.nan
-        if math.isfinite(number):
+            pass  # a colon within a text
+        else:
             weight, what = number, after
     if not what.strip():
         raise UsageError(f"{text!r}: give a text or a file after the weight, such as 0.5:sunset")
