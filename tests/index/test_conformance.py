@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,6 +107,83 @@ def test_thousands_of_vectors_are_ranked_as_a_full_sort_does(make: Make, dtype: 
         order = np.argsort(-exact[number])[:50]
         assert found[number].tolist() == ids[order].tolist()
         assert np.allclose(scores[number], exact[number][order], atol=1e-7)
+
+
+@pytest.mark.parametrize("queries", [1, 20])
+def test_scores_that_are_all_tiny_are_ranked_exactly(make: Make, queries: int) -> None:
+    """No photograph has anything to do with the query: what terms round to is larger than the scores."""
+    random = np.random.default_rng(0)
+    query = unit(1, 256, seed=7)[0].astype(np.float64)
+    vectors = unit(4_000, 256).astype(np.float64)
+    vectors -= np.outer(vectors @ query, query)
+    vectors += np.outer(random.standard_normal(4_000) * 1e-7, query)
+    vectors = vectors.astype(np.float32)
+    asked = np.tile(query.astype(np.float32), (queries, 1)) * np.float32(3)
+    _, found = build_index(np.arange(4_000), vectors, kind=make.kind).search(asked, 10)
+    exact = (vectors.astype(np.float64) * asked[0].astype(np.float64)).sum(axis=1).astype(np.float32)
+    assert found.tolist() == [np.lexsort((np.arange(4_000), -exact))[:10].tolist()] * queries
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_rows_that_are_added_later_may_be_longer_than_those_before(make: Make, dtype: type) -> None:
+    vectors = unit(5_000, 32).astype(dtype)
+    index = build_index(np.arange(5_000), vectors / 64, kind=make.kind)
+    index.upsert(np.arange(5_000, 10_000), vectors * 64)
+    known = dict(enumerate(np.concatenate([vectors / 64, vectors * 64])))
+    scores, ids = index.search(vectors[:1], 20)
+    expected = oracle(known, vectors[0], 20)
+    assert ids[0].tolist() == expected[1]
+    assert np.allclose(scores[0], expected[0], rtol=1e-6)
+
+
+def test_searches_and_writes_go_on_side_by_side_and_a_search_sees_whole_writes(make: Make) -> None:
+    """Every write moves all of a group of vectors at once: a search finds the group as it was or is."""
+    steady = unit(6_000, 16)
+    index = build_index(np.arange(6_000), steady, kind=make.kind)
+    group = np.arange(6_000, 6_040)
+    query = unit(1, 16, seed=8)
+    index.upsert(group, np.tile(query * 2, (40, 1)))
+    problems: list[str] = []
+    done = threading.Event()
+
+    def search() -> None:
+        while not done.is_set():
+            try:
+                scores, ids = index.search(query, 40)
+                if sorted(ids[0].tolist()) != group.tolist() or len(set(scores[0].tolist())) > 1:
+                    problems.append(str(ids[0]))
+                index.snapshot()
+            except Exception as error:
+                problems.append(repr(error))
+
+    threads = [threading.Thread(target=search) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for step in range(120):
+        index.upsert(group, np.tile(query * (2 + step % 5), (40, 1)))
+        new = np.arange(10_000 + 300 * step, 10_300 + 300 * step)  # the tail is sealed on the way
+        index.upsert(new, steady[:300])
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+
+
+def test_searches_do_not_wait_for_one_another(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = build_index(np.arange(10), unit(10, 8), kind=make.kind)
+    both = threading.Barrier(2, timeout=10)
+    exact = sterna.index._search._exact
+
+    def meet(*arguments: object) -> object:
+        both.wait()
+        return exact(*arguments)
+
+    monkeypatch.setattr("sterna.index._search._exact", meet)
+    thread = threading.Thread(target=index.search, args=(unit(1, 8), 3))
+    thread.start()
+    index.search(unit(1, 8), 3)
+    thread.join()
+    assert not both.broken
 
 
 def test_equal_vectors_come_back_by_ascending_id_however_many_there_are(make: Make) -> None:

@@ -36,21 +36,14 @@ class FaissProposer:
 
         with self._lock:
             self._scanners.extend(_Scanner(block) for block in rows.sealed[len(self._scanners) :])
+            scanners = self._scanners[: len(rows.sealed)]  # others may have seen blocks that came later
+        norm = rows.norm_bound()
         threads = faiss.omp_get_max_threads()
         faiss.omp_set_num_threads(1)  # for one query, waking threads costs more than they save
         try:
-            return [self._candidates(query[None], k, keep) for query in queries]
+            return [_candidates(scanners, query[None], k, keep, norm=norm) for query in queries]
         finally:
             faiss.omp_set_num_threads(threads)
-
-    def _candidates(self, query: NDArray[np.float32], k: int, keep: NDArray[np.bool_]) -> NDArray[np.int64]:
-        found = []
-        start = 0
-        for scanner in self._scanners:
-            found.append(start + scanner.scan(query, k, keep[start : start + scanner.count]))
-            start += scanner.count
-        found.append(start + np.flatnonzero(keep[start:]))  # the tail is short: all of it is a candidate
-        return np.concatenate(found)
 
 
 class _Scanner:
@@ -75,8 +68,10 @@ class _Scanner:
         except (AttributeError, TypeError):  # a FAISS that cannot look at others' memory copies it
             self._faiss.add_sa_codes(codes.reshape(self.count, -1))
 
-    def scan(self, query: NDArray[np.float32], k: int, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Ascending rows within `mask` [n]: the K best for query [1, E], and all that equal the K-th."""
+    def scan(
+        self, query: NDArray[np.float32], k: int, mask: NDArray[np.bool_], *, slack: float
+    ) -> NDArray[np.int64]:
+        """Ascending rows within `mask` [n]: the K best for query [1, E], and all `slack` below the K-th."""
         faiss: Any = import_module("faiss")
 
         kept = int(np.count_nonzero(mask))
@@ -89,8 +84,20 @@ class _Scanner:
         wanted = min(kept, k + _SPARE)
         while wanted <= _LARGE_K + _SPARE:
             scores, numbers = self._faiss.search(query, wanted, params=parameters)
-            slack = MARGIN * max(abs(float(scores[0, 0])), abs(float(scores[0, k - 1])))
             if wanted == kept or scores[0, -1] < scores[0, k - 1] - slack:
                 return np.sort(numbers[0][numbers[0] >= 0])
             wanted = min(kept, wanted * 4)
         return np.flatnonzero(mask)  # thousands of equals: all are candidates
+
+
+def _candidates(
+    scanners: list[_Scanner], query: NDArray[np.float32], k: int, keep: NDArray[np.bool_], *, norm: float
+) -> NDArray[np.int64]:
+    slack = MARGIN * norm * float(np.linalg.norm(query))
+    found = []
+    start = 0
+    for scanner in scanners:
+        found.append(start + scanner.scan(query, k, keep[start : start + scanner.count], slack=slack))
+        start += scanner.count
+    found.append(start + np.flatnonzero(keep[start:]))  # the tail is short: all of it is a candidate
+    return np.concatenate(found)

@@ -13,7 +13,8 @@ __all__ = ["Index"]
 class Index(Protocol):
     """Exact inner-product search over vectors with int64 ids of zero and above.
 
-    Searching from several threads at once is safe; a thread that writes keeps the others out.
+    Threads may share it: a search answers from what is there when it begins, with whole writes or none of
+    them, and searches never wait for one another.
     """
 
     dim: int

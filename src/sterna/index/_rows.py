@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from sterna.errors import UsageError
 
-__all__ = ["Rows", "float32_rows"]
+__all__ = ["BLOCK", "HALF_SCALE", "Rows", "float32_rows"]
 
 _SEAL = 16_384  # rows of the tail that become a sealed block
 _SIGN_AND_MAGNITUDE = np.uint32(0x8FFFE000).view(np.int32)
+BLOCK = 1024  # rows widened at a time: 2 MB of float32 at width 512, which stays in the cache
 HALF_SCALE = np.float32(2.0**112)
 
 
@@ -35,6 +38,9 @@ def float32_rows(rows: NDArray[Any], out: NDArray[np.float32]) -> NDArray[np.flo
 class Rows:
     """The rows of an index, numbered through all blocks; a row of id -1 holds nothing.
 
+    One thread writes at a time; others read meanwhile from a `view`, of which nothing is changed: rows are
+    only ever added behind those in use, and ids are copied before one of them is taken away.
+
     Arguments:
         dim: E, the width of a vector.
         dtype: float16 or float32.
@@ -53,6 +59,8 @@ class Rows:
         self._used = 0
         self._tail = np.empty((0, self.dim), self.dtype)
         self._tail_used = 0
+        self._tail_norm = 0.0
+        self._norms: dict[int, float] = {}  # of sealed blocks, by number; filled in by all views together
         self._row_of: dict[int, int] | None = None  # made when something is first written
 
     @classmethod
@@ -85,6 +93,19 @@ class Rows:
     def ids(self) -> NDArray[np.int64]:
         """The id of every row, -1 where it holds nothing: int64 [rows], not a copy."""
         return self._ids[: self._used]
+
+    def view(self) -> Rows:
+        """The rows as they are now, to be read while they are written to."""
+        rows = copy(self)
+        rows.sealed = list(self.sealed)
+        return rows
+
+    def norm_bound(self) -> float:
+        """A length that no row exceeds; several times that of the longest at most, for usual vectors."""
+        for number in range(len(self.sealed)):
+            if number not in self._norms:
+                self._norms[number] = _norm_bound(self.sealed[number])
+        return max([self._tail_norm, *(self._norms[number] for number in range(len(self.sealed)))])
 
     def blocks(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """Every block with the number of its first row, the tail last."""
@@ -126,9 +147,9 @@ class Rows:
             numbers = np.flatnonzero(self.ids >= 0)
             self._row_of = dict(zip(self.ids[numbers].tolist(), numbers.tolist(), strict=True))
         gone = [self._row_of.pop(name) for name in set(np.asarray(ids).tolist()) if name in self._row_of]
-        if gone and not self._ids.flags.writeable:
-            self._ids = self._ids.copy()
-        self._ids[gone] = -1
+        if gone:
+            self._ids = self._ids.copy()  # views have the other
+            self._ids[gone] = -1
         self.alive -= len(gone)
         return len(gone)
 
@@ -149,9 +170,32 @@ class Rows:
         self._tail = _with_room(self._tail, self._tail_used, len(ids))
         self._tail[self._tail_used : self._tail_used + len(ids)] = rows
         self._tail_used += len(ids)
+        self._tail_norm = max(self._tail_norm, _norm_bound(rows))
         if self._tail_used >= _SEAL:
+            self._norms[len(self.sealed)] = self._tail_norm
             self.sealed.append(self._tail[: self._tail_used].copy())
-            self._tail, self._tail_used = np.empty((0, self.dim), self.dtype), 0
+            self._tail, self._tail_used, self._tail_norm = np.empty((0, self.dim), self.dtype), 0, 0.0
+
+
+def _norm_bound(rows: NDArray[Any]) -> float:
+    """What no row [n, E] is longer than: the root of E times the largest number, found by its bits.
+
+    As whole numbers floats of one sign are in order, and comparing those is three times as fast as norms are.
+    """
+    if not len(rows):
+        return 0.0
+    bits = 8 * rows.dtype.itemsize
+    signed, unsigned = rows.view(f"i{bits // 8}"), rows.view(f"u{bits // 8}")
+    sign = 1 << (bits - 1)
+    largest = 0
+    for start in range(0, len(rows), BLOCK):
+        positive, negative = (
+            int(signed[start : start + BLOCK].max()),
+            int(unsigned[start : start + BLOCK].max()),
+        )
+        largest = max(largest, positive, negative - sign)
+    value = np.array(largest, unsigned.dtype).view(rows.dtype)
+    return math.sqrt(rows.shape[1]) * float(value)
 
 
 def _with_room(array: NDArray[Any], used: int, more: int) -> NDArray[Any]:

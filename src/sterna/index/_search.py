@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import UsageError
-from sterna.index._rows import HALF_SCALE, Rows, float32_rows
+from sterna.index._rows import BLOCK, HALF_SCALE, Rows, float32_rows
 
 __all__ = ["MARGIN", "Proposer", "propose", "search"]
 
-MARGIN = 1e-5  # how far, in parts of the largest score, a fast score may lie from the exact one
-_BLOCK = 1024  # rows widened at a time: 2 MB of float32 at width 512, which stays in the cache
+# How far a fast score may lie from the exact one, in parts of its query's length times the largest row's: not
+# of the scores, which may all be far smaller than what their terms round to.
+MARGIN = 1e-5
 _SCORES = 1 << 24  # scores held at a time, as numbers
 _FEW = 2048  # so few allowed rows are scored exactly at once
 
@@ -68,11 +69,12 @@ def propose(
 ) -> list[NDArray[np.int64]]:
     """Candidates by matrix products over blocks of rows; a `Proposer` for any number of queries."""
     step = max(1, _SCORES // len(keep))
+    slack = MARGIN * rows.norm_bound()  # the fast scores are those of queries of length 1
     proposed: list[NDArray[np.int64]] = []
     for start in range(0, len(queries), step):
         scores = fast_scores(rows, queries[start : start + step])
         scores[:, ~keep] = -np.inf
-        proposed.extend(_best(row, k) for row in scores)
+        proposed.extend(_best(row, k, slack=slack) for row in scores)
     return proposed
 
 
@@ -83,10 +85,10 @@ def fast_scores(rows: Rows, queries: NDArray[np.float32]) -> NDArray[np.float32]
     if rows.dtype == np.float16:
         scaled = scaled * HALF_SCALE
     scores = np.empty((len(rows.ids), len(queries)), np.float32)
-    room = np.empty((_BLOCK, rows.dim), np.float32)
+    room = np.empty((BLOCK, rows.dim), np.float32)
     for first, block in rows.blocks():
-        for start in range(0, len(block), _BLOCK):
-            part = block[start : start + _BLOCK]
+        for start in range(0, len(block), BLOCK):
+            part = block[start : start + BLOCK]
             where = slice(first + start, first + start + len(part))
             np.matmul(float32_rows(part, room[: len(part)]), scaled, out=scores[where])
     turned = np.ascontiguousarray(scores.T)
@@ -94,10 +96,9 @@ def fast_scores(rows: Rows, queries: NDArray[np.float32]) -> NDArray[np.float32]
     return turned
 
 
-def _best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+def _best(scores: NDArray[np.float32], k: int, *, slack: float) -> NDArray[np.int64]:
     """Row numbers of the K largest scores and of all that may equal the K-th."""
     last = np.partition(scores, len(scores) - k)[len(scores) - k]
-    slack = MARGIN * max(abs(float(last)), abs(float(scores.max())))
     return np.flatnonzero(scores >= last - slack)
 
 
@@ -105,7 +106,7 @@ def _exact(rows: Rows, numbers: NDArray[np.int64], query: NDArray[np.float32]) -
     """Scores of these rows in float64, each summed the same way wherever its row stands."""
     exact = np.empty(len(numbers), np.float32)
     wide = query.astype(np.float64)
-    for start in range(0, len(numbers), _BLOCK):
-        part = rows.take(numbers[start : start + _BLOCK]).astype(np.float64)
-        exact[start : start + _BLOCK] = (part * wide).sum(axis=1)
+    for start in range(0, len(numbers), BLOCK):
+        part = rows.take(numbers[start : start + BLOCK]).astype(np.float64)
+        exact[start : start + BLOCK] = (part * wide).sum(axis=1)
     return exact
