@@ -14,7 +14,7 @@ from sterna.cli._data_options import (
     read_data,
 )
 from sterna.cli._options import FormatOption, ModelOption, SplitOption
-from sterna.cli._output import number, print_json, print_table, say_some
+from sterna.cli._output import number, print_json, print_table, say, say_some
 from sterna.cli._progress import progress_line
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ def evaluate(
 
         report = evaluation.evaluate(encoders.load(model), captioned, split=split, progress=show)
     say_some(report.unreadable, rest=" that cannot be read")
+    if report.unreadable:
+        say("photographs that cannot be read count as never found")
     if output == "json":
         print_json(report.as_json())
     else:

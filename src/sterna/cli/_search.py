@@ -54,7 +54,11 @@ def search(
     ] = None,
     after: Annotated[
         str | None,
-        typer.Option("--after", metavar="DATE", help="Taken then or later: 2019, 2019-05 or 2019-05-31."),
+        typer.Option(
+            "--after",
+            metavar="DATE",
+            help="Taken (or, where that is not known, changed) then or later: 2019, 2019-05 or 2019-05-31.",
+        ),
     ] = None,
     before: Annotated[
         str | None, typer.Option("--before", metavar="DATE", help="Taken before that day.")
