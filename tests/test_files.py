@@ -151,4 +151,4 @@ def test_what_the_system_refuses_has_one_wording() -> None:
         errno.EIO: "the drive reports an error",
     }
     other = OSError(errno.ENXIO, os.strerror(errno.ENXIO))
-    assert system_reason(other) == f"it cannot be read from the disk ({os.strerror(errno.ENXIO)})"
+    assert system_reason(other) == f"the system refuses ({os.strerror(errno.ENXIO)})"

@@ -42,7 +42,7 @@ _REASONS = {
     errno.EISDIR: "a folder, not a file",
     errno.EACCES: "you have no permission to read it",
     errno.EPERM: "you have no permission to read it",
-    errno.ELOOP: "a link that leads to itself",
+    errno.ELOOP: "a link that leads in circles",
     errno.ENAMETOOLONG: "its name is too long",
     errno.EIO: "the drive reports an error",
 }
@@ -52,7 +52,7 @@ _JOINERS = {"\u200c", "\u200d"}  # parts of emoji and of several scripts
 
 def system_reason(error: OSError) -> str:
     """Why the system does not let a file or folder be read, in words for a person, without its name."""
-    return _REASONS.get(error.errno or 0) or f"it cannot be read from the disk ({error.strerror or error})"
+    return _REASONS.get(error.errno or 0) or f"the system refuses ({error.strerror or error})"
 
 
 @contextlib.contextmanager

@@ -170,7 +170,10 @@ def test_folders_that_cannot_be_listed_lose_nothing(
         report = library.index()
     assert (report.removed, report.failed) == (0, 1)
     (failure,) = library.status().failed
-    assert (failure.path, failure.reason) == (colours / "trips", "cannot be listed: permission denied")
+    assert (failure.path, failure.reason) == (
+        colours / "trips",
+        "cannot be listed: you have no permission to read it",
+    )
     assert library.status().indexed == 3
     assert library.index().failed == 0
 

@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sterna.files import system_reason
 from sterna.library._drives import device_of
 from sterna.library._paths import SKIPPED, is_inside, is_skipped, matcher, sidecar_names, within
 
@@ -22,19 +23,10 @@ Known = tuple[int, int, int]  # size, mtime_ns, 1 where equality of both proves 
 _EVERY = 1000  # files between two reports
 _NONE = -1  # no device's number
 
-_WORDS = {
-    errno.EACCES: "permission denied",
-    errno.EPERM: "permission denied",
-    errno.ELOOP: "a link that leads in circles",
-    errno.ENOENT: "a link that leads nowhere",
-    errno.ENAMETOOLONG: "its path is too long for the system",
-    errno.EIO: "the drive reports an error",
-}
-
 
 def why(error: OSError) -> str:
-    """The system's refusal in words for a person, without the file's name."""
-    return _WORDS.get(error.errno or 0) or error.strerror or str(error)
+    """The system's refusal in words for a person, without the file's name, which a folder lists."""
+    return "a link that leads nowhere" if error.errno == errno.ENOENT else system_reason(error)
 
 
 @dataclass(frozen=True, slots=True)
