@@ -13,7 +13,7 @@ from pathlib import Path
 from sterna.data._captioned import CaptionedImages
 from sterna.data._collect import Collector
 from sterna.data._source import Source, matching_files
-from sterna.data._text import read_json, start_of
+from sterna.data._text import read_foreign_json, start_of
 from sterna.errors import DataError
 
 __all__ = ["claims", "read"]
@@ -79,7 +79,7 @@ def _looks_right(file: Path) -> bool:
 
 
 def _load(file: Path) -> _Part:
-    value = read_json(file)
+    value = read_foreign_json(file)
     lists = [value.get(name) if isinstance(value, dict) else None for name in ("images", "annotations")]
     for name, entries in zip(("images", "annotations"), lists, strict=True):
         if not isinstance(entries, list):

@@ -13,7 +13,7 @@ from sterna.data._captioned import CaptionedImages
 from sterna.data._collect import Collector
 from sterna.data._photographs import Photographs
 from sterna.data._source import Source, matching_files
-from sterna.data._text import read_json, start_of
+from sterna.data._text import read_foreign_json, start_of
 from sterna.errors import DataError
 
 __all__ = ["claims", "read"]
@@ -37,7 +37,7 @@ def read(source: Source) -> CaptionedImages:
     if len(files) > 1:
         names = ", ".join(file.name for file in files)
         raise DataError(f"{source.path}: there are several data sets ({names}); point at one of them")
-    value = read_json(files[0])
+    value = read_foreign_json(files[0])
     images = value.get("images") if isinstance(value, dict) else None
     if not isinstance(images, list):
         raise DataError(f"{files[0]}: holds no list named 'images'")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sterna.errors import DataError
 
-__all__ = ["is_damaged", "read_json", "read_lines", "read_text", "short", "start_of"]
+__all__ = ["is_damaged", "read_foreign_json", "read_lines", "read_text", "short", "start_of"]
 
 _DAMAGE = re.compile("[\ud800-\udfff]")  # among them those in which `surrogateescape` keeps stray bytes
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -60,8 +60,8 @@ def start_of(path: Path, *, size: int = 1 << 16) -> str:
         return ""
 
 
-def read_json(path: Path) -> object:
-    """The value in a JSON file; raises `DataError` with the line where it is not JSON."""
+def read_foreign_json(path: Path) -> object:
+    """The value in a JSON file that others wrote; raises `DataError` with the line where it is not JSON."""
     text = read_text(path)
     try:
         value: object = json.loads(text)
