@@ -119,3 +119,45 @@ def test_weights_that_lack_a_layer_are_refused(bert: Path, tmp_path: Path) -> No
     (tmp_path / "tokenizer.json").write_bytes((bert / "tokenizer.json").read_bytes())
     with pytest.raises(ModelError, match="its weights lack 'encoder.layer.1."):
         text_backbone(f"hf:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "tokens", "error", "message"),
+    [
+        ("distilbert", 513, UsageError, "max_tokens=513: hf:.*distilbert reads 3 to 512 tokens"),
+        ("distilbert", 2, UsageError, "max_tokens=2: hf:.*distilbert reads 3 to 512 tokens"),
+        ("roberta", 67, UsageError, "max_tokens=67: hf:.*roberta reads 3 to 66 tokens"),
+        ("roberta", 66, ModelError, r"hf:.*roberta: cannot be run on 66 tokens \(index .*out of"),
+        ("t5", 8, ModelError, r"hf:.*t5: cannot be run on 8 tokens \(.*input"),
+    ],
+)
+def test_an_encoder_that_cannot_read_so_much_is_refused_when_it_is_built(
+    tmp_path: Path, kind: str, tokens: int, error: type[Exception], message: str
+) -> None:
+    folder = text_folder(tmp_path / kind, kind)
+    with pytest.raises(error, match=message) as caught:
+        text_backbone(f"hf:{folder}", max_tokens=tokens)
+    assert "\n" not in str(caught.value)
+
+
+def test_encoders_read_as_much_as_they_can(tmp_path: Path) -> None:
+    for kind, tokens in (("distilbert", 512), ("roberta", 64)):
+        backbone = text_backbone(f"hf:{text_folder(tmp_path / kind, kind)}", max_tokens=tokens)
+        with torch.inference_mode():
+            assert backbone(*backbone.tokenize(["a dog " * tokens])).values.shape == (1, tokens, 24)
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+def test_a_tokenizer_that_is_not_one_is_named(tmp_path: Path, kind: str) -> None:
+    folder = text_folder(tmp_path, kind)
+    (folder / "tokenizer.json").write_text("{junk")
+    with pytest.raises(ModelError, match=r"tokenizer\.json: not a usable tokenizer \(.*\); bring back"):
+        text_backbone(f"hf:{folder}")
+
+
+def test_weights_that_are_not_any_are_one_clear_sentence(bert: Path, tmp_path: Path) -> None:
+    for file in ("config.json", "tokenizer.json"):
+        (tmp_path / file).write_bytes((bert / file).read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(b"junk" * 100)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        text_backbone(f"hf:{tmp_path}")

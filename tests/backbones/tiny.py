@@ -86,6 +86,14 @@ def text_folder(folder: Path, kind: str = "bert") -> Path:
     if kind == "bert":
         config = transformers.BertConfig(**_SMALL, vocab_size=len(WORDS), max_position_embeddings=64)
         network = transformers.BertModel(config)
+    elif (
+        kind == "roberta"
+    ):  # the first of its positions is never used: it reads two tokens fewer than it says
+        config = transformers.RobertaConfig(**_SMALL, vocab_size=len(WORDS), max_position_embeddings=66)
+        network = transformers.RobertaModel(config)
+    elif kind == "t5":
+        config = transformers.T5Config(d_model=24, d_kv=8, d_ff=32, num_layers=1, num_heads=3, vocab_size=14)
+        network = transformers.T5Model(config)
     else:
         config = transformers.DistilBertConfig(
             dim=24, n_layers=2, n_heads=3, hidden_dim=32, vocab_size=len(WORDS)

@@ -15,11 +15,11 @@ from jaxtyping import Float, Int64, Shaped
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from sterna.backbones._tokenizer import set_up_text
 from sterna.backbones._types import TextBackbone, Tokens, freeze
-from sterna.errors import MissingExtraError, UsageError
-from sterna.files import hash_bytes, hash_json
+from sterna.errors import MissingExtraError
 
-__all__ = ["BertText", "minilm_folder", "prepare_tokenizer"]
+__all__ = ["BertText", "minilm_folder"]
 
 
 class BertText(TextBackbone):
@@ -48,17 +48,11 @@ class BertText(TextBackbone):
     ) -> None:
         super().__init__()
         config: Any = network.config
-        limit = int(config.max_position_embeddings)
-        if not 3 <= max_tokens <= limit:
-            raise UsageError(f"max_tokens={max_tokens}: {name} reads 3 to {limit} tokens")
-        self.name, self.max_tokens = name, max_tokens
-        self.dim = int(config.hidden_size)
-        self.tokenizer = prepare_tokenizer(tokenizer, max_tokens, pad_id=config.pad_token_id or 0)
+        set_up_text(self, name, config=config, tokenizer=tokenizer, weights=weights, max_tokens=max_tokens)
         layers = list(network.get_submodule("encoder.layer").children())
         self.embeddings = network.get_submodule("embeddings")
         self.layers = nn.ModuleList(layers[: len(layers) - trainable_layers])
         self.last_layers = nn.ModuleList(layers[len(layers) - trainable_layers :])
-        self.fingerprint = hash_json({"weights": weights, "tokenizer": hash_tokenizer(self.tokenizer)})
         freeze(self, layers, wanted=trainable_layers, name=name)
 
     def stem(self, ids: Int64[Tensor, "B T"], mask: Shaped[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
@@ -78,18 +72,6 @@ def _through(layers: nn.ModuleList, hidden: Tensor, mask: Tensor) -> Tensor:
     for layer in layers:
         hidden = layer(hidden, padding[:, None, None, :])
     return hidden
-
-
-def prepare_tokenizer(tokenizer: Tokenizer, max_tokens: int, *, pad_id: int) -> Tokenizer:
-    """Set cutting at `max_tokens` and padding to the longest of a batch, whatever the file said."""
-    tokenizer.enable_truncation(max_tokens)
-    tokenizer.enable_padding(pad_id=pad_id, pad_token=tokenizer.id_to_token(pad_id) or "[PAD]")
-    return tokenizer
-
-
-def hash_tokenizer(tokenizer: Tokenizer) -> str:
-    """Hash of everything a tokenizer does."""
-    return hash_bytes(tokenizer.to_str().encode())
 
 
 def minilm_folder() -> Path:

@@ -42,7 +42,8 @@ def image_backbone(
         size: side of the square input in pixels; `None` means 384, for `hf:` what the network was made for.
         cells: the map is averaged over `cells` x `cells` regions; `None` keeps every place.
         fit: how photographs become squares: "squeeze", "crop", "letterbox".
-        trainable_tail: how many blocks at the end of each network may be trained.
+        trainable_tail: how many blocks at the end of each network may be trained. Features on disk come from
+            frozen networks, and `sterna train` reads those: training a tail comes with fine-tuning.
 
     Raises `UsageError` for an unknown name, `MissingExtraError`, `ModelError`.
     """
@@ -75,7 +76,8 @@ def text_backbone(name: str, *, max_tokens: int = 64, trainable_layers: int = 0)
     Arguments:
         name: a name of `TEXT_BACKBONES`, or `hf:` with a hub name or a folder.
         max_tokens: longer sentences are cut, special tokens included.
-        trainable_layers: how many layers at the end may be trained (BERTs alone).
+        trainable_layers: how many layers at the end may be trained (BERTs alone), once there is
+            fine-tuning.
 
     Raises `UsageError` for an unknown name, `MissingExtraError`, `ModelError`.
     """

@@ -13,9 +13,10 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from sterna._transformers import quiet_transformers
-from sterna.backbones._bert import BertText, hash_tokenizer, prepare_tokenizer
+from sterna.backbones._bert import BertText
+from sterna.backbones._tokenizer import set_up_text
 from sterna.backbones._types import TextBackbone, Tokens, freeze
-from sterna.errors import MissingExtraError, ModelError
+from sterna.errors import MissingExtraError, ModelError, SternaError
 from sterna.files import hash_bytes, hash_json
 
 __all__ = ["HuggingFaceText", "hash_weights", "load_network", "load_text", "trying"]
@@ -23,10 +24,12 @@ __all__ = ["HuggingFaceText", "hash_weights", "load_network", "load_text", "tryi
 
 @contextlib.contextmanager
 def trying(name: str, what: str = "loaded") -> Iterator[None]:
-    """Turn whatever `transformers` raises about a missing or unfit model into one sentence."""
+    """Turn whatever is raised about a missing or unfit model into one sentence."""
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except SternaError:
+        raise
+    except Exception as error:  # transformers, safetensors and a network's code raise whatever they like
         reason = " ".join(str(error).split())[:300]
         hint = "name a folder with config.json and model.safetensors, or a model of the hub that is in reach"
         ending = f"; {hint}" if what == "loaded" else ""
@@ -102,7 +105,13 @@ def load_text(
 def _load_tokenizer(name: str) -> Tokenizer:
     file = Path(name) / "tokenizer.json"
     if file.is_file():
-        return Tokenizer.from_file(str(file))
+        try:
+            return Tokenizer.from_file(str(file))
+        except Exception as error:  # the only kind that tokenizers raises
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(
+                f"{file}: not a usable tokenizer ({reason}); bring back the model's own"
+            ) from error
     from transformers import AutoTokenizer
 
     with trying(name):
@@ -114,7 +123,10 @@ def _load_tokenizer(name: str) -> Tokenizer:
 
 
 class HuggingFaceText(TextBackbone):
-    """Any encoder of `transformers` that gives a last hidden state; frozen whole."""
+    """Any encoder of `transformers` that gives a last hidden state; frozen whole.
+
+    Raises `ModelError` where it cannot be run on `max_tokens` tokens.
+    """
 
     def __init__(
         self,
@@ -129,11 +141,19 @@ class HuggingFaceText(TextBackbone):
         super().__init__()
         text: Any = getattr(network.config, "text_config", network.config)
         self.network: nn.Module = getattr(network, "text_model", network)
-        self.name, self.max_tokens = name, max_tokens
-        self.dim = int(text.hidden_size)
-        self.tokenizer = prepare_tokenizer(tokenizer, max_tokens, pad_id=text.pad_token_id or 0)
-        self.fingerprint = hash_json({"weights": weights, "tokenizer": hash_tokenizer(self.tokenizer)})
+        set_up_text(self, name, config=text, tokenizer=tokenizer, weights=weights, max_tokens=max_tokens)
         freeze(self, [], wanted=trainable_layers, name=name)
+        self._try_longest()
+
+    def _try_longest(self) -> None:
+        # not every network says truly how much it can read, and some need more than ids and a mask
+        other = int((self.tokenizer.padding or {}).get("pad_id") == 0)  # padding has no position in some
+        ids = torch.full((1, self.max_tokens), other, dtype=torch.int64)
+        with (
+            torch.inference_mode(),
+            trying(self.name.removeprefix("hf:"), f"run on {self.max_tokens} tokens"),
+        ):
+            self(ids, torch.ones_like(ids))
 
     def stem(self, ids: Int64[Tensor, "B T"], mask: Shaped[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
         """Ids [B, T] and mask [B, T] to the last hidden state [B, T, D]."""

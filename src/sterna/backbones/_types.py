@@ -50,7 +50,8 @@ class ImageBackbone(_AlwaysEvaluating):
     """Pixels to regions; always in evaluation mode.
 
     `forward(pixels)` is `tail(stem(pixels))`. `stem` is frozen, so its maps can be kept; those parameters of
-    the tail that may be trained have `requires_grad`.
+    the tail that may be trained have `requires_grad`, for the fine-tuning that is to come. The statistics of
+    batch norms never move.
     """
 
     name: str
