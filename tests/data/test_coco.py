@@ -106,6 +106,25 @@ def test_what_is_broken_is_named_by_its_place(tmp_path: Path) -> None:
     )
 
 
+def test_ids_that_are_null_are_as_if_not_there(tmp_path: Path) -> None:
+    touch(tmp_path, ["x.jpg", "y.jpg", "z.jpg"])
+    content = _captions({1: "x.jpg", 2: "y.jpg"}, [(1, 1, "one"), (2, 1, "two"), (3, 2, "three")])
+    for annotation in content["annotations"]:  # type: ignore[attr-defined]
+        annotation["id"] = None
+    content["images"].append({"id": None, "file_name": "z.jpg"})  # type: ignore[attr-defined]
+    write_json(tmp_path / "captions.json", content)
+    data = read(tmp_path)
+    assert by_image(data) == {"1": (None, ["one", "two"]), "2": (None, ["three"])}
+    assert data.caption_ids == ("1#0", "1#1", "2#2")
+    assert data.problems == ("captions.json:images[2]: has no 'id' or no 'file_name'",)
+    for split, name in (("dev", "x.jpg"), ("test", "y.jpg")):  # null is nobody's number
+        images = [{"id": split, "file_name": name}, {"id": None, "file_name": "z.jpg"}]
+        annotation = {"id": None, "image_id": split, "caption": split}
+        write_json(tmp_path / f"captions_{split}.json", {"images": images, "annotations": [annotation]})
+    (tmp_path / "captions.json").unlink()
+    assert by_image(read(tmp_path)) == {"dev": ("dev", ["dev"]), "test": ("test", ["test"])}
+
+
 def test_two_years_of_one_split_must_be_chosen_from(tmp_path: Path) -> None:
     touch(tmp_path, ["x.jpg"])
     for year in (2014, 2017):

@@ -176,3 +176,37 @@ def test_marks_at_the_start_of_a_file_and_utf_16_are_understood(tmp_path: Path) 
         (tmp_path / "captions.token.txt").write_bytes(text.encode(encoding))
         data = read(tmp_path)
         assert (data.image_ids, data.captions) == (("a.jpg",), ("ün",))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_on_any_system(tmp_path: Path, end: str) -> None:
+    touch(tmp_path, ["a.jpg", "b.jpg"])
+    write(
+        tmp_path / "any.txt",
+        f"# of two photographs{end}a.jpg#0\tone\u2028\x0bline{end}{end}b.jpg#0\ttwo{end}",
+    )
+    write(tmp_path / "devImages.txt", f"a.jpg{end}b.jpg{end}")
+    data = read(tmp_path / "any.txt")
+    assert by_image(data) == {"a.jpg": ("dev", ["one\u2028\x0bline"]), "b.jpg": ("dev", ["two"])}
+    assert data.problems == ("any.txt:1: not a line NAME.jpg#K<TAB>caption",)
+
+
+@pytest.mark.parametrize("name", ["allImages.txt", "Flickr_8k.allImages.txt", "flickr8k_images.txt"])
+def test_a_list_of_all_images_takes_none_out_of_its_split(flickr: Path, name: str) -> None:
+    before = by_image(read(flickr))
+    write(flickr / name, "a.jpg\nb.jpg\nc.jpg\nd.jpg\n")
+    data = read(flickr)
+    assert by_image(data) == before
+    assert data.problems == ()
+
+
+def test_a_list_of_all_images_is_a_split_where_it_stands_alone_or_is_called_so(flickr: Path) -> None:
+    everything = "a.jpg\nb.jpg\nc.jpg\nd.jpg\n"
+    write(flickr / "trainImages.txt", everything)
+    assert read(flickr).splits == ("train", "train", "dev", "train")
+    for name in ("trainImages.txt", "devImages.txt"):
+        (flickr / name).unlink()
+    write(flickr / "ourImages.txt", everything)
+    assert read(flickr).split_names == ("our",)
+    (flickr / "ourImages.txt").rename(flickr / "allImages.txt")
+    assert read(flickr).split_names == ()

@@ -99,3 +99,29 @@ def test_a_file_without_images_is_refused(karpathy: Path) -> None:
     write(karpathy / "dataset_flickr8k.json", '{"sentences": []}')
     with pytest.raises(errors.DataError, match="holds no list named 'images'"):
         read(karpathy)
+
+
+def test_ids_that_are_null_are_as_if_not_there(karpathy: Path) -> None:
+    images = [
+        _image(number, split="val", imgid=None, sentences=[{"raw": f"of {number}", "sentid": None}])
+        for number in range(2)
+    ]
+    write_json(karpathy / "dataset_flickr8k.json", {"images": images})
+    data = read(karpathy)
+    assert by_image(data) == {"0.jpg": ("val", ["of 0"]), "1.jpg": ("val", ["of 1"])}
+    assert data.caption_ids == ("0.jpg#0", "1.jpg#0")
+
+
+def test_ids_that_no_file_can_hold_are_named(karpathy: Path) -> None:
+    half = "\ud83d"
+    images = [
+        _image(0, split="val", imgid=half),
+        _image(1, split="val", sentences=[{"raw": "one", "sentid": half}, {"raw": "two", "sentid": 5}]),
+    ]
+    write_json(karpathy / "dataset_flickr8k.json", {"images": images})
+    data = read(karpathy)
+    assert by_image(data) == {"1": ("val", ["two"])}
+    assert data.problems == (
+        "dataset_flickr8k.json:images[0]: the image id '\\ud83d' is not UTF-8 text",
+        "dataset_flickr8k.json:images[1].sentences[0]: the caption's id '\\ud83d' is not UTF-8 text",
+    )

@@ -95,6 +95,85 @@ def test_one_file_a_split_gives_splits(folder: Path) -> None:
         read(folder)
 
 
+def test_ids_that_restart_in_every_file_lose_nothing(folder: Path) -> None:
+    write(folder / "train.csv", "id,image,caption\n1,a.jpg,one\n2,b.jpg,two\n")
+    write(folder / "dev.csv", "id,image,caption\n1,deep/c.jpg,three\n2,deep/c.jpg,four\n")
+    data = read(folder)
+    assert by_image(data) == {
+        "deep/c.jpg": ("dev", ["three", "four"]),
+        "a.jpg": ("train", ["one"]),
+        "b.jpg": ("train", ["two"]),
+    }
+    assert data.caption_ids == ("dev/1", "dev/2", "train/1", "train/2")
+    write(folder / "train.csv", "id,image,caption\n1,a.jpg,one\n1,a.jpg,uno\n2,b.jpg,two\n")
+    write(folder / "dev.csv", "id,image,caption\n1,deep/c.jpg,three\n")  # the images', as told by the other
+    data = read(folder)
+    assert by_image(data) == {
+        "dev/1": ("dev", ["three"]),
+        "train/1": ("train", ["one", "uno"]),
+        "train/2": ("train", ["two"]),
+    }
+    assert data.caption_ids == ("dev/1#0", "train/1#0", "train/1#1", "train/2#0")
+    assert data.problems == ()
+
+
+def test_ids_that_mean_the_same_in_every_file_stay_as_they_are(folder: Path) -> None:
+    write(folder / "train.csv", "image_id,image,caption,caption_id\n1,a.jpg,one,10\n2,b.jpg,two,11\n")
+    write(folder / "dev.csv", "image_id,image,caption,caption_id\n1,a.jpg,one,10\n3,deep/c.jpg,three,12\n")
+    data = read(folder)
+    assert by_image(data) == {"1": ("dev", ["one"]), "3": ("dev", ["three"]), "2": ("train", ["two"])}
+    assert data.caption_ids == ("10", "12", "11")
+    assert data.problems == (
+        "train.csv:2: '1' is in the split 'dev' already and is not put in 'train' too",
+        "train.csv:2: the caption's id '10' was used before, at dev.csv:2",
+    )
+
+
+def test_an_image_in_two_files_has_the_captions_of_both(folder: Path) -> None:
+    write(folder / "train.csv", "image,caption\na.jpg,one\n./a.jpg,two\n")
+    write(folder / "dev.csv", "image,caption\na.jpg,three\nb.jpg,four\n")
+    data = read(folder)
+    assert by_image(data) == {"a.jpg": ("dev", ["three", "one", "two"]), "b.jpg": ("dev", ["four"])}
+    assert data.caption_ids == ("a.jpg#0", "b.jpg#0", "a.jpg#1", "a.jpg#2")
+    assert [problem.split(":")[:2] for problem in data.problems] == [["train.csv", "2"], ["train.csv", "3"]]
+
+
+def test_absolute_paths_give_the_ids_that_relative_ones_do(folder: Path, tmp_path: Path) -> None:
+    table = write(folder / "x.csv", "image,caption\na.jpg,one\ndeep/c.jpg,two\nimages/b.jpg,three\n")
+    relative = read(table)
+    names = [folder / "images/a.jpg", folder / "images/deep/c.jpg", folder / "images/b.jpg"]
+    write(table, "image,caption\n" + "".join(f"{name},a caption\n" for name in names))
+    absolute = read(table)
+    assert absolute.image_ids == ("a.jpg", "deep/c.jpg", "b.jpg")
+    assert absolute.caption_ids == ("a.jpg#0", "deep/c.jpg#0", "b.jpg#0")
+    assert absolute.paths == relative.paths
+    # another photograph of a name that stands for the one in `images` keeps its whole path
+    touch(folder, ["a.jpg"])
+    write(table, f"image,caption\n{folder / 'a.jpg'},one\n{folder / 'images/a.jpg'},two\n")
+    data = read(table)
+    assert by_image(data) == {str(folder / "a.jpg"): (None, ["one"]), "a.jpg": (None, ["two"])}
+    assert data.paths == (folder / "a.jpg", folder / "images" / "a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("any.csv", "\nimage,caption\na.jpg,one\n"),
+        ("any.csv", "\r\n  \r\nimage,caption\r\na.jpg,one\r\n"),
+        ("any.csv", "\ufeff\n,\nimage,caption\na.jpg,one\n"),
+        ("any.csv", "\n\nimage;caption\na.jpg;one\n"),
+        ("any.tsv", "\rimage\tcaption\ra.jpg\tone\r"),
+        ("captions.txt", " \n\nimage,caption\na.jpg,one\n"),
+        ("captions.txt", "image,caption\ra.jpg,one\r"),
+    ],
+)
+def test_blank_lines_before_the_names_of_the_columns_are_skipped(folder: Path, name: str, text: str) -> None:
+    write(folder / name, text)
+    data = read(folder)
+    assert (data.format, by_image(data)) == ("table", {"a.jpg": (None, ["one"])})
+    assert data.problems == ()
+
+
 def test_broken_rows_are_named_with_the_line_where_they_begin(folder: Path) -> None:
     rows = [
         "image,caption,split",
@@ -134,7 +213,7 @@ def test_paths_stay_inside_the_folder_of_photographs_that_is_named(folder: Path,
         read(table)
     data = read(table, images=outside)
     assert data.captions == ("one", "two")
-    assert data.image_ids == (f"{outside / 'o.jpg'}",)
+    assert data.image_ids == ("o.jpg",)
 
 
 def test_backslashes_in_paths_are_understood(folder: Path) -> None:

@@ -22,7 +22,8 @@ class CaptionedImages:
         name: what to call the set in reports: the folder's or file's name.
         format: the format that it was read from, a key of `FORMATS`.
         root: the absolute folder that it was read from.
-        image_ids: N unique ids that depend on neither the machine nor the order of files.
+        image_ids: N unique ids that depend on neither the machine nor the order of files, as long as a table
+            names photographs of its folder alone.
         paths: N absolute paths of files that exist.
         captions: C sentences, without white space around them, never empty.
         caption_ids: C unique ids.

@@ -34,7 +34,8 @@ class _Part:
     annotations: list[object]
 
     def ids(self, entries: Iterable[object]) -> set[str]:
-        return {str(entry["id"]) for entry in entries if isinstance(entry, dict) and "id" in entry}
+        found = (entry.get("id") for entry in entries if isinstance(entry, dict))
+        return {str(one) for one in found if one is not None}
 
 
 def claims(path: Path) -> bool:
@@ -106,14 +107,15 @@ def _read_part(
     positions: dict[str, int | None] = {}
     for number, image in enumerate(part.images):
         where = collector.where(part.file, f"images[{number}]")
-        if not isinstance(image, dict) or "id" not in image or not isinstance(image.get("file_name"), str):
+        fields = image if isinstance(image, dict) else {}
+        name, identity = fields.get("file_name"), fields.get("id")
+        if identity is None or not isinstance(name, str):
             collector.problem(where, "has no 'id' or no 'file_name'")
             continue
-        key = str(image["id"])
+        key = str(identity)
         if key in positions:
             collector.problem(where, f"the image id {key} was used before in this file")
             continue
-        name = image["file_name"]
         position = collector.image(name, where, photographs=photographs, image_id=before + key)
         positions[key] = position
         if position is not None and part.split is not None:
@@ -121,11 +123,11 @@ def _read_part(
     for number, annotation in enumerate(part.annotations):
         where = collector.where(part.file, f"annotations[{number}]")
         fields = annotation if isinstance(annotation, dict) else {}
-        owner, text = fields.get("image_id"), fields.get("caption")
+        owner, text, identity = fields.get("image_id"), fields.get("caption"), fields.get("id")
         if owner is None or not isinstance(text, str):
             collector.problem(where, "has no 'image_id' or no 'caption'")
         elif str(owner) not in positions:
             collector.problem(where, f"names the image id {owner}, which is not among the images")
         elif (position := positions[str(owner)]) is not None:
-            caption_id = before_caption + str(fields.get("id", f"{owner}#{number}"))
+            caption_id = before_caption + (f"{owner}#{number}" if identity is None else str(identity))
             collector.caption(position, text, where, caption_id=caption_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from sterna.data._captioned import CaptionedImages
 from sterna.data._photographs import Photographs, stable_name
 from sterna.data._source import Source
-from sterna.data._text import is_damaged, short
+from sterna.data._text import is_damaged, is_unwritable, short
 from sterna.errors import DataError
 
 __all__ = ["Collector"]
@@ -36,8 +37,13 @@ class Collector:
         self._captions: list[str] = []
         self._caption_ids: dict[str, str] = {}  # and where each was met
         self._owners: list[int] = []
+        self._numbers: Counter[int] = Counter()  # by position, over all files
         self._problems: list[str] = []
         self._absent: dict[str, tuple[str, int]] = {}  # by id: the sentence, and how many rows name it
+
+    def __len__(self) -> int:
+        """How many images there are so far."""
+        return len(self._ids)
 
     def where(self, file: Path, line: int | str) -> str:
         """A place for messages: the file as seen from the data's folder, and the line."""
@@ -60,6 +66,9 @@ class Collector:
             image_id: its id; `name` where not given. A file met under a second id stays one image.
         """
         key = stable_name(name if image_id is None else image_id)
+        if is_unwritable(key):
+            self.problem(where, f"the image id {short(key)} is not UTF-8 text")
+            return None
         if image_id is not None and self._names.setdefault(key, name) != name:
             self.problem(where, f"the image id {short(key)} is that of {short(self._names[key])} already")
             return None
@@ -95,6 +104,11 @@ class Collector:
             name = short(self._ids[position])
             self.problem(where, f"{name} is in the split {present!r} already and is not put in {split!r} too")
 
+    def number(self, position: int) -> int:
+        """The next number, from 0, for a caption of an image that has no id of its own."""
+        self._numbers[position] += 1
+        return self._numbers[position] - 1
+
     def caption(self, position: int, text: str, where: str, *, caption_id: str) -> None:
         """Add a caption of the image at `position`; an empty or repeated one is noted instead."""
         text = text.strip()
@@ -103,6 +117,8 @@ class Collector:
             self.problem(where, "the caption is empty")
         elif is_damaged(text):
             self.problem(where, "the caption is not UTF-8 text")
+        elif is_unwritable(caption_id):
+            self.problem(where, f"the caption's id {short(caption_id)} is not UTF-8 text")
         elif caption_id in self._caption_ids:
             first = self._caption_ids[caption_id]
             self.problem(where, f"the caption's id {short(caption_id)} was used before, at {first}")

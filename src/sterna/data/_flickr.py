@@ -18,9 +18,10 @@ from sterna.errors import DataError
 __all__ = ["claims", "read"]
 
 _CAPTION_FILE = re.compile(r".*\.token(\.txt)?|captions\.txt", re.IGNORECASE)
-_ROW = re.compile(r"^[^\t\n]+#\d+\t", re.MULTILINE)
+_ROW = re.compile(r"(?:^|\r)[^\t\r\n]+#\d+\t", re.MULTILINE)
 _SPLIT_LIST = re.compile(r"(?:flickr_?\d+k\w*[._-])?([\w-]+?)[_-]?images\.txt", re.IGNORECASE)
-_BARE_SPLIT_LIST = re.compile(r"(?:flickr_?\d+k[._-])?(train|dev|val|test)\.txt", re.IGNORECASE)
+_SPLITS = ("train", "dev", "val", "test")
+_BARE_SPLIT_LIST = re.compile(rf"(?:flickr_?\d+k[._-])?({'|'.join(_SPLITS)})\.txt", re.IGNORECASE)
 
 
 def claims(path: Path) -> bool:
@@ -33,6 +34,8 @@ def read(source: Source) -> CaptionedImages:
 
     Split lists lie beside the caption file or in the folder: `trainImages.txt`, `Flickr_8k.devImages.txt`
     and so on (the split's name is what stands before `Images`), or `train.txt`, `val.txt`, `test.txt`.
+    `allImages.txt` is no split, nor is a list that names every image and stands beside other lists, unless it
+    is called train, dev, val or test.
     """
     files = matching_files(source.path, _holds_captions if source.path.is_file() else _is_caption_file)
     if not files:
@@ -43,8 +46,14 @@ def read(source: Source) -> CaptionedImages:
     collector = Collector(source, kind="flickr")
     photographs = source.photographs()
     _read_captions(collector, files[0], photographs)
-    for file, split in _split_lists(files[0], source.folder).items():
-        _read_split(collector, split, file, photographs)
+    splits = _split_lists(files[0], source.folder)
+    listed = {file: _read_list(collector, file, photographs) for file in splits}
+    for file, split in splits.items():
+        whole = len({position for position, _ in listed[file]}) == len(collector)
+        if split == "all" or (whole and len(splits) > 1 and split not in _SPLITS):
+            continue
+        for position, where in listed[file]:
+            collector.put_in_split(position, split, where)
     return collector.finish()
 
 
@@ -75,17 +84,21 @@ def _read_captions(collector: Collector, file: Path, photographs: Photographs) -
         if not (tab and name and index.isdecimal()) or is_damaged(key):
             collector.problem(where, "not a line NAME.jpg#K<TAB>caption")
             continue
+        name = photographs.relative(name)
         position = collector.image(name, where, photographs=photographs)
         if position is not None:
             collector.caption(position, text, where, caption_id=f"{name}#{int(index)}")
 
 
-def _read_split(collector: Collector, split: str, file: Path, photographs: Photographs) -> None:
+def _read_list(collector: Collector, file: Path, photographs: Photographs) -> list[tuple[int, str]]:
+    """The positions of the images that a list names, and where it does."""
+    found = []
     for number, line in read_lines(file):
         where = collector.where(file, number)
         name = line.strip()
         if not Path(name).suffix:  # Flickr30k Entities lists bare numbers
             name += ".jpg"
-        position = collector.image(name, where, photographs=photographs)
+        position = collector.image(photographs.relative(name), where, photographs=photographs)
         if position is not None:
-            collector.put_in_split(position, split, where)
+            found.append((position, where))
+    return found

@@ -51,6 +51,7 @@ def read(source: Source) -> CaptionedImages:
         if image.get("split") == "restval" and not source.restval:
             continue
         name = "/".join(part for part in (image.get("filepath"), image["filename"]) if isinstance(part, str))
+        name = photographs.relative(name)
         _read_image(collector, image, where, name=name, photographs=photographs)
     return collector.finish()
 
@@ -67,7 +68,7 @@ def _read_image(
     name: str,
     photographs: Photographs,
 ) -> None:
-    image_id = str(image.get("imgid", name))
+    image_id = name if image.get("imgid") is None else str(image["imgid"])
     position = collector.image(name, where, photographs=photographs, image_id=image_id)
     if position is None:
         return
@@ -80,7 +81,8 @@ def _read_image(
         if text is None:
             collector.problem(where, f"sentences[{index}] has neither 'raw' nor 'tokens'")
             continue
-        caption_id = str(sentence.get("sentid", f"{image_id}#{index}"))
+        number = sentence.get("sentid")
+        caption_id = f"{image_id}#{index}" if number is None else str(number)
         collector.caption(position, text, f"{where}.sentences[{index}]", caption_id=caption_id)
 
 

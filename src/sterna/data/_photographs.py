@@ -56,6 +56,16 @@ class Photographs:
                     return found
         return None
 
+    def relative(self, name: str) -> str:
+        """`name`, or where it is an absolute path, the part of it that finds the same file on any machine."""
+        if Path(name).is_absolute() and (found := self.find(name)):
+            for folder in self._folders:
+                if found.is_relative_to(folder):
+                    inside = found.relative_to(folder).as_posix()
+                    if self.find(inside) == found:  # and not one of the same name in a better folder
+                        return inside
+        return name
+
     def escapes(self, name: str) -> bool:
         """Whether `name` points outside the data's folder from wherever it could be looked up."""
         return next(self._places(name), None) is None

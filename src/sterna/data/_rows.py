@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from sterna.data._text import read_text, start_of
+from sterna.data._text import first_line, read_text, start_of
 from sterna.errors import DataError, MissingExtraError
 
 __all__ = ["header", "is_table", "rows"]
@@ -22,25 +22,24 @@ def is_table(file: Path) -> bool:
     """Whether the name is a table's; `captions.txt` is one where its first line looks like a CSV header."""
     if file.suffix.lower() in {".csv"} | _TABS | _PARQUET:
         return True
-    first_line = start_of(file, size=1024).split("\n")[0]
-    return file.name.lower() == "captions.txt" and bool(re.fullmatch(r"\w+(,\w+)+\r?", first_line))
+    return file.name.lower() == "captions.txt" and bool(re.fullmatch(r"\w+(,\w+)+", first_line(file)))
 
 
 def header(file: Path) -> list[str]:
-    """The names of the columns.
+    """The names of the columns: the first row that is not blank.
 
     Raises `DataError` where there are none, and `MissingExtraError` for Parquet without pyarrow.
     """
     if file.suffix.lower() in _PARQUET:
         return _parquet_header(file)
+    reader = csv.reader(io.StringIO(start_of(file), newline=""), delimiter=_delimiter(file))
     try:
-        first = next(csv.reader(io.StringIO(start_of(file), newline=""), delimiter=_delimiter(file)), [])
+        names = next((cells for cells in reader if not _blank(cells)), None)
     except csv.Error as error:
-        raise DataError(f"{file}:1: not a row of column names ({error})") from None
-    names = [name.strip() for name in first]
-    if not any(names):
+        raise DataError(f"{file}:{reader.line_num}: not a row of column names ({error})") from None
+    if names is None:
         raise DataError(f"{file}:1: no row of column names")
-    return names
+    return [name.strip() for name in names]
 
 
 def rows(
@@ -68,8 +67,11 @@ def _delimiter(file: Path) -> str:
     """The likeliest separator of cells, told by the header."""
     if file.suffix.lower() in _TABS:
         return "\t"
-    first_line = start_of(file).split("\n")[0]
-    return max(_DELIMITERS, key=first_line.count)
+    return max(_DELIMITERS, key=first_line(file).count)
+
+
+def _blank(cells: list[str]) -> bool:
+    return not any(cell.strip() for cell in cells)
 
 
 def _cells(file: Path, problem: Callable[[int, str], None]) -> Iterator[tuple[int, list[str]]]:
@@ -86,7 +88,7 @@ def _cells(file: Path, problem: Callable[[int, str], None]) -> Iterator[tuple[in
             continue
         if cells and not is_header:
             yield line, cells
-        is_header = is_header and not cells
+        is_header = is_header and _blank(cells)
 
 
 def _parquet_header(file: Path) -> list[str]:

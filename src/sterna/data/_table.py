@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sterna.data import _rows
@@ -33,6 +33,19 @@ _NEEDED = ("image", "caption")
 _SPLIT_NAME = re.compile(r"(?:.*[._-])?(train|dev|val|valid|validation|test)", re.IGNORECASE)
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One file, its split, and its rows with their lines."""
+
+    file: Path
+    split: str | None
+    rows: list[tuple[int, dict[str, str]]]
+
+    def differs(self, what: str) -> bool:
+        cells = [row[what] for _, row in self.rows if row.get(what)]
+        return len(set(cells)) == len(cells)
+
+
 def claims(path: Path) -> bool:
     """Whether `path` is a table with columns for images and captions, or a folder with one."""
     return bool(matching_files(path, _rows.is_table if path.is_file() else _looks_right))
@@ -42,9 +55,10 @@ def read(source: Source) -> CaptionedImages:
     """Read the rows of one table, or of one table a split (`train.csv`, `captions_dev.tsv`).
 
     Ids are those of the columns `image_id` and `caption_id` where there are such, and of a column `id`, which
-    is the captions' where no two rows share one and the images' otherwise. Else an image's id is its name as
-    written, and a caption's is `NAME#K` for the image's K-th row, from 0. A row without a caption adds its
-    image alone.
+    is the captions' where no two rows of a file share one and the images' otherwise. Else an image's id is
+    its name as written (of an absolute path, what follows the folder of photographs), and a caption's is
+    `NAME#K` for the image's K-th row, from 0. Where several files use one id for different things, as when
+    each counts from 1, `SPLIT/` is put before the ids. A row without a caption adds its image alone.
     """
     named = source.columns or source.path.is_file()
     files = matching_files(source.path, _rows.is_table if named else _looks_right)
@@ -58,9 +72,13 @@ def read(source: Source) -> CaptionedImages:
         raise DataError(f"{source.path}: there are several tables ({names}); point at one of them")
     collector = Collector(source, kind="table")
     photographs = source.photographs()
-    for file, split in zip(files, splits, strict=True):
-        columns = _columns(file, source.columns or {})
-        _read_file(collector, file, columns=columns, split=split, photographs=photographs)
+    parts = [
+        _load(collector, file, split=split, named=source.columns or {})
+        for file, split in zip(files, splits, strict=True)
+    ]
+    _settle_ids(parts)
+    for part in parts:
+        _read_part(collector, part, photographs)
     return collector.finish()
 
 
@@ -104,33 +122,49 @@ def _columns(file: Path, named: Mapping[str, str]) -> dict[str, str]:
     return {what: name for what, name in chosen.items() if name is not None}
 
 
-def _read_file(
-    collector: Collector,
-    file: Path,
-    *,
-    columns: Mapping[str, str],
-    split: str | None,
-    photographs: Photographs,
-) -> None:
+def _load(collector: Collector, file: Path, *, split: str | None, named: Mapping[str, str]) -> _Part:
     def problem(line: int, what: str) -> None:
         collector.problem(collector.where(file, line), what)
 
-    rows = list(_rows.rows(file, columns, problem))
-    ids = [row["id"] for _, row in rows if row.get("id")]
-    id_is = "caption_id" if len(set(ids)) == len(ids) else "image_id"
-    counts: Counter[int] = Counter()
-    for line, row in rows:
-        name, where = row["image"], collector.where(file, line)
+    return _Part(file, split, list(_rows.rows(file, _columns(file, named), problem)))
+
+
+def _settle_ids(parts: Sequence[_Part]) -> None:
+    """Make a column `id` the images' or the captions', and put `SPLIT/` before ids of several meanings."""
+    id_is = "caption_id" if all(part.differs("id") for part in parts) else "image_id"
+    for part in parts:
+        for _, row in part.rows:
+            row.setdefault(id_is, row.get("id", ""))
+    for what, of in (("image_id", ("image",)), ("caption_id", ("image", "caption"))):
+        if _clash(parts, what, of):
+            for part in parts:
+                for _, row in part.rows:
+                    if row.get(what):
+                        row[what] = f"{part.split}/{row[what]}"
+
+
+def _clash(parts: Sequence[_Part], what: str, of: tuple[str, ...]) -> bool:
+    met: dict[str, list[str]] = {}
+    for part in parts:
+        own = {row[what]: [row[name] for name in of] for _, row in part.rows if row.get(what)}
+        if any(met.setdefault(identity, thing) != thing for identity, thing in own.items()):
+            return True
+    return False
+
+
+def _read_part(collector: Collector, part: _Part, photographs: Photographs) -> None:
+    for line, row in part.rows:
+        name, where = photographs.relative(row["image"]), collector.where(part.file, line)
         if not name or is_damaged(name):
-            problem(line, "names no photograph")
+            collector.problem(where, "names no photograph")
             continue
-        row.setdefault(id_is, row.get("id", ""))
-        position = collector.image(name, where, photographs=photographs, image_id=row.get("image_id") or None)
+        image_id = row.get("image_id") or None
+        position = collector.image(name, where, photographs=photographs, image_id=image_id)
         if position is None:
             continue
-        if belongs := row.get("split") or split:
+        if belongs := row.get("split") or part.split:
             collector.put_in_split(position, belongs, where)
         if row["caption"]:
-            caption_id = row.get("caption_id") or f"{row.get('image_id') or name}#{counts[position]}"
-            counts[position] += 1
+            number = collector.number(position)
+            caption_id = row.get("caption_id") or f"{image_id or name}#{number}"
             collector.caption(position, row["caption"], where, caption_id=caption_id)

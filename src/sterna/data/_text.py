@@ -10,9 +10,20 @@ from pathlib import Path
 
 from sterna.errors import DataError
 
-__all__ = ["is_damaged", "read_foreign_json", "read_lines", "read_text", "short", "start_of"]
+__all__ = [
+    "first_line",
+    "is_damaged",
+    "is_unwritable",
+    "read_foreign_json",
+    "read_lines",
+    "read_text",
+    "short",
+    "start_of",
+]
 
 _DAMAGE = re.compile("[\ud800-\udfff]")  # among them those in which `surrogateescape` keeps stray bytes
+_HALVES = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_LINE_END = re.compile(r"\r\n|\n|\r")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -34,10 +45,20 @@ def _decode(data: bytes) -> str:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Lines that are not blank with their numbers, from 1; only line feeds end a line."""
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    """Lines that are not blank with their numbers, from 1; they end as on any system, and at nothing else."""
+    for number, line in enumerate(_LINE_END.split(read_text(path)), start=1):
         if line.strip():
-            yield number, line.rstrip("\r")
+            yield number, line
+
+
+def first_line(path: Path, *, size: int = 1 << 16) -> str:
+    """The first line that is not blank, of those that begin in the first bytes; empty where there is none."""
+    return next((line for line in _LINE_END.split(start_of(path, size=size)) if line.strip()), "")
+
+
+def is_unwritable(text: str) -> bool:
+    """Whether `text` holds halves of letters, which no file can; bytes that are not UTF-8 are no such."""
+    return _HALVES.search(text) is not None
 
 
 def is_damaged(text: str) -> bool:
