@@ -166,7 +166,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON to `path`, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # a byte of a name that is not UTF-8 can stand there as JSON's own escape alone, which looks just so
+    write_text(path, text.encode(errors="backslashreplace").decode())
 
 
 def read_json(path: Path, *, error: type[SternaError] = SternaError) -> Any:

@@ -27,13 +27,15 @@ def make_toy(folder: Path, *, train: int = 48, dev: int = 16, regions: int = 4, 
     (folder / "data" / "captions.token.txt").write_text("\n".join(lines) + "\n")
     (folder / "data" / "trainImages.txt").write_text("\n".join(names[:train]) + "\n")
     (folder / "data" / "devImages.txt").write_text("\n".join(names[train:]) + "\n")
-    _make_stores(folder, rng, regions)
+    make_stores(folder, regions=regions, rng=rng)
     return folder
 
 
-def _make_stores(folder: Path, rng: np.random.Generator, regions: int) -> None:
+def make_stores(folder: Path, *, regions: int = 4, rng: np.random.Generator | None = None) -> None:
+    """`folder/features` of whatever lies in `folder/data`."""
     from sterna.data import read
 
+    rng = rng or np.random.default_rng(0)
     data = read(folder / "data")
     meaning = rng.normal(size=(len(data), 8))
     seen, said = rng.normal(size=(8, sum(SOURCES))), rng.normal(size=(8, WORDS))

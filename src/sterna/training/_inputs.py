@@ -14,7 +14,7 @@ import numpy as np
 
 from sterna.backbones import image_backbone, text_backbone
 from sterna.data import CaptionedImages, read
-from sterna.errors import DataError, RunError
+from sterna.errors import DataError, RunError, StoreError
 from sterna.features import ExtractProgress, FeatureStore, extract
 from sterna.files import hash_json
 from sterna.training._batches import Split
@@ -22,6 +22,9 @@ from sterna.training._settings import DataSettings, FeatureSettings
 
 __all__ = ["Inputs", "find_inputs"]
 
+# what a manifest's meta must say
+_OF_IMAGES = ("backbone", "fingerprint", "fit", "dtype", "size", "regions", "sources")
+_OF_CAPTIONS = ("backbone", "fingerprint", "dtype", "max_tokens", "dim")
 _SAMPLES = 8  # validation images and captions that an export is checked with
 
 
@@ -57,7 +60,8 @@ def find_inputs(
     """Read the data, extract what `folder` lacks of it, and find both splits there.
 
     Raises `DataError` where the data or a split cannot be read, `StoreError` where the folder holds the
-    features of other backbones, `RunError` where no data is named or a split has no captioned image.
+    features of other backbones or does not say of which, `RunError` where no data is named or a split has no
+    captioned image.
     """
     if data.path is None:
         raise RunError("data.path: no data is named; give the folder or file of captioned images")
@@ -151,9 +155,8 @@ def _hold_out(
 ) -> tuple[CaptionedImages, CaptionedImages, tuple[str, str]]:
     """Split data that has no splits by a hash of the images' ids: new images never move the old ones."""
     limit = share * 2**64
-    kept = [
-        int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") < limit for name in whole.image_ids
-    ]
+    named_bytes = (name.encode(errors="surrogateescape") for name in whole.image_ids)  # may be no UTF-8
+    kept = [int.from_bytes(hashlib.sha256(name).digest()[:8], "big") < limit for name in named_bytes]
     names = ("train", "held-out")
     named = dataclasses.replace(whole, splits=tuple(names[one] for one in kept))
     return named.split(names[0]), named.split(names[1]), names
@@ -167,6 +170,12 @@ def _lacks(folder: Path, features: FeatureSettings, splits: tuple[CaptionedImage
     if not all((folder / name / "manifest.json").is_file() for name in ("images", "captions")):
         return True
     images, captions = FeatureStore.open(folder / "images"), FeatureStore.open(folder / "captions")
+    for store, needed in ((images, _OF_IMAGES), (captions, _OF_CAPTIONS)):
+        if unsaid := [key for key in needed if key not in store.meta]:
+            raise StoreError(
+                f"{store.path}: its manifest's meta does not say {', '.join(unsaid)}; "
+                "train on features that `sterna extract` made, or add what they were made with"
+            )
     there, read_with = images.meta, captions.meta
     same = (
         (there["backbone"], there["fit"], there["dtype"]) == (features.image, features.fit, features.dtype)
