@@ -18,7 +18,7 @@ _VARIABLE = "STERNA_MAX_PIXELS"
 _MAX_SIDE = 1_000_000
 # Bytes of memory for each pixel of the limit: enough for a JPEG or PNG of so many, while formats that need
 # three times as much, and photographs so thin that they stay whole, are refused earlier.
-_BYTES_A_PIXEL = 6
+_BYTES_A_PIXEL = 5
 _ALWAYS = 64_000_000  # bytes that decoding may take however low the limit
 
 
@@ -55,8 +55,9 @@ def check_memory(need: int, size: tuple[int, int], *, kind: str, max_pixels: int
     """Raise `PhotoError` where decoding takes more bytes than are granted with `max_pixels`."""
     limit = max(_BYTES_A_PIXEL * max_pixels, _ALWAYS)
     if need > limit:
-        what = f"decoding this {kind} takes {need / 1e9:.1f} GB of memory"
-        raise _refusal(f"{size[0]} x {size[1]} pixels: {what}, more than the limit of {limit / 1e9:.1f} GB")
+        what = f"decoding this {kind} takes {need // 1_000_000} MB of memory"
+        limit //= 1_000_000
+        raise _refusal(f"{size[0]} x {size[1]} pixels: {what}, more than the limit of {limit} MB")
 
 
 def _refusal(reason: str) -> PhotoError:

@@ -22,7 +22,7 @@ from sterna.images._colours import BAND
 
 __all__ = ["BUDGET", "Budget", "Plan", "memory_needed", "reduction", "webp_memory"]
 
-_AT_ONCE = 1_000_000_000
+_AT_ONCE = 800_000_000
 _LARGE = 32_000_000  # bytes from which it is worth the time to hand them back
 _NARROW = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}
 _WIDEST = 4  # bytes a pixel in Pillow, which keeps RGB in four
