@@ -9,7 +9,7 @@ from typing import Any
 from sterna.errors import UsageError
 from sterna.objectives._hinge import Hinge
 from sterna.objectives._infonce import InfoNCE
-from sterna.objectives._objective import Objective
+from sterna.objectives._objective import Objective, is_number
 from sterna.objectives._pml import build_metric_learning
 from sterna.objectives._weighted_sum import WeightedSum
 
@@ -20,16 +20,23 @@ PML = "pml:"
 
 def _weighted_sum(*, terms: object = ()) -> WeightedSum:
     """Build each term, a mapping of `name`, `params` and `weight` (1 unless given)."""
-    fields = {"name", "params", "weight"}
     if not isinstance(terms, list | tuple) or not all(isinstance(term, Mapping) for term in terms):
         raise UsageError("terms: a list of mappings with name, params and weight is needed")
     for term in terms:
-        if "name" not in term or set(term) - fields:
-            raise UsageError(f"terms: {dict(term)} has to have a name, and may have params and weight")
+        _check_term(term)
     return WeightedSum(
         [build_objective(term["name"], term.get("params")) for term in terms],
         [float(term.get("weight", 1.0)) for term in terms],
     )
+
+
+def _check_term(term: Mapping[str, Any]) -> None:
+    if not isinstance(term.get("name"), str) or set(term) - {"name", "params", "weight"}:
+        raise UsageError(f"terms: {dict(term)} has to have a name, and may have params and weight")
+    if not isinstance(term.get("params", {}), Mapping | None):
+        raise UsageError(f"terms: params={term['params']!r}: a mapping of names and values is needed")
+    if not is_number(term.get("weight", 1.0)):
+        raise UsageError(f"terms: weight={term['weight']!r}: a finite number is needed")
 
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
@@ -74,8 +81,9 @@ def _checked(kind: Callable[..., Objective], given: Mapping[str, Any]) -> dict[s
     checked: dict[str, Any] = {}
     for key, value in given.items():
         wanted = type(known[key].default)
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if wanted in (bool, float, str) and not (isinstance(value, wanted) or (wanted is float and whole)):
+        if wanted is float and not is_number(value):
+            raise UsageError(f"{key}={value!r}: a finite number is needed")
+        if wanted in (bool, str) and not isinstance(value, wanted):
             raise UsageError(f"{key}={value!r}: a {wanted.__name__} is needed")
         checked[key] = float(value) if wanted is float else value
     return checked

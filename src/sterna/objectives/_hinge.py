@@ -29,7 +29,8 @@ class Hinge(Objective):
         negatives: "hardest" or "all".
         reduction: the "sum" over pairs, as published, or their "mean".
         similarity: "dot", or "order": minus the length of [|c| - |i|]+ (Vendrov et al., ICLR 2016, equation
-            3, on absolute values as VSE++ computes it), which needs memory for N x C x E numbers.
+            3, on absolute values as VSE++ computes it), which needs memory for N x C x E numbers. Vectors are
+            measured and searched by dot product, so `sterna.training.train` refuses "order".
     Raises `UsageError` for values that are not known.
     """
 

@@ -47,7 +47,7 @@ class InfoNCE(Objective):
         soft_temperature: float = 0.05,
     ) -> None:
         super().__init__()
-        if temperature <= 0 or soft_temperature <= 0:
+        if not (temperature > 0 and soft_temperature > 0):
             raise UsageError(
                 f"temperature={temperature}, soft_temperature={soft_temperature}: must be above 0"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from sterna.errors import UsageError
 
-__all__ = ["Objective", "check_batch", "positives"]
+__all__ = ["Objective", "check_batch", "is_number", "positives"]
 
 
 class Objective(nn.Module, ABC):
@@ -55,6 +56,11 @@ def check_batch(images: Tensor, captions: Tensor, owners: Tensor) -> None:
         raise UsageError(
             f"owners: from {int(owners.min())} to {int(owners.max())}; rows of {len(images)} images"
         )
+
+
+def is_number(value: object) -> bool:
+    """Whether `value` is a finite number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def positives(owners: Int64[Tensor, " C"], images: int) -> Bool[Tensor, "N C"]:

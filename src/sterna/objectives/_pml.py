@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sterna.errors import UsageError, check_known
-from sterna.objectives._objective import Objective, check_batch
+from sterna.objectives._objective import Objective, check_batch, is_number
 
 __all__ = ["METRIC_LEARNING", "MetricLearning", "build_metric_learning"]
 
@@ -127,9 +127,11 @@ def _build(kind: str, spec: object) -> nn.Module:
     part = getattr(importlib.import_module(f"{LIBRARY}.{kind}"), name)
     own = {key: value for key, value in spec.items() if key != "name"}
     known = _parameters(part)
-    unknown = sorted(set(own) - known)
+    unknown = sorted(set(own) - set(known))
     if unknown:
         raise UsageError(f"{name}: {', '.join(unknown)} is not known; known: {', '.join(sorted(known))}")
+    for key, value in own.items():
+        _check_value(name, key, value, default=known[key])
     own |= {key: _build(PARTS[key], value) for key, value in own.items() if key in PARTS}
     try:
         return part(**own)  # type: ignore[no-any-return]
@@ -137,12 +139,26 @@ def _build(kind: str, spec: object) -> nn.Module:
         raise UsageError(f"{name}: {error}") from None
 
 
-def _parameters(part: type) -> set[str]:
-    """What a class of the library takes: its own arguments, and its bases', to which it passes the rest."""
+def _check_value(name: str, key: str, value: object, *, default: object) -> None:
+    """Refuse what the library would only trip over in the first step, such as text as a margin."""
+    if key in PARTS or isinstance(default, str):
+        return
+    if isinstance(default, bool):
+        fits, wanted = isinstance(value, bool), "true or false"
+    elif isinstance(default, int | float):
+        fits, wanted = is_number(value), "a finite number"
+    else:
+        fits, wanted = not isinstance(value, str), "a number"
+    if not fits:
+        raise UsageError(f"{name}: {key}={value!r}: {wanted} is needed")
+
+
+def _parameters(part: type) -> dict[str, object]:
+    """What a class of the library takes, with defaults: its arguments, and its bases', which get the rest."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {
-        parameter.name
-        for base in part.__mro__
+        parameter.name: parameter.default
+        for base in reversed(part.__mro__)
         if base.__module__.startswith(LIBRARY) and "__init__" in vars(base)
         for parameter in inspect.signature(base).parameters.values()
         if parameter.kind in named
