@@ -345,11 +345,44 @@ def test_what_config_gives_is_a_copy() -> None:
             "inputs='none': the width of 512 has to be that of the inputs",
         ),
         ({"shared_layers": 1, "embedding": 30}, "heads=8: the width of 30 must be divisible"),
+        (
+            {"image": {"positions": "concat"}},
+            "model.image: positions='concat' would change nothing: this tower looks at its items' mean alone",
+        ),
+        ({"text": {"positions": "learned"}}, "model.text: positions='learned' would change nothing"),
+        ({"image": {"inputs": "linear"}}, "model.image: inputs='linear' would change nothing"),
+        ({"text": {"cls_token": True}}, "model.text: cls_token=True would change nothing"),
+        ({"image": {"width": 64}}, "model.image: width=64 would change nothing"),
+        (
+            {"text": {"layers": 1, "max_items": 9}},
+            "model.text: max_items=9 would change nothing: it counts the places of positions='learned'",
+        ),
+        (
+            {"image": {"pooling": "max", "dropout": 0.3}},
+            "model.image: dropout=0.3 would change nothing: this tower has no layers of its own",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
         build_model([8], [8], **options)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"layers": 1, "heads": 4, "feedforward": 32, "dropout": 0.0, "norm": "post", "activation": "relu"},
+        {"second_layers": 1, "dropout": 0.3},
+        {"pooling": "max", "positions": "learned", "max_items": 9, "inputs": "linear", "width": 16},
+        {"skip": False, "cls_token": True, "pooling": "first"},
+        {"positions": "none", "drop_items": 0.5},
+        {"positions": "boxes"},
+        {"skip": False, "skip_dropout": 0.1},
+    ],
+    ids=str,
+)
+def test_options_that_change_something_are_taken(image: dict[str, object]) -> None:
+    assert build_model([8], [8], image=image).config()["image"] == {"positions": "boxes"} | image
 
 
 def test_sources_are_checked() -> None:

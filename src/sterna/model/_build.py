@@ -13,7 +13,14 @@ __all__ = ["build_from", "build_model"]
 
 # What the builder decides; the rest of Tower's arguments can be given in `image` and `text`.
 DECIDED = frozenset({"embedding", "shared", "sources"})
-TOWER_OPTIONS = tuple(name for name in inspect.signature(Tower).parameters if name not in DECIDED)
+TOWER_OPTIONS = {
+    name: option.default
+    for name, option in inspect.signature(Tower).parameters.items()
+    if name not in DECIDED
+}
+# What only parts of a tower read that it may lack.
+ITEM_PATH = ("width", "positions", "inputs", "max_items", "cls_token")
+LAYERS = ("heads", "feedforward", "dropout", "norm", "activation")
 
 
 def build_model(
@@ -42,40 +49,28 @@ def build_model(
             `second_layers` in `image` and `text`.)
         image, text: `Tower`'s arguments for one side ("layers", "pooling", "positions", "skip", "drop_items"
             ...), which go before the common ones. Images have `positions="boxes"` unless told otherwise.
-    Raises `UsageError` for names that are not known and values that do not fit together.
+    Raises `UsageError` for names that are not known, values that do not fit together, and one side's options
+    that would change nothing.
 
     `build_model([1280, 1280, 1280], [384])` is the pooled model; `image={"layers": 1}` adds attention over
     regions.
     """
-    common: dict[str, Any] = {
-        "width": width,
-        "heads": heads,
-        "feedforward": feedforward,
-        "dropout": dropout,
-        "norm": norm,
-        "activation": activation,
-    }
-    sides = {"image": {"positions": "boxes"} | _options("image", image), "text": _options("text", text)}
-    if sides["text"].get("positions") in ("boxes", "concat"):
-        raise UsageError(
-            f"model.text: positions={sides['text']['positions']!r} needs boxes, which tokens lack"
-        )
-    sources = {"image": list(image_sources), "text": list(text_sources)}
-    towers = {
-        side: _tower(side, sources[side], embedding, common | sides[side] | {"shared": shared_layers > 0})
-        for side in sides
-    }
-    stage = {name: value for name, value in common.items() if name != "width"}
-    shared = TransformerEncoder(embedding, shared_layers, **stage) if shared_layers else None
-    config = {
-        "image_sources": sources["image"],
-        "text_sources": sources["text"],
-        "embedding": embedding,
-        **common,
-        "shared_layers": shared_layers,
-        **sides,
-    }
-    return TERN(towers["image"], towers["text"], config=config, shared=shared)
+    return _assemble(
+        {
+            "image_sources": list(image_sources),
+            "text_sources": list(text_sources),
+            "embedding": embedding,
+            "width": width,
+            "heads": heads,
+            "feedforward": feedforward,
+            "dropout": dropout,
+            "norm": norm,
+            "activation": activation,
+            "shared_layers": shared_layers,
+            "image": {"positions": "boxes"} | _options("image", image),
+            "text": _options("text", text),
+        }
+    )
 
 
 def build_from(config: Mapping[str, Any]) -> TERN:
@@ -93,6 +88,20 @@ def build_from(config: Mapping[str, Any]) -> TERN:
     return build_model(**config)
 
 
+def _assemble(config: Mapping[str, Any]) -> TERN:
+    layers = {name: config[name] for name in LAYERS}
+    common = {**layers, "width": config["width"], "embedding": config["embedding"]}
+    common["shared"] = config["shared_layers"] > 0
+    towers = [
+        _tower(side, config[side], common={**common, "sources": config[f"{side}_sources"]})
+        for side in ("image", "text")
+    ]
+    shared = None
+    if config["shared_layers"]:
+        shared = TransformerEncoder(config["embedding"], config["shared_layers"], **layers)
+    return TERN(*towers, config=config, shared=shared)
+
+
 def _options(side: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
     chosen = dict(options or {})
     unknown = sorted(set(chosen) - set(TOWER_OPTIONS))
@@ -100,11 +109,34 @@ def _options(side: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
         raise UsageError(
             f"model.{side}: {', '.join(unknown)} is not known; known: {', '.join(sorted(TOWER_OPTIONS))}"
         )
+    if side == "text" and chosen.get("positions") in ("boxes", "concat"):
+        raise UsageError(f"model.text: positions={chosen['positions']!r} needs boxes, which tokens lack")
     return chosen
 
 
-def _tower(side: str, sources: Sequence[int], embedding: int, options: Mapping[str, Any]) -> Tower:
+def _tower(side: str, own: Mapping[str, Any], *, common: Mapping[str, Any]) -> Tower:
     try:
-        return Tower(sources=sources, embedding=embedding, **options)
+        tower = Tower(**{**common, **own})
+        _refuse_idle(tower, own)
     except UsageError as error:
         raise UsageError(f"model.{side}: {error}") from None
+    return tower
+
+
+def _refuse_idle(tower: Tower, own: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for an option of the item path or its layers where the tower has none.
+
+    Nobody switched these off by name, as `skip` does the skip path, so that somebody may believe in them. The
+    common options are for both towers, one of which may well have no use for them.
+    """
+    idle: dict[str, str] = {}
+    if tower.items is None or not (len(tower.items.encoder.layers) or tower.items.second):
+        idle |= dict.fromkeys(LAYERS, "this tower has no layers of its own")
+    if own.get("positions") != "learned":
+        idle["max_items"] = "it counts the places of positions='learned'"
+    if tower.items is None:
+        idle |= dict.fromkeys(ITEM_PATH, "this tower looks at its items' mean alone; give it layers")
+    for name, value in own.items():
+        usual = (TOWER_OPTIONS[name], "boxes") if name == "positions" else (TOWER_OPTIONS[name],)
+        if name in idle and value not in usual:
+            raise UsageError(f"{name}={value!r} would change nothing: {idle[name]}")
