@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -23,39 +24,51 @@ class Settings(BaseModel):
 
 
 S = TypeVar("S", bound=Settings)
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 def load_settings(
-    kind: type[S], source: Path | Mapping[str, Any] | None = None, *, overrides: Sequence[str] = ()
+    kind: type[S],
+    source: Path | Mapping[str, Any] | None = None,
+    *,
+    values: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
 ) -> S:
-    """Build settings of `kind` from a YAML file or a mapping, with `overrides` (`optimizer.rate=1`) on top.
+    """Build settings of `kind` from a YAML file or a mapping, and what goes before it.
+
+    Arguments:
+        kind: the settings' class.
+        source: a YAML file, or what one would hold.
+        values: by a key's path (`{"data.path": "2019"}`), taken as they are.
+        overrides: texts such as `optimizer.rate=0.001`, whose values are YAML; they go before `values`.
 
     Raises `SettingsError` naming the file, every wrong key with the nearest known one, and every wrong value.
     """
-    where = "settings"
-    values: dict[str, Any] = {}
-    if isinstance(source, Path):
-        where = str(source)
-        try:
-            loaded = yaml.safe_load(source.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise SettingsError(f"{source}: no such settings file") from None
-        except OSError as error:
-            raise SettingsError(f"{source}: {system_reason(error)}") from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{source}: not valid YAML ({' '.join(str(error).split())})") from None
-        if not isinstance(loaded, dict | None):
-            raise SettingsError(f"{source}: holds a {type(loaded).__name__}; a mapping of settings is needed")
-        values = loaded or {}
-    elif source is not None:
-        values = dict(source)
+    where = str(source) if isinstance(source, Path) else "settings"
+    whole = _read(source) if isinstance(source, Path) else dict(source or {})
+    for key, value in (values or {}).items():
+        _set(whole, tuple(key.split(".")), value)
     for path, value in parse_overrides(overrides):
-        _set(values, path, value)
+        _set(whole, path, value)
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(whole)
     except ValidationError as error:
         problems = [_problem(kind, dict(item)) for item in error.errors()]
         raise SettingsError(f"{where}: " + "; ".join(problems)) from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{file}: no such settings file") from None
+    except OSError as error:
+        raise SettingsError(f"{file}: {system_reason(error)}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(loaded, dict | None):
+        raise SettingsError(f"{file}: holds a {type(loaded).__name__}; a mapping of settings is needed")
+    return loaded or {}
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[tuple[tuple[str, ...], Any]]:
@@ -74,12 +87,8 @@ def parse_overrides(overrides: Sequence[str]) -> list[tuple[tuple[str, ...], Any
 
 def _yaml_value(text: str) -> Any:
     value = yaml.safe_load(text)
-    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    # YAML 1.1 reads 1e-3 as text; in quotes it is meant as text.
+    return float(text) if isinstance(value, str) and _EXPONENT.fullmatch(text.strip()) else value
 
 
 def _set(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:

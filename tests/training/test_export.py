@@ -14,8 +14,10 @@ onnx = pytest.importorskip("onnx")
 transformers = pytest.importorskip("transformers")
 
 from onnx import numpy_helper
+from safetensors.torch import load_file
 
 import sterna
+from sterna.cli import main
 from sterna.encoders import fingerprint_folder
 from sterna.errors import ModelError, RunError, SternaError
 from sterna.images import to_square
@@ -89,6 +91,7 @@ def run(tmp_path_factory):
             "epochs": 2,
             "tensorboard": False,
             "threads": 1,
+            "ema": 0.9,
         }
     )
     train(settings, folder / "run")
@@ -159,9 +162,90 @@ def test_the_card_says_what_a_reader_must_know(model):
         "Trained on 16 photographs",
     ):
         assert sentence in card
-    config = json.loads((model / "config.json").read_text())
-    config["architecture"]["text_backbone"] = "minilm"
-    assert "Among them are the captions of Flickr30k and COCO" in write_card(config)
+
+
+@pytest.fixture
+def config(model):
+    return json.loads((model / "config.json").read_text())
+
+
+def card_of(config, *, image: str, text: str) -> str:
+    changed = {"image_backbone": image, "text_backbone": text}
+    return write_card(config | {"architecture": config["architecture"] | changed})
+
+
+def test_the_card_says_of_every_backbone_what_it_has_seen(config):
+    card = card_of(config, image="efficientnet-lite0+hf:openai/clip+efficientnet-lite1", text="minilm")
+    assert "- **efficientnet-lite0 and efficientnet-lite1, side by side**: EfficientNet-Lite (Apache" in card
+    assert "- **hf:openai/clip**: see its own card." in card
+    assert "Among them are the captions of Flickr30k and COCO" in card
+
+
+def test_the_card_gives_a_licence_to_what_it_knows_alone(config):
+    known = card_of(config, image="efficientnet-lite0", text="minilm")
+    assert "license: apache-2.0\n" in known
+    assert "Weights and code: Apache-2.0, as the backbones. The data that it was trained on has" in known
+    other = card_of(config, image="efficientnet-lite0+hf:vit", text="hf:bert")
+    assert "license: other\n" in other
+    assert (
+        "Code and the towers' weights: Apache-2.0. hf:vit and hf:bert: under licences of their own." in other
+    )
+
+
+def test_the_runs_own_figures_are_said_to_be_of_its_float32_weights(opened, model, config):
+    assert config["results"]["val"]["weights"] == "float32"
+    assert "weights" not in config["results"]["test"]
+    card = (model / "README.md").read_text()
+    assert "| val* | 8 |" in card
+    note = (
+        "\\* Measured in training, with float32 weights; here they are stored as float16 (images) and float16"
+    )
+    assert note in card
+    config["architecture"]["weights"] = {"image": "float32", "text": "float32"}
+    assert "val*" not in write_card(config)
+
+
+def test_a_model_does_not_tell_where_its_backbones_lay(model, config):
+    assert config["architecture"]["image_backbone"] == "hf:vit+hf:resnet"
+    assert config["training"]["features"]["text"] == "hf:bert"
+    for file in ("config.json", "README.md"):
+        assert "/miniature" not in (model / file).read_text()
+
+
+def test_the_command_takes_the_figures_that_eval_prints(run, tmp_path, capsys):
+    way = {"hits": {"1": 0.5, "5": 0.75, "10": 1.0}, "recall": {"1": 0.5}, "mrr": 0.6}
+    report = {"schema": 1, "model": "small", "data": "drawn", "split": "val", "images": 8, "captions": 16}
+    report |= {"rsum": 450.0, "i2t": way, "t2i": way, "intervals": {"rsum": [440.0, 460.0]}}
+    (tmp_path / "val.json").write_text(json.dumps(report))
+    (tmp_path / "all.json").write_text(json.dumps(report | {"split": None}))
+    files = [str(tmp_path / name) for name in ("val.json", "all.json")]
+    out = tmp_path / "model"
+    options = ["--text-weights", "int8", "--results", files[0], "--results", files[1]]
+    assert main(["export", str(run), "--out", str(out), *options]) == 0
+    card = (out / "README.md").read_text()
+    for split in ("val", "drawn"):
+        assert f"| {split} | 8 | 50.0 / 75.0 / 100.0 | 50.0 / 75.0 / 100.0 | 450.0 |" in card
+    results = json.loads((out / "config.json").read_text())["results"]
+    assert set(results) == {"val", "drawn"}
+    assert "weights" not in results["val"]
+    (tmp_path / "other.json").write_text("[1]")
+    capsys.readouterr()
+    other = ["--results", str(tmp_path / "other.json")]
+    assert main(["export", str(run), "--out", str(tmp_path / "second"), *other]) == 2
+    assert "other.json: not a report; write one with sterna eval --format json" in capsys.readouterr().err
+    assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_a_run_is_opened_with_its_averaged_weights(run, which):
+    last = load_file(run / "checkpoints" / "last.safetensors")
+    best = load_file(run / "checkpoints" / "best.safetensors")
+    moved = 0.0
+    for name, value in load_run(run, which=which).model.named_parameters():
+        wanted = last[f"average/model.{name}"] if which == "last" else best[f"weights/model.{name}"]
+        assert torch.equal(value, wanted), name
+        moved = max(moved, float((value - last[f"weights/model.{name}"]).abs().max()))
+    assert moved > 1e-4
 
 
 def test_export_leaves_nothing_where_the_graph_differs_from_torch(opened, tmp_path, monkeypatch):

@@ -14,8 +14,11 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file
 
-from sterna.errors import RunError, StoppedError
-from sterna.training import train
+from sterna.errors import DataError, RunError, SternaError, StoppedError
+from sterna.settings import load_settings
+from sterna.training import TrainSettings, train
+from sterna.training._checkpoint import Position, load_last, save_last
+from sterna.training._folder import choose_settings
 from tests.training.toy import make_toy, toy_settings
 
 # All that could be forgotten: two views, a draw of captions, averages, steps of unequal parts.
@@ -201,3 +204,118 @@ def test_other_data_is_refused(toy, whole, tmp_path):
     other = make_toy(tmp_path / "other", train=30)
     with pytest.raises(RunError, match="its data or features are not those it was begun with"):
         train(hard_settings(other), whole, resume=True)
+
+
+def test_a_run_goes_on_with_its_own_places_where_none_are_named(toy, whole):
+    run = toy / "places"
+    with pytest.raises(Stop):
+        train(hard_settings(toy), run, progress=stopping_at(5))
+    settings = hard_settings(toy, data={}, checkpoint_every=7)
+    nowhere = settings.model_copy(update={"features": settings.features.model_copy(update={"path": None})})
+    train(nowhere, run, resume=True)
+    assert_same(run, whole)
+    kept = load_settings(TrainSettings, run / "settings.yaml")
+    assert (kept.data.path, kept.features.path) == (toy / "data", toy / "features")
+    assert kept.checkpoint_every == 7
+
+
+def test_a_wrong_place_named_when_going_on_is_not_written_down(toy, whole, tmp_path):
+    before = (whole / "settings.yaml").read_text()
+    with pytest.raises(SternaError):
+        train(hard_settings(toy, data={"path": tmp_path / "nowhere"}), whole, resume=True)
+    assert (whole / "settings.yaml").read_text() == before
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_mistake_found_in_the_data_can_be_mended_in_the_same_folder(toy, tmp_path, resume):
+    with pytest.raises(DataError, match="no split 'tset'"):
+        train(toy_settings(toy, data={"path": toy / "data", "validation": "tset"}), tmp_path / "run")
+    assert train(toy_settings(toy, epochs=1), tmp_path / "run", resume=resume).step == 4
+
+
+def test_what_a_killed_process_left_behind_is_no_hindrance_and_goes(toy, whole):
+    for name, step in (("left-early", 0), ("left-late", 5)):
+        run = toy / name
+        left = [run / ".settings.yaml.abc.tmp", run / "checkpoints" / ".last.safetensors.abc.tmp"]
+        if step:
+            with pytest.raises(Stop):
+                train(hard_settings(toy), run, progress=stopping_at(step))
+        else:
+            run.mkdir()
+        for file in left[: 1 if not step else 2]:
+            file.write_bytes(b"half")
+        train(hard_settings(toy), run, resume=bool(step))
+        assert_same(run, whole)
+        assert not list(run.rglob(".*.tmp"))
+
+
+def test_a_run_goes_on_with_as_many_threads_as_it_began_with(toy):
+    used = []
+
+    def note(progress):
+        used.append(torch.get_num_threads())
+        if progress.step == 2:
+            raise Stop
+
+    kept = torch.get_num_threads()
+    run = toy / "threads"
+    try:
+        torch.set_num_threads(3)
+        with pytest.raises(Stop):
+            train(toy_settings(toy, threads=None, epochs=1, checkpoint_every=1), run, progress=note)
+        torch.set_num_threads(1)
+        with pytest.raises(Stop):
+            train(None, run, resume=True, progress=lambda _: stopping_at(3)(_) or note(_))
+        train(toy_settings(toy, threads=2, epochs=1, checkpoint_every=1), run, resume=True, progress=note)
+    finally:
+        torch.set_num_threads(kept)
+    assert used[:2] == [3, 3]
+    assert json.loads((run / "run.json").read_text())["threads"] == 2
+    assert used[-1] == 2
+
+
+def test_other_terms_of_the_data_are_taken_over(toy, tmp_path):
+    run = tmp_path / "run"
+    train(toy_settings(toy, epochs=1), run)
+    train(toy_settings(toy, epochs=1, data={"path": toy / "data", "terms": "Ask first."}), run, resume=True)
+    assert json.loads((run / "run.json").read_text())["data"]["terms"] == "Ask first."
+
+
+def test_a_finished_run_opens_no_log_when_gone_on_with(toy, tmp_path):
+    run = tmp_path / "run"
+    train(toy_settings(toy, epochs=1, tensorboard=True), run)
+    files = list((run / "tensorboard").iterdir())
+    result = train(None, run, resume=True)
+    assert (result.step, list((run / "tensorboard").iterdir())) == (4, files)
+
+
+def test_backbones_in_a_folder_are_found_from_anywhere(toy, tmp_path, monkeypatch):
+    (tmp_path / "vit+1").mkdir()
+    (tmp_path / "vit").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for name, whole_name in (
+        ("hf:./vit", f"hf:{tmp_path}/vit"),
+        ("hf:vit+1", f"hf:{tmp_path}/vit+1"),
+        ("efficientnet-lite0+hf:vit", f"efficientnet-lite0+hf:{tmp_path}/vit"),
+        ("hf:openai/clip", "hf:openai/clip"),
+    ):
+        settings = toy_settings(toy)
+        features = settings.features.model_copy(update={"image": name})
+        chosen = choose_settings(
+            tmp_path / "run", settings.model_copy(update={"features": features}), resume=False
+        )
+        assert chosen.features.image == whole_name
+
+
+def test_every_moment_of_the_optimizer_is_put_where_its_weights_are(toy, tmp_path):
+    """Where the counts of steps lay on the CPU, fused AdamW refuses them beside weights on an accelerator."""
+    layer = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
+    layer(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    save_last(tmp_path, Position(step=1), learner=layer, optimizer=optimizer, average=None)
+    elsewhere = torch.nn.Linear(3, 2, device="meta")
+    other = torch.optim.AdamW(elsewhere.parameters(), fused=True)
+    load_last(tmp_path, learner=elsewhere, optimizer=other, average=None)
+    assert {value.device.type for state in other.state.values() for value in state.values()} == {"meta"}
+    assert {key for state in other.state.values() for key in state} == {"step", "exp_avg", "exp_avg_sq"}

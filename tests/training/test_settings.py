@@ -7,10 +7,11 @@ import pytest
 
 pytest.importorskip("torch")
 
-from sterna.errors import SettingsError
+from sterna.errors import SettingsError, UsageError
 from sterna.model import Tower, build_model
 from sterna.settings import load_settings, save_settings
-from sterna.training import ModelSettings, TowerSettings, TrainSettings
+from sterna.training import ModelSettings, TowerSettings, TrainSettings, train
+from sterna.training._check import check_settings
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
@@ -48,3 +49,39 @@ def test_settings_say_what_the_model_takes_with_the_same_defaults():
     assert tower.items() <= defaults(Tower).items()
     decided = {"sources", "shared", "positions"}
     assert tower.keys() | common.keys() - {"shared_layers"} == defaults(Tower).keys() - decided
+
+
+def test_a_value_given_as_it_is_goes_through_no_yaml(tmp_path):
+    for name in ("2019", "1e3", "nan", "yes", "null", "a: b", "😀", "'quoted'"):
+        settings = load_settings(TrainSettings, {}, values={"data.path": name, "features.path": Path(name)})
+        assert (settings.data.path, settings.features.path) == (Path(name), Path(name))
+        save_settings(settings, tmp_path / "saved.yaml")
+        assert load_settings(TrainSettings, tmp_path / "saved.yaml") == settings
+
+
+def test_an_override_is_a_number_with_an_exponent_unless_it_stands_in_quotes():
+    settings = load_settings(
+        TrainSettings, {"data": {"terms": "old"}}, overrides=["optimizer.rate=1e-3", 'data.terms="1e3"']
+    )
+    assert (settings.optimizer.rate, settings.data.terms) == (1e-3, "1e3")
+    assert load_settings(TrainSettings, overrides=["data.terms=nan"]).data.terms == "nan"
+    later = load_settings(TrainSettings, values={"seed": 1}, overrides=["seed=2"])
+    assert later.seed == 2
+
+
+def test_a_constant_rate_takes_no_floor():
+    with pytest.raises(SettingsError, match=r"schedule: floor=0\.1 would change nothing: a constant rate"):
+        load_settings(TrainSettings, {"schedule": {"name": "constant", "floor": 0.1}})
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_every_shipped_configuration_can_be_trained(file):
+    check_settings(load_settings(TrainSettings, file))
+
+
+def test_an_objective_for_another_comparison_than_search_makes_is_refused(tmp_path):
+    order = {"name": "hinge", "params": {"similarity": "order"}}
+    for objective in (order, {"name": "weighted_sum", "params": {"terms": [{"name": "infonce"}, order]}}):
+        with pytest.raises(UsageError, match="similarity='order' trains vectors for another comparison than"):
+            train(TrainSettings.model_validate({"objective": objective}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sterna.cli._extract import show_extraction
 from sterna.cli._extras import learning_wing
 from sterna.cli._options import FormatOption
-from sterna.cli._output import print_json
+from sterna.cli._output import print_json, say_some
 from sterna.cli._progress import duration, progress_line
 from sterna.errors import UsageError
 
@@ -54,8 +54,10 @@ def train(
       sterna train --config configs/base.yaml --data flickr8k --out runs/seed1 --set seed=1
       sterna train --out runs/base --resume
     """
-    overrides = [f"{key}={json.dumps(str(path))}" for key, path in _paths(data, features)] + (changes or [])
-    if config is None and (overrides or not resume):
+    places = {
+        key: path for key, path in (("data.path", data), ("features.path", features)) if path is not None
+    }
+    if config is None and (places or changes or not resume):
         raise UsageError("--config FILE is needed, unless a run goes on as it was with --resume")
     with learning_wing("Training a model"):
         from sterna.training import train as run
@@ -67,8 +69,9 @@ def train(
                 steps = (progress.step, progress.steps)
                 line("training", *steps, unit="steps", seconds_left=left, detail=progress.detail)
 
-            settings = _settings(config, overrides) if config is not None else None
+            settings = _settings(config, places, changes or []) if config is not None else None
             result = run(settings, out, resume=resume, progress=show, extract_progress=show_extraction(line))
+    say_some(result.left_out, rest=f"; {out / 'run.json'} has the first of them")
     if output == "json":
         print_json(
             {
@@ -88,13 +91,8 @@ def train(
         print(f"done in {duration(result.seconds)}; make a model of it: sterna export {out} --out MODEL")
 
 
-def _paths(data: Path | None, features: Path | None) -> list[tuple[str, Path]]:
-    given = (("data.path", data), ("features.path", features))
-    return [(key, path) for key, path in given if path is not None]
-
-
-def _settings(config: Path, overrides: list[str]) -> TrainSettings:
+def _settings(config: Path, places: Mapping[str, Any], overrides: Sequence[str]) -> TrainSettings:
     from sterna.settings import load_settings
     from sterna.training import TrainSettings
 
-    return load_settings(TrainSettings, config, overrides=overrides)
+    return load_settings(TrainSettings, config, values=places, overrides=overrides)

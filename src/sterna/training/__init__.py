@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sterna.training._export import export
 from sterna.training._log import TrainProgress
-from sterna.training._loop import RunResult, train
 from sterna.training._run import Run, load_run
 from sterna.training._settings import (
     DataSettings,
@@ -17,6 +16,7 @@ from sterna.training._settings import (
     TrainSettings,
     ValidationSettings,
 )
+from sterna.training._train import RunResult, train
 
 __all__ = [
     "DataSettings",

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
+from ctypes import c_bool
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing.sharedctypes import RawValue
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,41 +82,66 @@ def read_batches(
     start: int,
     captions_per_image: int | None,
     workers: int,
-) -> Iterator[Batch]:
+    lock: Path | None = None,
+) -> Generator[Batch, None, None]:
     """Every batch from step `start` to the end of the run, in order; `workers` processes read ahead.
 
-    Raises `RunError` where a worker dies.
+    They end with the run, or when the generator is closed, and do not hold the run's `lock`, a file. Raises
+    `RunError` where a worker dies.
     """
+    ending = RawValue(c_bool, False) if workers else None
+    start_worker = partial(_start_worker, parent=_forking_parent(), ending=ending, lock=lock)
     loader: DataLoader[Batch] = DataLoader(
         _Parts(reader, split, plan, captions_per_image=captions_per_image),
         sampler=BatchOrder(plan, start),
         batch_size=None,
         num_workers=workers,
         collate_fn=_as_it_is,
-        worker_init_fn=_start_worker if workers else None,
+        worker_init_fn=start_worker if workers else None,
         generator=torch.Generator().manual_seed(plan.seed),
     )
+    iterator = iter(loader)
     try:
-        yield from loader
+        yield from iterator
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise RunError(
             "a process that reads batches died, perhaps for want of shared memory (/dev/shm); try workers=0"
         ) from error
+    finally:
+        if ending is not None:
+            ending.value = True
+        del iterator  # which ends the workers; not earlier, or one that is busy would not hear of it
 
 
 def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _start_worker(number: int) -> None:
+def _forking_parent() -> int | None:
+    """This process's id where it makes its workers itself, not through a server."""
+    return os.getpid() if multiprocessing.get_start_method() == "fork" else None
+
+
+def _start_worker(number: int, *, parent: int | None, ending: Any, lock: Path | None) -> None:
     # Ctrl-C, and a scheduler's SIGTERM, reach the whole group; they are for the parent, which still wants the
-    # batches of its step and then tells its workers to end. A parent that is killed takes them along.
+    # batches of its step. Only when it has ended reading is a SIGTERM its own. A parent that is killed takes
+    # its workers along.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if ending.value else None)
     if sys.platform == "linux":
-        parent = os.getppid()
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-        if os.getppid() != parent:
+        if parent is not None and os.getppid() != parent:  # it was killed before this line
             os._exit(1)
+    if parent is not None and lock is not None:
+        _close(lock)
+
+
+def _close(file: Path) -> None:
+    """Close what a fork inherited of an open file; a lock would be held until this process ends, too."""
+    known = file.stat()
+    for entry in Path("/dev/fd").iterdir():
+        with contextlib.suppress(OSError):  # the descriptor that the listing itself was read by
+            if os.path.samestat(os.fstat(int(entry.name)), known):
+                os.close(int(entry.name))

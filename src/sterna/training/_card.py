@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = ["card"]
@@ -18,6 +18,7 @@ _SEEN_BEFORE = {
         "photographs, is not new to this model, and figures on those sets are to be read with that in mind."
     ),
 }
+_UNKNOWN = "see its own card."
 
 
 def card(config: Mapping[str, Any]) -> str:
@@ -29,7 +30,7 @@ def card(config: Mapping[str, Any]) -> str:
         "## Use\n",
         _use(config),
         "## How well it finds things\n",
-        _results(config["results"]),
+        _results(config),
         "## What it was made from\n",
         _made_from(config),
         "## What it sees\n",
@@ -43,8 +44,9 @@ def card(config: Mapping[str, Any]) -> str:
 
 
 def _front(config: Mapping[str, Any]) -> str:
+    licence = "other" if _others(config) else "apache-2.0"
     return (
-        "---\nlicense: apache-2.0\nlanguage: en\nlibrary_name: sterna\n"
+        f"---\nlicense: {licence}\nlanguage: en\nlibrary_name: sterna\n"
         "pipeline_tag: feature-extraction\n"
         "tags: [image-text-retrieval, onnx]\n---\n"
     )
@@ -71,23 +73,34 @@ def _use(config: Mapping[str, Any]) -> str:
     )
 
 
-def _results(results: Mapping[str, Any]) -> str:
+def _results(config: Mapping[str, Any]) -> str:
     rows = [
         "| split | images | image to text R@1 / 5 / 10 | text to image R@1 / 5 / 10 | rsum |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for split, report in results.items():
+    weights = config["architecture"]["weights"]
+    smaller = any(kind != "float32" for kind in weights.values())
+    before = False
+    for split, report in config["results"].items():
         if "rsum" not in report:
             continue
         both = [_percent(report[way]["hits"]) for way in ("i2t", "t2i")]
+        mark = "*" if smaller and report.get("weights") == "float32" else ""
+        before = before or bool(mark)
         rows.append(
-            f"| {split} | {report.get('images', '')} | {both[0]} | {both[1]} | {report['rsum']:.1f} |"
+            f"| {split}{mark} | {report.get('images', '')} | {both[0]} | {both[1]} | {report['rsum']:.1f} |"
         )
     if len(rows) == 2:
         return "Not measured.\n"
+    note = (
+        "\n\n\\* Measured in training, with float32 weights; here they are stored as "
+        f"{weights['image']} (images) and {weights['text']} (sentences)."
+    )
     return "\n".join(rows) + (
         "\n\nIn per cent: how often any right answer is among the first K of the split's whole gallery. "
-        "The weights were chosen by the validation split, which flatters its figures.\n"
+        "The weights were chosen by the validation split, which flatters its figures."
+        + (note if before else "")
+        + "\n"
     )
 
 
@@ -106,8 +119,8 @@ def _made_from(config: Mapping[str, Any]) -> str:
         lines.append(f"- **Terms of the data**: {data['terms']}")
     architecture = config["architecture"]
     for backbone in (architecture["image_backbone"], architecture["text_backbone"]):
-        known = [text for start, text in _SEEN_BEFORE.items() if backbone.startswith(start)]
-        lines.append(f"- **{_names(backbone)}**: {known[0] if known else 'see its own card.'}")
+        for told, parts in _told(backbone).items():
+            lines.append(f"- **{_names('+'.join(parts))}**: {told}")
     versions = ", ".join(f"{name} {number}" for name, number in config["versions"].items())
     lines.append(
         f"- Seed {config['seed']}, weights of step {config['step']}, made on {config['made']} "
@@ -131,8 +144,7 @@ def _preprocessing(config: Mapping[str, Any]) -> str:
 
 
 def _limits(config: Mapping[str, Any]) -> str:
-    data = config["data"]
-    images = next(count["images"] for name, count in data["splits"].items() if name != data["validation"])
+    images = next(iter(config["data"]["splits"].values()))["images"]  # the training split comes first
     return (
         f"Trained on {images:,} photographs: it knows scenes of the kind that its data shows, and "
         "little beyond them. It does not read text in pictures, does not count well, does not know who "
@@ -143,13 +155,34 @@ def _limits(config: Mapping[str, Any]) -> str:
 
 
 def _licence(config: Mapping[str, Any]) -> str:
-    terms = config["data"].get("terms")
-    return (
-        "Weights and code: Apache-2.0, as the backbones. "
-        + (f"The data that it was trained on has terms of its own: {terms}" if terms else "")
-    ).rstrip() + "\n"
+    terms, others = config["data"].get("terms"), _others(config)
+    if others:
+        whose = f"Code and the towers' weights: Apache-2.0. {_listed(others)}: under licences of their own."
+    else:
+        whose = "Weights and code: Apache-2.0, as the backbones."
+    return whose + (f" The data that it was trained on has terms of its own: {terms}" if terms else "") + "\n"
+
+
+def _told(backbone: str) -> dict[str, list[str]]:
+    """What is known of a backbone, with those of its parts of which it is known."""
+    told: dict[str, list[str]] = {}
+    for part in backbone.split("+"):
+        known = next((text for start, text in _SEEN_BEFORE.items() if part.startswith(start)), _UNKNOWN)
+        told.setdefault(known, []).append(part)
+    return told
+
+
+def _others(config: Mapping[str, Any]) -> list[str]:
+    """The parts of the backbones that are not known here."""
+    architecture = config["architecture"]
+    backbones = (architecture["image_backbone"], architecture["text_backbone"])
+    return [part for backbone in backbones for part in _told(backbone).get(_UNKNOWN, [])]
 
 
 def _names(backbone: str) -> str:
     names = backbone.split("+")
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}, side by side"
+    return names[0] if len(names) == 1 else f"{_listed(names)}, side by side"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

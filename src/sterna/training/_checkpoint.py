@@ -88,10 +88,8 @@ def load_last(
     for name, parameter in learner.named_parameters():
         start = f"optimizer/{name}/"
         state = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
-        if state:  # AdamW counts its steps on the CPU wherever the weights are
-            optimizer.state[parameter] = {
-                key: value if key == "step" else value.to(parameter.device) for key, value in state.items()
-            }
+        if state:  # fused AdamW wants its count of steps, too, where the weights are
+            optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}
     if average is not None:
         _fill(average.values, tensors, kind="average", path=path)
     return position

@@ -14,7 +14,7 @@ __all__ = ["Average"]
 class Average:
     """The averaged copy of a module's parameters; buffers are not averaged.
 
-    The decay starts low and rises to `decay`, `min(decay, (1 + steps) / (10 + steps))`, so that the first
+    The decay starts at 0.1 and rises to `decay`, `min(decay, (1 + steps) / (10 + steps))`, so that the first
     random weights are soon forgotten.
     """
 
@@ -24,7 +24,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, module: nn.Module, *, steps: int) -> None:
-        """Move towards `module`'s weights, after `steps` steps."""
+        """Move towards `module`'s weights; `steps` is how many updates came before this one."""
         decay = min(self.decay, (1 + steps) / (10 + steps))
         for name, value in module.named_parameters():
             self.values[name].lerp_(value.detach(), 1 - decay)

@@ -75,9 +75,10 @@ def export(
         name: of the model, for people.
         image_weights, text_weights: how weights are stored: "float16", "float32", or "int8" for linear layers
             and word vectors, with a scale for each output channel and word. Computing is float32.
-        results: measured figures by split for the configuration and the card, beside the run's own on
-            validation.
-        torch_weights: also write `model.safetensors`, TERN's weights in float32, for training to go on from.
+        results: measured figures by split for the configuration and the card (what `sterna eval` reports as
+            JSON), beside or in place of the run's own on validation, which are of its float32 weights.
+        torch_weights: also write `model.safetensors`, TERN's weights in float32, for training to go on from,
+            later: nothing reads it yet.
 
     Returns `out`. Raises `ModelError` where ONNX Runtime's vectors differ from torch's by more than 1e-4,
     `SternaError` where `out` exists, `RunError` where `run` is not a run.
@@ -176,6 +177,8 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
     for place in ("data", "features"):
         settings[place].pop("path")  # where things lay on the machine that trained it
     settings["data"].pop("images")
+    for side in ("image", "text"):
+        settings["features"][side] = _portable(settings["features"][side])
     return {
         "schema": 1,
         "name": name,
@@ -196,8 +199,8 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
             "lowercase": False,
         },
         "architecture": {
-            "image_backbone": run.image_backbone.name,
-            "text_backbone": run.text_backbone.name,
+            "image_backbone": _portable(run.image_backbone.name),
+            "text_backbone": _portable(run.text_backbone.name),
             "regions": run.image_backbone.regions,
             "model": run.model.config(),
             "weights": dict(stored),
@@ -208,8 +211,15 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
         "step": run.position.step,
         "made": datetime.now(UTC).date().isoformat(),
         "versions": {**run.facts["versions"], **versions(_PACKAGES)},
-        "results": {data["validation"]: dict(run.results), **results},
+        "results": {data["validation"]: {**run.results, "weights": "float32"}, **results},
     }
+
+
+def _portable(backbone: str) -> str:
+    """A backbone's name without where a folder lay on the machine that trained it."""
+    if backbone.startswith("hf:") and Path(backbone.removeprefix("hf:")).is_dir():
+        return f"hf:{Path(backbone.removeprefix('hf:')).resolve().name}"
+    return "+".join(_portable(part) for part in backbone.split("+")) if "+" in backbone else backbone
 
 
 def _fingerprint(folder: Path, config: Mapping[str, Any]) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sterna.backbones import image_backbone, text_backbone
 from sterna.data import CaptionedImages, read
-from sterna.errors import DataError, RunError, StoreError
+from sterna.errors import DataError, RunError, StoreError, UsageError
 from sterna.features import ExtractProgress, FeatureStore, extract
 from sterna.files import hash_json
 from sterna.training._batches import Split
@@ -26,6 +26,7 @@ __all__ = ["Inputs", "find_inputs"]
 _OF_IMAGES = ("backbone", "fingerprint", "fit", "dtype", "size", "regions", "sources")
 _OF_CAPTIONS = ("backbone", "fingerprint", "dtype", "max_tokens", "dim")
 _SAMPLES = 8  # validation images and captions that an export is checked with
+_LEFT_OUT = 50  # sentences of what was left out that are written down
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class Inputs:
     Fields:
         folder: holds the stores `images` and `captions`.
         train_ids, validation_ids: of their images in the store; caption_ids: of both splits' captions.
+        left_out: rows of the data and photographs that could not be read, one sentence each.
         facts: what to write down about data and features; "inputs" is the hash of all that decides a batch.
     """
 
@@ -46,7 +48,20 @@ class Inputs:
     caption_ids: tuple[str, ...]
     image_sources: tuple[int, ...]
     text_sources: tuple[int, ...]
+    left_out: tuple[str, ...]
     facts: Mapping[str, Any]
+
+
+class _Placed(NamedTuple):
+    """A split, and the ids of its images and captions in the stores."""
+
+    split: Split
+    image_ids: tuple[str, ...]
+    caption_ids: tuple[str, ...]
+
+    def counts(self) -> dict[str, int]:
+        """How many images and captions it has."""
+        return {"images": len(self.image_ids), "captions": len(self.caption_ids)}
 
 
 def find_inputs(
@@ -61,7 +76,7 @@ def find_inputs(
 
     Raises `DataError` where the data or a split cannot be read, `StoreError` where the folder holds the
     features of other backbones or does not say of which, `RunError` where no data is named or a split has no
-    captioned image.
+    captioned image, `UsageError` where both splits are one.
     """
     if data.path is None:
         raise RunError("data.path: no data is named; give the folder or file of captioned images")
@@ -71,38 +86,32 @@ def find_inputs(
     train, validation, names = _splits(whole, data)
     _complete(folder, features, train, validation, threads=threads, progress=progress)
     images, captions = FeatureStore.open(folder / "images"), FeatureStore.open(folder / "captions")
-    found = [
+    placed = (
         _place(train, images, captions, views=features.views, name=names[0], captioned=True),
         _place(validation, images, captions, views=("original",), name=names[1], captioned=False),
-    ]
-    facts = {
-        "data": {
-            "name": whole.name,
-            "format": whole.format,
-            "terms": data.terms,
-            "splits": {
-                name: {"images": len(place.image_rows), "captions": len(place.caption_rows)}
-                for name, (place, _, _) in zip(names, found, strict=True)
-            },
-            "validation": names[1],
-        },
-        "features": {"images": dict(images.meta), "captions": dict(captions.meta)},
-        "samples": {
-            "photographs": [str(path) for path in validation.paths[:_SAMPLES]],
-            "captions": list(validation.captions[: _SAMPLES * 2]),
-        },
-        "inputs": _hash_inputs(found, images, captions, features.views),
-    }
+    )
+    left_out = (*whole.problems, *_unreadable(folder, (*train.image_ids, *validation.image_ids)))
     return Inputs(
         folder=folder,
-        train=found[0][0],
-        validation=found[1][0],
-        train_ids=found[0][1],
-        validation_ids=found[1][1],
-        caption_ids=(*found[0][2], *found[1][2]),
+        train=placed[0].split,
+        validation=placed[1].split,
+        train_ids=placed[0].image_ids,
+        validation_ids=placed[1].image_ids,
+        caption_ids=(*placed[0].caption_ids, *placed[1].caption_ids),
         image_sources=tuple(images.meta["sources"]),
         text_sources=(captions.meta["dim"],),
-        facts=facts,
+        left_out=left_out,
+        facts={
+            "data": {
+                "name": whole.name,
+                "format": whole.format,
+                "terms": data.terms,
+                "splits": dict(zip(names, (one.counts() for one in placed), strict=True)),
+                "validation": names[1],
+            },
+            "left_out": {"count": len(left_out), "first": list(left_out[:_LEFT_OUT])},
+            **_facts(validation, placed, images, captions, views=features.views),
+        },
     )
 
 
@@ -147,6 +156,11 @@ def _splits(
             f"{data.path}: no split to validate on; "
             f"name one of {', '.join(whole.split_names)} as data.validation"
         )
+    if validation == data.train:
+        raise UsageError(
+            f"data.validation={validation!r}: is what the model is trained on; name another of the splits "
+            f"{', '.join(whole.split_names)}"
+        )
     return whole.split(data.train), whole.split(validation), (data.train, validation)
 
 
@@ -188,17 +202,43 @@ def _lacks(folder: Path, features: FeatureSettings, splits: tuple[CaptionedImage
     return (
         not same
         or any(view not in images.columns for view, _ in wanted)
-        or any(set(images.missing(view, ids)) - _failed(folder) for view, ids in wanted)
+        or any(set(images.missing(view, ids)) - set(_failed(folder)) for view, ids in wanted)
         or any(captions.missing("values", split.caption_ids) for split in splits)
     )
 
 
-def _failed(folder: Path) -> set[str]:
-    """Ids of photographs that an extraction could not read."""
+def _failed(folder: Path) -> dict[str, str]:
+    """Photographs that an extraction could not read, by id, and why."""
     file = folder / "images" / "failed.jsonl"
     if not file.is_file():
-        return set()
-    return {json.loads(line)["id"] for line in file.read_text(encoding="utf-8").splitlines()}
+        return {}
+    failures = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    return {one["id"]: f"{one['path']}: {one['reason']}" for one in failures}
+
+
+def _unreadable(folder: Path, image_ids: Iterable[str]) -> list[str]:
+    failed = _failed(folder)
+    return [failed[one] for one in image_ids if one in failed]
+
+
+def _facts(
+    validation: CaptionedImages,
+    placed: Sequence[_Placed],
+    images: FeatureStore,
+    captions: FeatureStore,
+    *,
+    views: tuple[str, ...],
+) -> dict[str, Any]:
+    meta = {"images": dict(images.meta), "captions": dict(captions.meta)}
+    ids = [[one.image_ids, one.caption_ids, one.split.starts.tolist()] for one in placed]
+    return {
+        "features": meta,
+        "samples": {
+            "photographs": [str(path) for path in validation.paths[:_SAMPLES]],
+            "captions": list(validation.captions[: _SAMPLES * 2]),
+        },
+        "inputs": hash_json({"ids": ids, **meta, "views": views}),
+    }
 
 
 def _place(
@@ -209,7 +249,7 @@ def _place(
     views: tuple[str, ...],
     name: str,
     captioned: bool,
-) -> tuple[Split, tuple[str, ...], tuple[str, ...]]:
+) -> _Placed:
     """A split's images that could be read, in the data's order; for training, those that have captions."""
     missing = {one for view in views for one in images.missing(view, data.image_ids)}
     order = np.argsort(data.owners, kind="stable")
@@ -232,14 +272,4 @@ def _place(
         caption_rows=captions.indices_of(caption_ids),
         starts=np.cumsum([0, *(len(group) for group in owned)]),
     )
-    return split, image_ids, caption_ids
-
-
-def _hash_inputs(
-    found: list[tuple[Split, tuple[str, ...], tuple[str, ...]]],
-    images: FeatureStore,
-    captions: FeatureStore,
-    views: tuple[str, ...],
-) -> str:
-    ids = [[image_ids, caption_ids, split.starts.tolist()] for split, image_ids, caption_ids in found]
-    return hash_json({"ids": ids, "images": images.meta, "captions": captions.meta, "views": views})
+    return _Placed(split, image_ids, caption_ids)

@@ -1,4 +1,4 @@
-"""Training: from settings to a run folder, and from a run folder onwards.
+"""The steps of a run, from where it stands to its end.
 
 Nothing random is remembered between steps: the order of images, their views and their captions are functions
 of the seed and the epoch, and torch's generator is seeded anew for every forward pass. So all that a resumed
@@ -12,123 +12,36 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from sterna.errors import RunError, StoppedError
-from sterna.features import ExtractProgress
-from sterna.files import FileLock
 from sterna.objectives import build_objective
-from sterna.settings import save_settings
 from sterna.training._batches import read_batches
 from sterna.training._checkpoint import Position, checkpoint_path, load_last, save_best, save_last
 from sterna.training._ema import Average
-from sterna.training._folder import Interrupt, choose_settings, write_facts
-from sterna.training._inputs import Inputs, find_inputs
+from sterna.training._folder import lock_file
+from sterna.training._inputs import Inputs
 from sterna.training._learner import Batch, Learner, new_model
 from sterna.training._log import RunLog, TrainProgress
+from sterna.training._optimizer import build_optimizer
 from sterna.training._plan import Plan, seed_of
+from sterna.training._process import Interrupt
 from sterna.training._readers import open_readers
 from sterna.training._schedule import rate_factor
-from sterna.training._settings import OptimizerSettings, TrainSettings
+from sterna.training._settings import TrainSettings
 from sterna.training._validation import metric_of, validate
 
-__all__ = ["RunResult", "train"]
+__all__ = ["Loop"]
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """How a run ended; `best` is the highest value of `metric`, reached after `best_step` steps."""
+class Loop:
+    """The parts of one run, put together; every one is a thing of its own.
 
-    path: Path
-    metric: str
-    best: float
-    best_step: int
-    step: int
-    steps: int
-    stopped_early: bool
-    seconds: float
-
-
-def train(
-    settings: TrainSettings | None,
-    out: str | Path,
-    *,
-    resume: bool = False,
-    progress: Callable[[TrainProgress], None] | None = None,
-    extract_progress: Callable[[ExtractProgress], None] | None = None,
-) -> RunResult:
-    """Train a model; features that are not there yet are extracted first.
-
-    `out` gets `settings.yaml`, `run.json` (data, features, versions), `metrics.jsonl`, `tensorboard/`,
-    `checkpoints/last.safetensors` and `checkpoints/best.safetensors`, and `features/` unless settings name a
-    place.
-
-    Arguments:
-        settings: what to train; with `resume` they may be left out and are the run's own.
-        out: the run's folder.
-        resume: go on where the run was stopped or killed; one that ended is left as it is.
-        progress: told after every step.
-        extract_progress: told after every batch of extraction.
-
-    Raises `RunError` where `out` is there already, the settings differ from the run's, or the loss is not a
-    number; `StoppedError` where the run was asked to stop, after its state was saved; `LockedError` where
-    another process trains in `out`; and the errors of reading data and features.
+    `position` is where it stands, `plan` says how far it goes.
     """
-    run = Path(out)
-    if settings is not None:
-        _check(settings)
-    choose_settings(run, settings, resume=resume)  # a folder that is no run gets no lock either
-    with FileLock(run / ".lock", what=f"the run {run}"):
-        settings = choose_settings(run, settings, resume=resume)
-        save_settings(settings, run / "settings.yaml")
-        return _train(run, settings, progress=progress, extract_progress=extract_progress)
-
-
-def _train(
-    run: Path,
-    settings: TrainSettings,
-    *,
-    progress: Callable[[TrainProgress], None] | None,
-    extract_progress: Callable[[ExtractProgress], None] | None,
-) -> RunResult:
-    interrupt = Interrupt()
-    with _threads(settings.threads):
-        inputs = find_inputs(
-            settings.data,
-            settings.features,
-            folder=settings.features.path or run / "features",
-            threads=settings.threads,
-            progress=extract_progress,
-        )
-        write_facts(run, inputs.facts)
-        with torch.random.fork_rng(devices=[]), interrupt.watched():
-            return _Training(run, settings, inputs, interrupt).go(progress or (lambda _: None))
-
-
-def _check(settings: TrainSettings) -> None:
-    """Build what settings describe, small, so that a mistake is named before anything is written."""
-    with torch.random.fork_rng(devices=[]):
-        new_model(settings.model, image_sources=(8,), text_sources=(8,))
-        build_objective(settings.objective.name, settings.objective.params)
-
-
-@contextlib.contextmanager
-def _threads(number: int | None) -> Iterator[None]:
-    kept = torch.get_num_threads()
-    torch.set_num_threads(number or kept)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(kept)
-
-
-class _Training:
-    """The parts of one run, put together; every one is a thing of its own."""
 
     def __init__(self, run: Path, settings: TrainSettings, inputs: Inputs, interrupt: Interrupt) -> None:
         from accelerate import Accelerator
@@ -155,7 +68,7 @@ class _Training:
         )
         objective = build_objective(settings.objective.name, settings.objective.params)
         self.learner = Learner(model, objective).to(self.accelerator.device)
-        self.optimizer = _optimizer(self.learner, settings.optimizer)
+        self.optimizer = build_optimizer(self.learner, settings.optimizer)
         self.average = Average(self.learner, decay=settings.ema) if settings.ema else None
         self.position = Position()
         if checkpoint_path(run, "last").is_file():
@@ -165,38 +78,36 @@ class _Training:
         self.compute, self.stepper = self.accelerator.prepare(self.learner, self.optimizer)
         self.started, self.first_step = time.monotonic() - self.position.seconds, self.position.step
 
-    def go(self, tell: Callable[[TrainProgress], None]) -> RunResult:
-        """Train from the position to the end."""
-        position, plan = self.position, self.plan
-        self.reader, self.validation_reader = open_readers(
-            self.inputs, self.learner.model, views=self.settings.features.views
+    def go(self, tell: Callable[[TrainProgress], None]) -> None:
+        """Train from the position to the end; a run that ended opens nothing."""
+        position, settings = self.position, self.settings
+        if self._ended():
+            return
+        reader, self.validation_reader = open_readers(
+            self.inputs, self.learner.model, views=settings.features.views
         )
-        batches = read_batches(
-            self.reader,
+        wanted = settings.captions_per_image
+        reading = read_batches(
+            reader,
             self.inputs.train,
-            plan,
+            self.plan,
             start=position.step,
-            captions_per_image=None
-            if self.settings.captions_per_image == "all"
-            else self.settings.captions_per_image,
-            workers=self.settings.workers,
+            captions_per_image=None if wanted == "all" else wanted,
+            workers=settings.workers,
+            lock=lock_file(self.run),
         )
         began = time.monotonic()
-        with RunLog(self.run, step=position.step, tensorboard=self.settings.tensorboard) as log:
-            while position.step < plan.steps and not position.stopped_early:
+        with (
+            contextlib.closing(reading) as batches,  # or its processes outlive an error
+            RunLog(self.run, step=position.step, tensorboard=settings.tensorboard) as log,
+        ):
+            while not self._ended():
                 loss, rate = self._step(batches)
                 self._after_step(log, loss=loss, rate=rate)
                 tell(self._progress(loss, rate, seconds=time.monotonic() - began))
-        return RunResult(
-            path=self.run,
-            metric=self.settings.validation.metric,
-            best=position.best if position.best is not None else math.nan,
-            best_step=position.best_step,
-            step=position.step,
-            steps=plan.steps,
-            stopped_early=position.stopped_early,
-            seconds=position.seconds,
-        )
+
+    def _ended(self) -> bool:
+        return self.position.step >= self.plan.steps or self.position.stopped_early
 
     def _step(self, batches: Iterator[Batch]) -> tuple[float, float]:
         """One step of the optimizer; its loss and rate."""
@@ -299,16 +210,3 @@ class _Training:
             if position.stopped_early
             else left * seconds / (position.step - self.first_step),
         )
-
-
-def _optimizer(learner: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
-    parameters = [(name, one) for name, one in learner.named_parameters() if one.requires_grad]
-    decayed = [one.ndim > 1 and name.rpartition(".")[2].startswith("weight") for name, one in parameters]
-    groups = [
-        {
-            "params": [one for (_, one), chosen in zip(parameters, decayed, strict=True) if chosen is wanted],
-            "weight_decay": settings.weight_decay if wanted else 0.0,
-        }
-        for wanted in (True, False)
-    ]
-    return torch.optim.AdamW(groups, lr=settings.rate, betas=settings.betas, eps=settings.epsilon, fused=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sterna.features import ColumnSpec, FeatureStore
 from sterna.files import FileLock
@@ -42,9 +44,17 @@ def keep_means(
             block = wanted[start : start + _BLOCK * 8]
             means = []
             for item in store.indices_of(block):
-                means.append(store.row(column, int(item)).mean(axis=0, keepdims=True, dtype=np.float32))
+                means.append(_mean(store.row(column, int(item))))
                 done += 1
                 if progress is not None and done % _BLOCK == 0:
                     progress(done, len(wanted))
             store.append(block, {name: means})
     return store
+
+
+def _mean(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """[R, D] to [1, D]; zero where there are no rows, as in the model."""
+    if not len(rows):
+        return np.zeros((1, rows.shape[1]), dtype=np.float32)
+    mean: NDArray[np.float32] = rows.mean(axis=0, keepdims=True, dtype=np.float32)
+    return mean

@@ -11,7 +11,7 @@ def rate_factor(step: int, *, steps: int, name: str, warmup: float, floor: float
     """What the rate is multiplied with at `step` (from 0) of `steps`.
 
     It climbs in a line over the first `warmup` share of the steps, then follows half a cosine
-    (Loshchilov and Hutter 2017, eq. 5, without restarts), a line or a constant, down to `floor`.
+    (Loshchilov and Hutter 2017, eq. 5, without restarts) or a line down to `floor`, or stays ("constant").
     """
     rising = round(warmup * steps)
     if step < rising:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from sterna.settings import Settings
 
@@ -35,9 +35,9 @@ def _known_metric(name: str) -> str:
 class DataSettings(Settings):
     """Where photographs and captions are; `format`, `images`, `columns`, `restval` as in `sterna.data.read`.
 
-    `validation` left out: the first of "val", "dev" and "validation" that the data has. Of data without
-    any splits, the share `holdout` of the images, chosen by their ids, is kept for validation. `terms` is
-    what the data's owners allow, for the model's card.
+    `train` and `validation` name two splits; without a name, validation is by the first of "val", "dev" and
+    "validation" that the data has. Of data without any splits, the share `holdout` of the images, chosen by
+    their ids, is kept for validation. `terms` is what the data's owners allow, for the model's card.
     """
 
     path: Path | None = None
@@ -120,11 +120,20 @@ class OptimizerSettings(Settings):
 
 
 class ScheduleSettings(Settings):
-    """The rate climbs for `warmup` (a share of all steps), then falls to `floor` (a share of the rate)."""
+    """The rate climbs for `warmup` (a share of all steps), then falls to `floor` (a share of the rate).
+
+    "constant" stays where it is, and refuses a `floor`.
+    """
 
     name: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: Share = 0.03
     floor: Share = 0.0
+
+    @model_validator(mode="after")
+    def _floor_is_reached(self) -> Self:
+        if self.name == "constant" and self.floor:
+            raise ValueError(f"floor={self.floor} would change nothing: a constant rate does not fall")
+        return self
 
 
 class ValidationSettings(Settings):
@@ -142,7 +151,8 @@ class TrainSettings(Settings):
     `ema` is the decay of the averaged weights, which are then what is measured, kept and exported.
     `clip` bounds the norm of the gradients. `workers` are processes that read batches ahead.
     `checkpoint_every` and `log_every` count steps; a checkpoint is also written after every epoch.
-    `device` "auto" takes the accelerator there is; on the CPU a run is repeatable bit for bit.
+    `device` "auto" takes the accelerator there is; on the CPU a run is repeatable bit for bit with the same
+    number of `threads` (left out: as many as torch takes; a run that goes on takes what it began with).
     """
 
     data: DataSettings = DataSettings()
