@@ -82,7 +82,8 @@ def fill(folder: Path, root: Path) -> None:
                 catalog.run("INSERT INTO vectors VALUES (1, 1, ?, ?)", (number, number))
         catalog.run("UPDATE segments SET rows = ?", (number + 1,))
     (folder / "vectors" / "0").mkdir(parents=True)
-    (folder / "vectors" / "0" / "000001.f16").write_bytes(bytes(8 * (number + 1)))
+    rows = np.tile(np.array([1, 0, 0, 0], np.float16), (number + 1, 1))  # unit vectors, as all are
+    (folder / "vectors" / "0" / "000001.f16").write_bytes(rows.tobytes())
     catalog.close()
 
 

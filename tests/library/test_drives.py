@@ -87,12 +87,17 @@ def test_a_drive_inside_a_folder_that_is_unplugged_loses_nothing(
     elif left == "a stray photograph":
         save(usb.point / "stray.png", "teal")
     for _ in range(2):  # what was found instead of it never comes to stand for it
-        assert counts(library.index()) == {"offline": 1}
+        report = library.index()
+        assert (counts(report), report.offline_roots) == ({"offline": 1}, (usb.point,))
     assert online(library) == {
         "red.png": True, "green.png": True, "blue.png": True, "gold.png": False, "navy.png": False,
     }  # fmt: skip
+    assert {hit.away for hit in library.search("red", k=100)} == {None, usb.point}
+    (root,) = library.status().roots
+    assert (root.online, root.away) == (True, (usb.point,))
     assert library.search("gold", k=1)[0].captions == ("a golden wall",)
     usb.plug(number=78)
+    assert library.status().roots[0].away == ()
     assert counts(library.index()) == {}
     assert all(online(library).values())
     assert len(encoder.embedded) == 5

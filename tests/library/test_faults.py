@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -101,15 +100,6 @@ def test_a_segment_without_a_row_in_the_catalogue_is_no_obstacle(library: Librar
     (where / "000001.f16").write_bytes(b"left by a process that was killed before its first commit")
     assert library.index(colours).new == 3
     assert library.search("red")[0].path.name == "red.png"
-
-
-def test_lost_vectors_are_made_again(library: Library, colours: Path) -> None:
-    library.index(colours)
-    shutil.rmtree(library.path / "vectors")
-    fresh = Library.open(library.path, model=ColourEncoder())
-    assert fresh.search("red") == []
-    assert fresh.index().new == 3
-    assert fresh.search("red")[0].path.name == "red.png"
 
 
 def test_two_processes_take_turns(library: Library, tmp_path: Path) -> None:

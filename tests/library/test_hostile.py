@@ -132,15 +132,91 @@ def test_links_stay_inside_and_loops_end(library: Library, tmp_path: Path, encod
     (root / "annexed.png").symlink_to(".store/blue.png")
     (root / "device.png").symlink_to("/dev/zero")
     report = library.index(root)
-    assert (report.new, report.failed) == (2, 4)
+    assert (report.new, report.failed) == (2, 5)
     assert sorted(encoder.embedded) == ["annexed.png", "red.png"]
     reasons = {one.path.name: one.reason for one in library.status().failed}
     assert "in circles" in reasons["self.png"]
     assert "nowhere" in reasons["broken.png"]
     assert "leads out of the indexed folder" in reasons["out.png"]
+    assert reasons["out"] == reasons["out.png"]
     assert "device" in reasons["device.png"]
-    assert library.index().failed == 4
+    assert library.index().failed == 5
     assert library.search("red")[0].path == root / "a" / "red.png"
+
+
+def test_a_link_that_comes_to_lead_out_loses_what_was_found_behind_it(
+    library: Library, tmp_path: Path
+) -> None:
+    root = tmp_path / "photos"
+    blue = save(root / ".store" / "blue.png", "blue")
+    outside = save(tmp_path / "outside" / "blue.png", "white").parent
+    (root / "in").symlink_to(blue.parent)
+    assert (library.index(root).new, library.index().failed) == (1, 0)
+    (root / "in").unlink()
+    (root / "in").symlink_to(outside)
+    report = library.index()
+    assert (report.removed, [one.path for one in report.failures]) == (1, [root / "in"])
+    (root / "in").unlink()
+    assert library.index().failed == 0
+
+
+def test_a_photograph_whose_name_becomes_a_link_to_a_folder_is_gone(
+    library: Library, colours: Path, tmp_path: Path
+) -> None:
+    library.index(colours)
+    (colours / "red.png").unlink()
+    (colours / "red.png").symlink_to(colours / "trips")
+    report = library.index()
+    assert (report.removed, report.failed, library.status().indexed) == (1, 0, 2)
+
+
+def test_a_link_in_circles_hides_nothing_beside_it(library: Library, colours: Path) -> None:
+    for name in ("a", "z"):
+        (colours / name).symlink_to(colours / name)
+    report = library.index(colours)
+    assert (report.new, report.failed) == (3, 0)
+
+
+@pytest.mark.parametrize("moment", [10_413_792_000, -10_413_792_000])  # in 2300, and in 1640
+def test_a_time_that_the_catalogue_cannot_hold_stops_nothing(
+    library: Library, colours: Path, encoder: ColourEncoder, moment: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (colours / "red.txt").write_text("a red wall", encoding="utf-8")
+    plain_stat, plain_scandir = os.stat, os.scandir
+
+    class Odd:
+        """A status or an entry of a folder whose time is odd, whatever this drive can hold."""
+
+        def __init__(self, of: object) -> None:
+            self.of = of
+            self.st_mtime_ns = moment * 10**9
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.of, name)
+
+        def stat(self, **options: object) -> object:
+            return Odd(self.of.stat(**options))  # type: ignore[attr-defined]
+
+    class Listed(list[object]):
+        def __enter__(self) -> Listed:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(os, "stat", lambda path, **options: Odd(plain_stat(path, **options)))
+    monkeypatch.setattr(os, "scandir", lambda path: Listed(Odd(entry) for entry in plain_scandir(path)))
+    assert library.index(colours).new == 3
+    assert library.search("red", k=1)[0].captions == ("a red wall",)
+    opened: list[str] = []
+    plain_open = os.open
+    monkeypatch.setattr(
+        os, "open", lambda path, *rest, **more: opened.append(str(path)) or plain_open(path, *rest, **more)
+    )
+    report = library.index()
+    assert (report.new, report.changed, report.removed, report.failed) == (0, 0, 0, 0)
+    assert not [path for path in opened if path.endswith(".png")]  # unchanged: not even looked into
+    assert len(encoder.embedded) == 3
+    assert len(library.search("red", after="2020")) == (3 if moment > 0 else 0)
 
 
 def test_a_root_reached_through_a_link_is_the_folder_itself(

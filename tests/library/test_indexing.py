@@ -151,13 +151,14 @@ def test_an_absent_root_deletes_nothing_and_is_still_found(
     other = save(tmp_path / "scans" / "white.png", "white").parent
     library.index(colours, other)
     colours.rename(tmp_path / "elsewhere")
-    assert counts(library.index()) == {"offline": 1}
+    report = library.index()
+    assert (counts(report), report.offline_roots) == ({"offline": 1}, (colours,))
     assert {root.path.name: root.online for root in library.status().roots} == {
         "photos": False,
         "scans": True,
     }
     hit = library.search("red")[0]
-    assert (hit.path, hit.online) == (colours / "red.png", False)
+    assert (hit.path, hit.online, hit.away) == (colours / "red.png", False, colours)
     assert library.status().indexed == 4
     # at its new name nothing is embedded again, and what is there is preferred
     assert counts(library.index(tmp_path / "elsewhere")) == {}
@@ -319,7 +320,9 @@ def test_stopping_keeps_what_was_made(tmp_path: Path, photos: Path) -> None:
 def test_a_second_process_is_told_that_one_is_writing(library: Library, colours: Path) -> None:
     library.index(colours)
     with FileLock(library.path / "lock", what="it"):
-        with pytest.raises(LockedError, match="is being written by another process; wait for it or stop it"):
+        with pytest.raises(
+            LockedError, match=r"written by another process; wait for it \(index with wait\) or"
+        ):
             library.index()
         assert library.search("red")
     assert counts(library.index(wait=None)) == {}

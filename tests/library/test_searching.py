@@ -208,6 +208,41 @@ def test_meaningless_queries_are_refused_in_a_sentence(indexed: Library, colours
         indexed.search(image=colours / "nowhere.png")
 
 
+def test_arguments_of_another_kind_are_refused_in_a_sentence(indexed: Library, colours: Path) -> None:
+    refused: list[tuple[dict[str, object], str]] = [
+        ({"k": "a"}, "k='a': a whole number is needed"),
+        ({"k": 2.5}, r"k=2.5: a whole number"),
+        ({"k": True}, "k=True: a whole number"),
+        ({"min_score": "abc"}, "min_score='abc': a finite number is needed"),
+        ({"min_score": float("nan")}, "min_score=nan: a finite number"),
+        ({"min_score": float("inf")}, "min_score=inf: a finite number"),
+        ({"plus": "sunset"}, r"plus: a list of \(weight, what\) is needed, .*; 'sunset' came"),
+        ({"plus": ["sunset"]}, "plus: a list of .*; 'sunset' is in it"),
+        ({"minus": 5}, "minus: a list of .*; 5 came"),
+        ({"minus": [(1.0, "a", "b")]}, "minus: a list of .* is in it"),
+        ({"plus": [("a", "y")]}, "plus: weight 'a': a finite number is needed"),
+        ({"model": 5}, "model=5: neither the name of a model nor an encoder"),
+        ({"model": ""}, "the model's name is empty"),
+    ]
+    for options, sentence in refused:
+        with pytest.raises(UsageError, match=sentence):
+            indexed.search("red", **options)  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        indexed.search(5)  # type: ignore[arg-type]
+    for captions in ("a dog", b"a dog", 5):
+        with pytest.raises(UsageError, match="a list of sentences is needed, such as"):
+            indexed.captions(colours / "red.png", captions=captions)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="captions: 5 is no text"):
+        indexed.captions(colours / "red.png", captions=["a dog", 5])  # type: ignore[list-item]
+    with pytest.raises(UsageError, match="k='a'"):
+        indexed.captions(colours / "red.png", captions=["a dog"], k="a")  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_numbers(indexed: Library) -> None:
+    (hit,) = indexed.search("red", k=np.int64(1), min_score=np.float32(0.5), plus=((np.float32(1), "red"),))  # type: ignore[arg-type]
+    assert hit.path.name == "red.png"
+
+
 def test_more_hits_than_photographs_are_all_of_them(indexed: Library) -> None:
     assert len(indexed.search("red", k=10**9)) == 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,91 +15,14 @@ from numpy.typing import NDArray
 
 from sterna.errors import DiskError, LibraryError, LockedError
 from sterna.library._drives import is_network_drive, is_writable
+from sterna.library._schema import LATER, SCHEMA, TABLES
 
-__all__ = ["CATALOG", "SCHEMA", "Catalog"]
+__all__ = ["CATALOG", "Catalog"]
 
 CATALOG = "catalog.sqlite"
-SCHEMA = 1
 _PATIENCE = 30.0  # seconds a reader or writer waits for another's short transaction
 _MANY = 500  # values in one statement
-
-_TABLES = """
-CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE roots (
-    id INTEGER PRIMARY KEY,
-    path BLOB NOT NULL UNIQUE,          -- absolute, as the file system's bytes
-    device INTEGER NOT NULL,            -- st_dev when it was last there
-    exclude TEXT NOT NULL               -- JSON list of patterns
-);
-CREATE TABLE photos (                   -- a photograph is a content, wherever it lies
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    hash BLOB NOT NULL UNIQUE,          -- SHA-256
-    width INTEGER, height INTEGER,      -- upright
-    taken_at TEXT,                      -- ISO 8601, local
-    captions TEXT NOT NULL,             -- JSON list, from inside the file
-    reason TEXT,                        -- why it cannot be read
-    again INTEGER NOT NULL DEFAULT 0    -- 1 where that may pass without the file changing
-);
-CREATE TABLE files (
-    root INTEGER NOT NULL REFERENCES roots(id) ON DELETE CASCADE,
-    path BLOB NOT NULL,                 -- below the root, as the file system's bytes
-    size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    again INTEGER NOT NULL,             -- 1 where an equal size and time prove nothing yet
-    photo INTEGER REFERENCES photos(id),
-    reason TEXT,                        -- why its content is not known
-    PRIMARY KEY (root, path)            -- all that a walk compares lies side by side
-) WITHOUT ROWID;
-CREATE INDEX files_of_photo ON files (photo);
-CREATE INDEX failed_files ON files (root) WHERE reason IS NOT NULL;
-CREATE INDEX failed_photos ON photos (id) WHERE reason IS NOT NULL;
-CREATE TABLE folders (                  -- folders that could not be listed
-    root INTEGER NOT NULL REFERENCES roots(id) ON DELETE CASCADE,
-    path BLOB NOT NULL,
-    reason TEXT NOT NULL,
-    PRIMARY KEY (root, path)
-) WITHOUT ROWID;
-CREATE TABLE sidecars (                 -- text files beside photographs
-    root INTEGER NOT NULL REFERENCES roots(id) ON DELETE CASCADE,
-    path BLOB NOT NULL,
-    size INTEGER NOT NULL,
-    mtime_ns INTEGER NOT NULL,
-    captions TEXT NOT NULL,             -- JSON list
-    PRIMARY KEY (root, path)
-) WITHOUT ROWID;
-CREATE TABLE models (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL,
-    spec TEXT NOT NULL,                 -- what loads it; empty for the shipped model
-    fingerprint TEXT NOT NULL UNIQUE,
-    dim INTEGER NOT NULL,
-    dtype TEXT NOT NULL
-);
-CREATE TABLE segments (
-    id INTEGER PRIMARY KEY,
-    model INTEGER NOT NULL REFERENCES models(id),
-    path TEXT NOT NULL UNIQUE,          -- below the library
-    rows INTEGER NOT NULL               -- rows that count; what lies behind them in the file does not
-);
-CREATE TABLE vectors (
-    model INTEGER NOT NULL REFERENCES models(id),
-    segment INTEGER NOT NULL REFERENCES segments(id),
-    row INTEGER NOT NULL,
-    photo INTEGER NOT NULL REFERENCES photos(id) ON DELETE CASCADE,
-    PRIMARY KEY (model, segment, row)
-) WITHOUT ROWID;
-CREATE UNIQUE INDEX vector_of_photo ON vectors (photo, model);
-"""
-
-# Came later; made where it is missing, and until then a library has none.
-_MOUNTS = """
-CREATE TABLE IF NOT EXISTS mounts (     -- folders on drives of their own
-    root INTEGER NOT NULL REFERENCES roots(id) ON DELETE CASCADE,
-    path BLOB NOT NULL,                 -- below the root
-    device INTEGER NOT NULL,            -- st_dev when it was last there
-    PRIMARY KEY (root, path)
-) WITHOUT ROWID
-"""
+_AFRESH = "move it away and run `sterna index DIR` with your folders again"
 
 
 class Catalog:
@@ -108,14 +32,19 @@ class Catalog:
         folder: the library.
         write: make the catalogue where it is missing, and allow changes; the caller holds the library's lock.
 
-    Raises `LibraryError` where it is damaged or newer than this Sterna, `DiskError` where the disk is full or
-    refuses.
+    Raises `LibraryError` where it is damaged, no file, or newer than this Sterna, `DiskError` where the disk
+    is full or refuses.
     """
 
     def __init__(self, folder: Path, *, write: bool = False) -> None:
         self.folder = folder
         self.path = folder / CATALOG
         self.lock = threading.RLock()
+        if write and self.path.is_dir():
+            with contextlib.suppress(OSError):  # nothing is lost with an empty folder
+                self.path.rmdir()
+        if self.path.exists() and not self.path.is_file():
+            raise LibraryError(f"{self.path}: not a file, and so no catalogue; {_AFRESH}")
         with self.errors():
             self._connection = self._connect(write)
             try:
@@ -124,6 +53,7 @@ class Catalog:
             except BaseException:
                 self._connection.close()
                 raise
+        self._file = self._file_now()
 
     def _connect(self, write: bool) -> sqlite3.Connection:
         how = "mode=rwc" if write else "mode=rw"
@@ -149,11 +79,12 @@ class Catalog:
         self._connection.execute(f"PRAGMA synchronous = {'NORMAL' if self.journal == 'wal' else 'FULL'}")
         if version == 0:
             with self.transaction():
-                for statement in _TABLES.split(";\n"):
+                for statement in TABLES.split(";\n"):
                     self._connection.execute(statement)
                 self.run("INSERT INTO facts VALUES ('generation', 0), ('losses', 0), ('orphans', 0)")
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        self._connection.execute(_MOUNTS)
+        for statement in LATER.split(";\n"):
+            self._connection.execute(statement)
 
     def _check_schema(self) -> int:
         version = int(self.value("PRAGMA user_version"))
@@ -164,6 +95,18 @@ class Catalog:
             )
         return version
 
+    def _file_now(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)  # noqa: PTH116 (asked before every search)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    @property
+    def replaced(self) -> bool:
+        """Whether another file, or none, lies now where this one was opened."""
+        return self._file_now() != self._file
+
     @property
     def journal(self) -> str:
         """How SQLite keeps transactions: "wal", or "delete" where the drive does not allow that."""
@@ -173,6 +116,18 @@ class Catalog:
     def ready(self) -> bool:
         """Whether its tables are there: not yet while another process makes the library."""
         return int(self.value("PRAGMA user_version")) > 0
+
+    def has_table(self, name: str) -> bool:
+        """Whether it has a table that came later than the first libraries."""
+        return self.value("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)) is not None
+
+    def flaws(self) -> list[str]:
+        """What SQLite itself finds wrong with the file, a sentence each; all of it is read."""
+        found = [str(line) for (line,) in self.rows("PRAGMA quick_check(10)") if line != "ok"]
+        if not found:
+            rows = self.rows('SELECT DISTINCT "table", parent FROM pragma_foreign_key_check')
+            found = [f"its {table} name {parent} that are not there" for table, parent in rows]
+        return [f"{self.path}: the catalogue is damaged ({one}); {_AFRESH}" for one in found]
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
@@ -193,9 +148,7 @@ class Catalog:
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return LockedError(f"{self.path} is being written by another process; wait for it or stop it")
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "no such" in str(error):
-            return LibraryError(
-                f"{self.path}: the catalogue is damaged ({error}); move it away and run `sterna index` again"
-            )
+            return LibraryError(f"{self.path}: the catalogue is damaged ({error}); {_AFRESH}")
         return LibraryError(f"{self.path}: the catalogue cannot be used ({error})")
 
     @contextlib.contextmanager

@@ -11,8 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 from sterna.errors import PhotoError
+from sterna.library._found import why
 from sterna.library._record import Item, Recorder
-from sterna.library._scan import why
 
 __all__ = ["Feed"]
 

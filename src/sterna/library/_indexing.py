@@ -8,17 +8,18 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.library._catalog import Catalog
 from sterna.library._feed import Feed
+from sterna.library._found import Found, Known
 from sterna.library._paths import full_path
 from sterna.library._record import Item, Recorder
 from sterna.library._roots import Root
-from sterna.library._scan import Found, Known, scan_root
-from sterna.library._segments import forget_missing_rows
+from sterna.library._scan import scan_root
 from sterna.library._status import failures
-from sterna.library._tidy import compact, forget_superseded, remove_strays
+from sterna.library._tidy import compact, forget_damaged, forget_superseded, remove_strays
 from sterna.library._types import IndexReport, Progress, Reporter
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class _Walked:
     """What the walks of all roots left to do."""
 
     roots: list[Root] = field(default_factory=list)
-    offline: int = 0
+    offline: list[Path] = field(default_factory=list)
     looked: int = 0
     items: list[Item] = field(default_factory=list)
     gone: list[tuple[Root, bytes]] = field(default_factory=list)
@@ -55,7 +56,7 @@ def run_index(
     """
     start = time.monotonic()
     remove_strays(catalog)
-    forget_missing_rows(catalog)
+    forget_damaged(catalog)
     walked = _Walked()
     for root in roots:
         _walk(catalog, root, walked=walked, report=report)
@@ -74,9 +75,10 @@ def run_index(
         moved=moved,
         removed=removed,
         failed=len(failed),
-        offline=walked.offline,
+        offline=len(walked.offline),
         seconds=time.monotonic() - start,
         failures=failed,
+        offline_roots=tuple(walked.offline),
     )
 
 
@@ -92,7 +94,7 @@ def _walk(catalog: Catalog, root: Root, *, walked: _Walked, report: Reporter) ->
         exclude=root.exclude,
         report=lambda looked: report(Progress("looking", before + looked)),
     )
-    walked.offline += len(scan.away)
+    walked.offline += [Path(full_path(root.path, prefix)) for prefix in scan.away]
     if b"" in scan.away:  # the root itself: what was not seen proves nothing
         return
     walked.looked += scan.looked

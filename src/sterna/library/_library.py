@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sterna.errors import LibraryError, UsageError
-from sterna.files import FileLock, disk_errors
+from sterna.errors import LibraryError, SternaError
+from sterna.library._arguments import (
+    check_k,
+    check_min_score,
+    check_paths,
+    check_patterns,
+    given_sentences,
+)
 from sterna.library._captions import SentenceVectors, known_sentences, rank_sentences
-from sterna.library._catalog import CATALOG, Catalog
+from sterna.library._catalog import Catalog
 from sterna.library._gallery import Gallery, load_gallery
 from sterna.library._indexing import run_index
-from sterna.library._models import Models, default_spec, model_of, register
+from sterna.library._models import Models, default_spec, index_command, model_of, register
+from sterna.library._place import default_folder, has_catalog, library_folder, lost_catalog, writing
 from sterna.library._query import Filters, operands
 from sterna.library._roots import check_folder, check_folders, choose_roots
 from sterna.library._searching import Wanted, photo_vector, search_gallery
-from sterna.library._status import empty_status, read_status
+from sterna.library._status import empty_status, read_check, read_status
 from sterna.library._types import CaptionHit, Hit, IndexReport, Progress, Status
 
 if TYPE_CHECKING:
     from sterna.encoders import Encoder
     from sterna.images import PhotoSource
 
-__all__ = ["Library", "default_folder"]
-
-_VARIABLE = "STERNA_LIBRARY"
-_LOCK = "lock"
-
-
-def default_folder() -> Path:
-    """Where a library lies unless told otherwise: `STERNA_LIBRARY`, or the platform's data folder."""
-    if named := os.environ.get(_VARIABLE):
-        return Path(named).expanduser()
-    from platformdirs import user_data_dir
-
-    return Path(user_data_dir("sterna", appauthor=False))
+__all__ = ["Library"]
 
 
 class Library:
@@ -67,12 +61,12 @@ class Library:
             model: the model to index and search with; `None` for the library's own, the first it was indexed
                 with (the shipped model, where that was not named).
 
-        Raises `LibraryError` where `path` is a file.
+        Raises `UsageError` for an empty path, `LibraryError` where `path` is a file, lies below one, or may
+        not be read.
         """
-        folder = default_folder() if path is None else Path(path).expanduser()
-        if folder.exists() and not folder.is_dir():
-            raise LibraryError(f"{folder}: a file, not the folder of a library")
-        return cls(folder.absolute(), model=model)
+        if path is not None:
+            check_paths(path)
+        return cls(library_folder(default_folder() if path is None else Path(path)), model=model)
 
     def index(
         self,
@@ -96,19 +90,21 @@ class Library:
             progress: called with a `Progress` now and then.
             wait: seconds to wait for another process that indexes; `None` waits without end.
 
+        Vectors that are missing or damaged are made anew; a library whose catalogue is lost begins afresh.
+
         Raises `UsageError` for what is no folder, `LockedError` where another process indexes for longer than
         `wait`, `DiskError` where the disk is full (nothing that was committed is lost), `LibraryError`
         where the library cannot be used, `ModelError` where the model cannot.
         """
-        if not self._exists():
+        check_paths(*roots)
+        check_patterns(exclude)
+        if not (self._is_ready() if roots else self._exists()):
             if not roots:
                 raise LibraryError(f"{self._nothing_yet()} name folders of photographs: sterna index DIR")
             for root in roots:
                 check_folder(root)
             self._encoder(None, model)  # nothing is made where it cannot be loaded
-        with disk_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path / _LOCK, what=f"the library at {self.path}", wait=wait):
+        with writing(self.path, wait=wait):
             catalog = Catalog(self.path, write=True)
             try:
                 check_folders(catalog, roots)
@@ -156,11 +152,11 @@ class Library:
 
         Returns hits, best first; a photograph that lies at several paths comes once.
         Raises `UsageError` for an empty or meaningless query, `LibraryError` where nothing is indexed, or
-        not by this model, `ModelError` where the model cannot be loaded, `PhotoError` where a photograph of
-        the query cannot be read.
+        not by this model, or where vectors are missing or damaged, `ModelError` where the model cannot be
+        loaded, `PhotoError` where a photograph of the query cannot be read.
         """
-        if k < 1:
-            raise UsageError(f"k={k}: at least 1 is needed")
+        check_k(k)
+        check_min_score(min_score)
         parts = operands(query, image, plus=plus, minus=minus)
         wanted = Wanted(k, min_score, Filters(folder, after, before), exclude_self)
         catalog = self._catalog()
@@ -186,35 +182,45 @@ class Library:
             model: the model; `None` for this library's.
 
         Returns the best first, none where no sentence is known.
-        Raises `UsageError` for `k` below 1, `LibraryError` where the library's sentences are asked for and
-        nothing is indexed, `ModelError` where the model cannot be loaded, `PhotoError` where the photograph
-        cannot be read.
+        Raises `UsageError` for `k` below 1 and for what is no list of sentences, `LibraryError` where the
+        library's sentences are asked for and nothing is indexed, or where vectors are missing or damaged,
+        `ModelError` where the model cannot be loaded, `PhotoError` where the photograph cannot be read.
         """
-        if k < 1:
-            raise UsageError(f"k={k}: at least 1 is needed")
-        catalog = self._catalog() if captions is None or self._exists() else None
+        check_k(k)
+        given = None if captions is None else given_sentences(captions)
+        catalog = self._catalog() if given is None or self._exists() else None
         encoder, _ = self._encoder(catalog, model)
         number = None if catalog is None else model_of(catalog, encoder.fingerprint)
         gallery = None if catalog is None or number is None else self._fresh(catalog, number)
         vector, _ = photo_vector(catalog, gallery, encoder=encoder, photo=photo)
-        if captions is not None:
-            sentences, owners = list(captions), {}
-        else:
-            assert catalog is not None
-            owners = known_sentences(catalog)
-            sentences = list(owners)
+        owners = known_sentences(catalog) if given is None and catalog is not None else {}
+        sentences = list(owners) if given is None else given
         if not sentences:
             return []
-        vectors = self._sentence_vectors(encoder).get(sentences, keep=captions is None)
+        vectors = self._sentence_vectors(encoder).get(sentences, keep=given is None)
         return rank_sentences(vector, sentences, vectors=vectors, k=k, owners=owners)
 
     def status(self) -> Status:
-        """Count what the library holds; right while another process indexes, and before the first `index`."""
+        """Count what the library holds; right while another process indexes, and before the first `index`.
+
+        Raises `LibraryError` where its catalogue is lost or damaged.
+        """
         if not self._exists():
             return empty_status(self.path)
         catalog = self._catalog()
         model = default_spec(catalog) if self._model is None else self._model
         return read_status(catalog, fingerprint=self._models.fingerprint_now(model))
+
+    def check(self) -> list[str]:
+        """Read the whole catalogue and every vector; a sentence for each thing that is wrong, with its cure.
+
+        Nothing is changed. Files that nothing names, which a killed process may leave, are not wrong: the
+        next `index` removes them.
+        """
+        try:
+            return read_check(self._catalog()) if self._exists() else []
+        except SternaError as error:
+            return [str(error)]
 
     def model_name(self) -> str:
         """The name of the model that it answers with; raises `ModelError` where it cannot be loaded."""
@@ -234,16 +240,26 @@ class Library:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _is_ready(self) -> bool:
+        """Whether there is a catalogue with its tables; as yet there is none where another makes it."""
+        return has_catalog(self.path) and self._open_catalog().ready
+
     def _exists(self) -> bool:
-        return (self.path / CATALOG).is_file() and self._open_catalog().ready
+        """Whether anything was indexed; `LibraryError` where vectors lie here without a catalogue."""
+        if self._is_ready():
+            return True
+        lost = lost_catalog(self.path)
+        if lost is not None and not self._is_ready():  # another process may have made it just now
+            raise lost
+        return lost is not None
 
     def _nothing_yet(self) -> str:
         return f"{self.path}: nothing is indexed yet;"
 
     def _open_catalog(self) -> Catalog:
         with self._lock:
-            if self._opened is None:
-                self._opened = Catalog(self.path)
+            if self._opened is None or self._opened.replaced:
+                self._opened, self._galleries = Catalog(self.path), {}
             return self._opened
 
     def _catalog(self) -> Catalog:
@@ -261,10 +277,9 @@ class Library:
         encoder, spec = self._encoder(catalog, model)
         number = model_of(catalog, encoder.fingerprint)
         if number is None:
-            option = f" --model {spec}" if spec and not spec.startswith("object:") else ""
             raise LibraryError(
                 f"{self.path}: no photograph has a vector of the model {encoder.name} as it is now; "
-                f"run `sterna index{option}`"
+                f"run `{index_command(spec, default=False)}`"
             )
         return encoder, self._fresh(catalog, number)
 
@@ -277,6 +292,6 @@ class Library:
     def _sentence_vectors(self, encoder: Encoder) -> SentenceVectors:
         with self._lock:
             if encoder.fingerprint not in self._sentences:
-                folder = self.path if (self.path / CATALOG).is_file() else None
+                folder = self.path if has_catalog(self.path) else None
                 self._sentences[encoder.fingerprint] = SentenceVectors(encoder, folder=folder)
             return self._sentences[encoder.fingerprint]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sterna.errors import LibraryError
+from sterna.errors import LibraryError, UsageError
 from sterna.library._catalog import Catalog
 
 if TYPE_CHECKING:
     from sterna.encoders import Encoder
 
-__all__ = ["SHIPPED", "Models", "default_spec", "model_of", "register"]
+__all__ = ["SHIPPED", "Models", "default_spec", "index_command", "model_of", "register"]
 
 SHIPPED = ""  # the model inside the package, whichever that is
 _OBJECT = "object:"  # a model that was handed over as an object, by its name
@@ -28,7 +29,11 @@ class Models:
     def get(self, model: str | Path | Encoder | None) -> tuple[Encoder, str]:
         """An encoder and the text that names it in the catalogue; `None` is the shipped model."""
         if model is not None and not isinstance(model, str | Path):
+            if not hasattr(model, "fingerprint"):
+                raise UsageError(f"model={model!r}: neither the name of a model nor an encoder")
             return model, f"{_OBJECT}{model.name}"
+        if model is not None and not str(model).strip():
+            raise UsageError("the model's name is empty; name one, or none for the library's own")
         spec = SHIPPED if model is None else _spec(model)
         if spec.startswith(_OBJECT):
             raise LibraryError(
@@ -64,6 +69,12 @@ def default_spec(catalog: Catalog) -> str | None:
     """What loads the library's default model, `None` for the shipped one."""
     spec = catalog.value("SELECT spec FROM models WHERE id = (SELECT value FROM facts WHERE name = 'model')")
     return spec or None
+
+
+def index_command(spec: str | None, *, default: bool) -> str:
+    """The command that brings the vectors of a model up to date, as far as a command can name it."""
+    named = spec and not default and not spec.startswith(_OBJECT)
+    return f"sterna index --model {shlex.quote(spec)}" if spec and named else "sterna index"
 
 
 def model_of(catalog: Catalog, fingerprint: str) -> int | None:

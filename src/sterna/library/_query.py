@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sterna.errors import UsageError
+from sterna.library._arguments import weighted
 
 if TYPE_CHECKING:
     from sterna.images import PhotoSource
@@ -55,7 +56,7 @@ def operands(
     plus: Sequence[tuple[float, str | PhotoSource]],
     minus: Sequence[tuple[float, str | PhotoSource]],
 ) -> list[Part]:
-    """All operands of a search; raise `UsageError` for none, an empty one, or a weight that is no number."""
+    """All operands of a search; raise `UsageError` for none, an empty one, or one without a fit weight."""
     parts: list[Part] = []
     if isinstance(query, str) and not _is_photo_file(query):
         parts.append(Part(1.0, query, None))
@@ -63,14 +64,12 @@ def operands(
         parts.append(Part(1.0, None, query))
     if image is not None:
         parts.append(Part(1.0, None, image))
-    for sign, pairs in ((1.0, plus), (-1.0, minus)):
+    for sign, pairs in ((1.0, weighted(plus, "plus")), (-1.0, weighted(minus, "minus"))):
         for weight, what in pairs:
-            if not abs(float(weight)) < float("inf"):
-                raise UsageError(f"weight {weight}: a finite number is needed")
             if isinstance(what, str) and not names_a_photo(what):
-                parts.append(Part(sign * float(weight), what, None))
+                parts.append(Part(sign * weight, what, None))
             else:
-                parts.append(Part(sign * float(weight), None, what))
+                parts.append(Part(sign * weight, None, what))
     if not parts:
         raise UsageError("nothing to search for: give a sentence, a photograph, or both")
     if any(part.text is not None and not part.text.strip() for part in parts):

@@ -14,8 +14,10 @@ import numpy as np
 
 from sterna.errors import PhotoError
 from sterna.library._catalog import Catalog
+from sterna.library._found import size_and_time
 from sterna.library._roots import Root
 from sterna.library._segments import SegmentWriter
+from sterna.library._sound import are_unit
 
 if TYPE_CHECKING:
     from sterna.encoders import EncodedPhoto
@@ -63,7 +65,7 @@ class Item:
             status = os.stat(self.full)  # noqa: PTH116 (once for every photograph)
         except OSError:
             return False
-        return (status.st_size, status.st_mtime_ns) == (self.size, self.mtime_ns)
+        return size_and_time(status) == (self.size, self.mtime_ns)
 
 
 class Recorder:
@@ -257,6 +259,8 @@ def _reason(answer: EncodedPhoto) -> str | None:
         return answer.error.reason.encode("utf-8", "replace").decode()
     if answer.vector is None or not np.isfinite(answer.vector).all():
         return "the model gives it no vector of finite numbers"
+    if not are_unit(answer.vector[None])[0]:
+        return "the model gives it no vector of unit length"
     return None
 
 

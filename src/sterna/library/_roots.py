@@ -12,7 +12,7 @@ from pathlib import Path
 from sterna.errors import LibraryError, UsageError
 from sterna.library._catalog import Catalog
 from sterna.library._drives import device_of, exists, is_online
-from sterna.library._paths import escaped, full_path, is_inside, is_skipped
+from sterna.library._paths import escaped, full_path, is_inside, is_skipped, within
 
 __all__ = [
     "Drives",
@@ -20,6 +20,7 @@ __all__ = [
     "check_folder",
     "check_folders",
     "choose_roots",
+    "drives_away",
     "known_roots",
     "resolved",
     "root_is_online",
@@ -63,19 +64,23 @@ class Drives:
         }
         self._now: dict[bytes, int | None] = {}
 
-    def online(self, file: str) -> bool:
-        """Whether the drive of a file of the library is there; on one with another number, the file."""
+    def away(self, file: str, *, root: Path) -> Path | None:
+        """The folder of the drive that a file of a root lies on where that is not there, else `None`.
+
+        On a drive with another number the file has to be there.
+        """
         folder = os.fsencode(file)
         while folder not in self._noted:
             outer = os.path.dirname(folder)  # noqa: PTH120 (bytes)
             if outer == folder:
-                return exists(file)
+                return None if exists(file) else root
             folder = outer
         noted = self._noted[folder]
         if folder not in self._now:
             self._now[folder] = device_of(folder, unknown=noted)
         now = self._now[folder]
-        return now is not None and (now == noted or exists(file))
+        there = now is not None and (now == noted or exists(file))
+        return None if there else Path(os.fsdecode(folder))
 
 
 def resolved(folder: str | Path) -> bytes:
@@ -86,7 +91,7 @@ def resolved(folder: str | Path) -> bytes:
 def known_roots(catalog: Catalog) -> list[Root]:
     """Every root, by path."""
     mounts: dict[int, dict[bytes, int]] = defaultdict(dict)
-    if catalog.value("SELECT 1 FROM sqlite_master WHERE name = 'mounts'"):  # made by the first `index`
+    if catalog.has_table("mounts"):
         for number, path, device in catalog.rows("SELECT root, path, device FROM mounts"):
             mounts[number][path] = device
     rows = catalog.rows("SELECT id, path, device, exclude FROM roots ORDER BY path")
@@ -98,12 +103,27 @@ def known_roots(catalog: Catalog) -> list[Root]:
 
 def root_is_online(catalog: Catalog, root: Root) -> bool:
     """Whether a root is there now."""
+    return _is_there(catalog, root, b"")
+
+
+def drives_away(catalog: Catalog, root: Root) -> tuple[Path, ...]:
+    """The drives inside a root that are not there now, by path."""
+    inner = sorted(path for path in root.devices if path and not _is_there(catalog, root, path))
+    return tuple(Path(full_path(root.path, path)) for path in inner)
+
+
+def _is_there(catalog: Catalog, root: Root, folder: bytes) -> bool:
+    prefix = within(folder)
 
     def files() -> list[bytes]:
-        rows = catalog.rows("SELECT path FROM files WHERE root = ? LIMIT ?", (root.number, _SAMPLE))
-        return [path for (path,) in rows]
+        rows = catalog.rows(
+            "SELECT path FROM files WHERE root = ? AND path >= ? AND (? OR path < ?) LIMIT ?",
+            (root.number, prefix, not folder, folder + b"0", _SAMPLE),  # "0" comes after the slash
+        )
+        return [path[len(prefix) :] for (path,) in rows]
 
-    return is_online(root.path, device=root.devices[b""], files=files)
+    path = os.fsencode(full_path(root.path, folder)) if folder else root.path
+    return is_online(path, device=root.devices[folder], files=files)
 
 
 def check_folder(folder: str | Path) -> None:

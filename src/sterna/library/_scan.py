@@ -6,64 +6,19 @@ files take no object more than the system's own entries.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
-from sterna.files import system_reason
 from sterna.library._drives import device_of
+from sterna.library._found import Found, Known, Scan, size_and_time, why
 from sterna.library._paths import SKIPPED, is_inside, is_skipped, matcher, sidecar_names, within
 
-__all__ = ["Found", "Known", "Scan", "scan_root", "why"]
-
-Known = tuple[int, int, int]  # size, mtime_ns, 1 where equality of both proves nothing
+__all__ = ["scan_root"]
 
 _EVERY = 1000  # files between two reports
 _NONE = -1  # no device's number
-
-
-def why(error: OSError) -> str:
-    """The system's refusal in words for a person, without the file's name, which a folder lists."""
-    return "a link that leads nowhere" if error.errno == errno.ENOENT else system_reason(error)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file as it was seen: `path` below its root, or `reason` where it is nothing to be read."""
-
-    path: bytes
-    size: int = 0
-    mtime_ns: int = 0
-    reason: str | None = None
-
-
-@dataclass
-class Scan:
-    """What a walk found.
-
-    Arguments:
-        looked: photographs seen.
-        files: those to be looked into: new, changed, or not sure.
-        sidecars: text files beside photographs that are new or changed.
-        folders: folders that could not be listed, with the reason.
-        gone: known files that are no longer there; those in folders that could not be listed, or on drives
-            that are not there, are not among them.
-        gone_sidecars: the same for text files.
-        away: folders (paths below the root that end with a slash, or empty for the root itself) whose drives
-            are not there; nothing that was found in them is told.
-        devices: `st_dev` to note of the root (an empty path) and of the folders in it on drives of their own.
-    """
-
-    looked: int = 0
-    files: list[Found] = field(default_factory=list)
-    sidecars: list[Found] = field(default_factory=list)
-    folders: list[Found] = field(default_factory=list)
-    gone: list[bytes] = field(default_factory=list)
-    gone_sidecars: list[bytes] = field(default_factory=list)
-    away: tuple[bytes, ...] = ()
-    devices: dict[bytes, int] = field(default_factory=dict)
+_LEADS_OUT = "a link that leads out of the indexed folder; it is not followed"
 
 
 def scan_root(
@@ -87,13 +42,17 @@ def scan_root(
     """
     walk = _Walk(root, known, sidecars=sidecars, devices=devices, exclude=exclude, report=report)
     walk.folders([(b"", _NONE)])
+    left: list[Found] = []
     while walk.linked:  # after the folders themselves, so that a photograph keeps its own path
         links, walk.linked = sorted(walk.linked), []
         for link in links:
             if is_inside(os.path.realpath(root + b"/" + link), root):
                 walk.folders([(link + b"/", walk.drives.get(b"", _NONE))])
+            else:
+                left.append(Found(link, reason=_LEADS_OUT))
     scan = walk.scan
     closed = tuple(within(folder.path) for folder in scan.folders) + tuple(walk.lost)
+    scan.folders += left  # what was once found in them is gone
     scan.away = away = _away(walk, known, devices=devices, closed=closed)
     closed += away
     scan.gone = [path for path in walk.known if not path.startswith(closed)]
@@ -233,11 +192,15 @@ class _Walk:
                     continue
                 if status is not None:
                     names.append(name)
-                    if old != (status.st_size, status.st_mtime_ns, 0):
-                        self.scan.files.append(Found(path, status.st_size, status.st_mtime_ns))
+                    if old != (status.st_size, status.st_mtime_ns, 0):  # nearly always enough to ask
+                        size, mtime_ns = size_and_time(status)
+                        if old != (size, mtime_ns, 0):
+                            self.scan.files.append(Found(path, size, mtime_ns))
+                elif old is not None and self.linked[-1:] == [path]:
+                    known[path] = old  # no file's name any more but a folder's
             elif name.endswith(b".txt"):
                 texts[name] = entry
-            elif entry.is_symlink() and entry.is_dir():
+            elif entry.is_symlink() and name.lower() not in SKIPPED and _leads_to_a_folder(entry):
                 self.linked.append(folder + name)
         before = self.scan.looked // _EVERY
         self.scan.looked += len(names)
@@ -267,7 +230,7 @@ class _Walk:
         elif not stat.S_ISREG((status := entry.stat()).st_mode):
             self._refuse(path, "a link to a pipe, socket or device")
         elif not is_inside(os.path.realpath(self.root + b"/" + path), self.root):
-            self._refuse(path, "a link that leads out of the indexed folder; it is not followed")
+            self._refuse(path, _LEADS_OUT)
         else:
             return status
         return None
@@ -282,7 +245,15 @@ class _Walk:
                 entry = texts.pop(text, None)
                 if entry is None or not entry.is_file(follow_symlinks=False):
                     continue
-                path, status = folder + text, entry.stat(follow_symlinks=False)
+                path, (size, mtime_ns) = folder + text, size_and_time(entry.stat(follow_symlinks=False))
                 self.texts.add(path)
-                if self._sidecars.get(path) != (status.st_size, status.st_mtime_ns, 0):
-                    self.scan.sidecars.append(Found(path, status.st_size, status.st_mtime_ns))
+                if self._sidecars.get(path) != (size, mtime_ns, 0):
+                    self.scan.sidecars.append(Found(path, size, mtime_ns))
+
+
+def _leads_to_a_folder(entry: os.DirEntry[bytes]) -> bool:
+    """Whether a link leads to a folder; not where it leads in circles or one may not look."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -127,12 +127,8 @@ def _neighbours(
     allow: NDArray[np.int64] | None,
     without: list[int],
 ) -> list[tuple[float, int]]:
-    count = gallery.index.count()
-    if count == 0:
-        return []
-    scores, ids = gallery.index.search(vector[None], min(k + len(without), count), allow=allow)
-    pairs = zip(np.minimum(scores[0], 1.0).tolist(), ids[0].tolist(), strict=True)
-    return [(score, photo) for score, photo in pairs if photo >= 0 and photo not in without][:k]
+    found = gallery.search(vector, k + len(without), allow=allow)
+    return [(score, photo) for score, photo in found if photo not in without][:k]
 
 
 @dataclass(frozen=True)
@@ -175,19 +171,22 @@ def _hits(
         if not paths or not paths[0].fits:
             continue
         width, height, taken_at, captions = facts[photo]
+        root = Path(os.fsdecode(paths[0].root))
+        away = drives.away(paths[0].full, root=root)
         hits.append(
             Hit(
                 rank=len(hits) + 1,
                 score=score,
                 path=Path(paths[0].full),
-                root=Path(os.fsdecode(paths[0].root)),
+                root=root,
                 photo_id=photo,
                 width=width,
                 height=height,
                 taken_at=None if taken_at is None else datetime.fromisoformat(taken_at),
                 captions=tuple(dict.fromkeys([*json.loads(captions), *beside.get(photo, ())])),
                 also=tuple(Path(file.full) for file in paths[1:]),
-                online=drives.online(paths[0].full),
+                online=away is None,
+                away=away,
             )
         )
     return hits

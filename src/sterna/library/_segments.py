@@ -2,12 +2,15 @@
 
 A segment holds nothing but its rows, [rows, E] in little-endian float16 (or float32). How many of them
 count is said by the catalogue alone, and only after they are safely on the disk: what a killed process left
-behind them is overwritten by the next.
+behind them is overwritten by the next. With them the catalogue notes a sum of their bytes, by which damage
+is found.
 """
 
 from __future__ import annotations
 
 import os
+import stat
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +22,10 @@ from sterna.errors import LibraryError
 from sterna.files import disk_errors, fsync_folder
 from sterna.library._catalog import Catalog
 
-__all__ = [
-    "ROWS",
-    "Segment",
-    "SegmentWriter",
-    "forget_missing_rows",
-    "map_rows",
-    "segment_files",
-    "segments_of",
-]
+__all__ = ["ROWS", "SUMMED", "Segment", "SegmentWriter", "map_rows", "segment_files", "segments_of"]
 
 ROWS = 1 << 18  # rows of a segment: 256 MB of float16 at width 512
+SUMMED = 1024  # rows at most that one sum is of: where it is wrong, all of them are made anew
 _FOLDER = "vectors"
 
 
@@ -49,12 +45,18 @@ class Segment:
         return self.dim * np.dtype(self.dtype).itemsize
 
     @property
+    def stored(self) -> np.dtype[Any]:
+        """How a row's numbers lie in the file."""
+        return np.dtype(self.dtype).newbyteorder("<")
+
+    @property
     def present(self) -> int:
         """How many of its rows its file holds: all of them, unless somebody damaged the file."""
         try:
-            return min(self.rows, self.path.stat().st_size // self.row_bytes)
+            status = self.path.stat()
         except OSError:
             return 0
+        return min(self.rows, status.st_size // self.row_bytes) if stat.S_ISREG(status.st_mode) else 0
 
 
 def segments_of(catalog: Catalog, model: int) -> list[Segment]:
@@ -70,12 +72,14 @@ def segments_of(catalog: Catalog, model: int) -> list[Segment]:
 
 
 def map_rows(segment: Segment) -> NDArray[Any]:
-    """The rows [rows, E] of a segment as a read-only memory map."""
+    """The rows [rows, E] of a segment as a read-only memory map; fewer where its file has not all of them."""
     rows = segment.present
-    dtype = np.dtype(segment.dtype).newbyteorder("<")
-    if rows == 0:
-        return np.empty((0, segment.dim), dtype)
-    return np.memmap(segment.path, dtype, mode="r", shape=(rows, segment.dim))
+    if rows:
+        try:
+            return np.memmap(segment.path, segment.stored, mode="r", shape=(rows, segment.dim))
+        except (OSError, ValueError):  # it may not be read, or has gone or shrunk since
+            pass
+    return np.empty((0, segment.dim), segment.stored)
 
 
 class SegmentWriter:
@@ -105,49 +109,61 @@ class SegmentWriter:
         if vectors.ndim != 2 or vectors.shape[1] != self._dim:
             raise LibraryError(f"vectors {list(vectors.shape)} came from a model of width {self._dim}")
         segment = self._newest(len(vectors))
-        rows = np.ascontiguousarray(vectors, dtype=np.dtype(self._dtype).newbyteorder("<"))
-        with disk_errors(segment.path):
-            made = not segment.path.exists()
-            segment.path.parent.mkdir(parents=True, exist_ok=True)
-            with segment.path.open("r+b" if not made else "xb") as file:
-                file.truncate(segment.rows * segment.row_bytes)  # rows that a killed process left
-                file.seek(segment.rows * segment.row_bytes)
-                file.write(rows.tobytes())
-                file.flush()
-                os.fsync(file.fileno())
-            if made:
-                fsync_folder(segment.path.parent)
-        self._catalog.run(
-            "UPDATE segments SET rows = ? WHERE id = ?", (segment.rows + len(rows), segment.number)
-        )
+        data = np.ascontiguousarray(vectors, dtype=segment.stored).tobytes()
+        try:
+            with disk_errors(segment.path):
+                _write(segment, data)
+        except (FileExistsError, NotADirectoryError):
+            raise LibraryError(
+                f"{segment.path.parent}: a file lies where the library keeps its vectors; move it away"
+            ) from None
+        self._note(segment, data)
         return segment.number, segment.rows
+
+    def _note(self, segment: Segment, data: bytes) -> None:
+        size, count = segment.row_bytes, len(data) // segment.row_bytes
+        self._catalog.run_many(
+            "INSERT OR REPLACE INTO sums VALUES (?, ?, ?, ?)",
+            [
+                (
+                    segment.number,
+                    segment.rows + first,
+                    min(SUMMED, count - first),
+                    zlib.crc32(data[first * size : (first + SUMMED) * size]),
+                )
+                for first in range(0, count, SUMMED)
+            ],
+        )
+        self._catalog.run("UPDATE segments SET rows = ? WHERE id = ?", (segment.rows + count, segment.number))
 
     def _newest(self, more: int) -> Segment:
         known = segments_of(self._catalog, self._model)
         if known and known[-1].number > self._behind and known[-1].rows + more <= ROWS:
             return known[-1]
         number = int(self._catalog.value("SELECT COALESCE(MAX(id), 0) + 1 FROM segments"))
-        path = f"{self._folder}/{number:06}.{'f16' if self._dtype == 'float16' else 'f32'}"
+        while True:
+            path = f"{self._folder}/{number:06}.{'f16' if self._dtype == 'float16' else 'f32'}"
+            if not self._catalog.folder.joinpath(path).is_dir():
+                break
+            number += 1  # somebody else's folder has that name
         self._catalog.run("INSERT INTO segments VALUES (?, ?, ?, 0)", (number, self._model, path))
         self._catalog.folder.joinpath(path).unlink(missing_ok=True)  # of a process killed before it committed
         return Segment(number, self._catalog.folder / path, 0, self._dim, self._dtype)
 
 
+def _write(segment: Segment, data: bytes) -> None:
+    made = not segment.path.exists()
+    segment.path.parent.mkdir(parents=True, exist_ok=True)
+    with segment.path.open("r+b" if not made else "xb") as file:
+        file.truncate(segment.rows * segment.row_bytes)  # rows that a killed process left
+        file.seek(segment.rows * segment.row_bytes)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    if made:
+        fsync_folder(segment.path.parent)
+
+
 def segment_files(folder: Path) -> list[Path]:
     """All segment files of a library."""
     return sorted((folder / _FOLDER).glob("*/*.f??"))
-
-
-def forget_missing_rows(catalog: Catalog) -> None:
-    """Take out of the catalogue the vectors whose rows are no longer in their files, to be embedded again."""
-    for (model,) in catalog.rows("SELECT id FROM models"):
-        for segment in segments_of(catalog, model):
-            present = segment.present
-            if present < segment.rows:
-                with catalog.transaction():
-                    catalog.run(
-                        "DELETE FROM vectors WHERE model = ? AND segment = ? AND row >= ?",
-                        (model, segment.number, present),
-                    )
-                    catalog.run("UPDATE segments SET rows = ? WHERE id = ?", (present, segment.number))
-                    catalog.touch(losses=True)

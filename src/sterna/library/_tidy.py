@@ -1,4 +1,4 @@
-"""Give back the room of vectors that nothing names any more."""
+"""Forget vectors that are damaged, and give back the room of those that nothing names any more."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import numpy as np
 from sterna.library._captions import sentence_file
 from sterna.library._catalog import Catalog
 from sterna.library._segments import Segment, SegmentWriter, map_rows, segment_files, segments_of
+from sterna.library._sound import examine, sums_of
 
-__all__ = ["compact", "forget_superseded", "remove_strays"]
+__all__ = ["compact", "forget_damaged", "forget_superseded", "remove_strays"]
 
 _WORTH = 10_000  # rows that hold nothing before a segment is written anew, and
 _SHARE = 0.5  # the least share of its rows
 _BATCH = 8192
+_BEHIND = "FROM vectors WHERE model = ? AND segment = ? AND row >= ?"
 
 
 def remove_strays(catalog: Catalog) -> None:
@@ -28,6 +30,33 @@ def remove_strays(catalog: Catalog) -> None:
         if file not in named:
             with contextlib.suppress(OSError):
                 file.unlink()
+
+
+def forget_damaged(catalog: Catalog) -> None:
+    """Take out of the catalogue the vectors whose rows are not what was written, to be embedded again.
+
+    All vectors of all models are read. What is left of a damaged segment is written into a new one.
+    Raises `LibraryError` where a file may not be read.
+    """
+    for (model,) in catalog.rows("SELECT id FROM models"):
+        for segment in reversed(segments_of(catalog, model)):  # what is left goes behind the newest
+            lost, fresh = examine(segment, sums_of(catalog, segment))
+            behind = (model, segment.number, segment.rows)
+            if lost.any() or catalog.value(f"SELECT 1 {_BEHIND} LIMIT 1", behind):
+                with catalog.transaction():
+                    catalog.run(f"DELETE {_BEHIND}", behind)
+                    catalog.run_many(
+                        "DELETE FROM vectors WHERE model = ? AND segment = ? AND row = ?",
+                        [(model, segment.number, row) for row in np.flatnonzero(lost).tolist()],
+                    )
+                    _replace(catalog, model, segment=segment)
+                remove_strays(catalog)
+            elif fresh:
+                with catalog.transaction():
+                    catalog.run_many(
+                        "INSERT OR REPLACE INTO sums VALUES (?, ?, ?, ?)",
+                        [(segment.number, *one) for one in fresh],
+                    )
 
 
 def forget_superseded(catalog: Catalog, model: int) -> None:
@@ -76,13 +105,12 @@ def _compact_model(catalog: Catalog, model: int) -> None:
         dead = segment.rows - living
         if dead >= _WORTH and dead >= _SHARE * segment.rows:
             with catalog.transaction():
-                _move_rows(catalog, model, segment=segment)
-                catalog.run("DELETE FROM segments WHERE id = ?", (segment.number,))
-                catalog.touch(losses=True)
+                _replace(catalog, model, segment=segment)
             remove_strays(catalog)
 
 
-def _move_rows(catalog: Catalog, model: int, *, segment: Segment) -> None:
+def _replace(catalog: Catalog, model: int, *, segment: Segment) -> None:
+    """Write the living rows of a segment into newer ones, and forget it."""
     rows, photos = catalog.numbers(
         "SELECT row AS a, photo AS b FROM vectors WHERE model = ? AND segment = ?", (model, segment.number)
     )
@@ -96,3 +124,5 @@ def _move_rows(catalog: Catalog, model: int, *, segment: Segment) -> None:
             "INSERT INTO vectors VALUES (?, ?, ?, ?)",
             [(model, number, first + offset, photo) for offset, photo in enumerate(photos[part].tolist())],
         )
+    catalog.run("DELETE FROM segments WHERE id = ?", (segment.number,))
+    catalog.touch(losses=True)

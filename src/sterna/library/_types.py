@@ -27,7 +27,8 @@ class Hit:
 
     `path` is absolute, the first path of the photograph (by name, those that exist first) that passes the
     search's filters; `also` are its other known paths. `online` is false where the drive the path lies on is
-    not there now. `width` and `height` are of the upright original; `taken_at` is local time.
+    not there now; `away` is then the folder that is missed: the root, or the drive inside it. `width` and
+    `height` are of the upright original; `taken_at` is local time.
     """
 
     rank: int
@@ -41,6 +42,7 @@ class Hit:
     captions: tuple[str, ...]
     also: tuple[Path, ...] = ()
     online: bool = True
+    away: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class IndexReport:
         offline: roots asked for, and drives inside them, that are not there; nothing of theirs was touched.
         seconds: how long it took.
         failures: those counted as `failed`, by path.
+        offline_roots: those counted as `offline`.
     """
 
     new: int = 0
@@ -106,6 +109,7 @@ class IndexReport:
     offline: int = 0
     seconds: float = 0.0
     failures: tuple[Failure, ...] = ()
+    offline_roots: tuple[Path, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The report as `sterna index --format json` ends with it."""
@@ -116,12 +120,16 @@ class IndexReport:
 
 @dataclass(frozen=True)
 class RootStatus:
-    """A folder of the library: whether it is there now, and how many of its photographs can be found."""
+    """A folder of the library: whether it is there now, and how many of its photographs can be found.
+
+    `away` are the drives inside it that are not there, where it is there itself.
+    """
 
     path: Path
     online: bool
     photos: int
     exclude: tuple[str, ...] = ()
+    away: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,9 +151,10 @@ class Status:
     """What a library holds.
 
     `indexed` counts photographs that can be found with its default model, `stale` those that still need a
-    vector of it, `bytes` is what the library takes on disk. `journal` is how its catalogue is kept: "wal",
-    or "delete" where the drive does not allow that (searches then wait while a batch is written), or "none"
-    before the first `index`.
+    vector of it, because its vector was lost too; `bytes` is what the library takes on disk. `journal` is how
+    its catalogue is kept: "wal", or "delete" where the drive does not allow that (searches then wait while a
+    batch is written), or "none" before the first `index`. `problems` are the library's own files that a
+    glance shows to be missing or damaged; `Library.check` looks at all of them.
     """
 
     path: Path
@@ -156,6 +165,7 @@ class Status:
     models: tuple[ModelStatus, ...]
     bytes: int
     journal: str
+    problems: tuple[Failure, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The status as `sterna status --format json` prints it."""

@@ -1,0 +1,76 @@
+"""What callers hand over, checked before anything is done: each fault is one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+from sterna.errors import UsageError
+
+__all__ = ["check_k", "check_min_score", "check_paths", "check_patterns", "given_sentences", "weighted"]
+
+
+def check_paths(*paths: object) -> None:
+    """Raise `UsageError` for what is no path, and for an empty one, which would mean the working folder."""
+    for path in paths:
+        if not isinstance(path, str | Path):
+            raise UsageError(f"{path!r}: not a path; name a folder, each as an argument of its own")
+        if path == "":
+            raise UsageError("an empty path; name a folder (. for this one)")
+
+
+def check_k(k: object) -> None:
+    """Raise `UsageError` where `k` is no whole number of at least 1."""
+    if not isinstance(k, Integral) or isinstance(k, bool):
+        raise UsageError(f"k={k!r}: a whole number is needed")
+    if k < 1:
+        raise UsageError(f"k={k}: at least 1 is needed")
+
+
+def check_min_score(score: object) -> None:
+    """Raise `UsageError` where a least score is no finite number; `None` is none."""
+    if score is not None and not _is_finite(score):
+        raise UsageError(f"min_score={score!r}: a finite number is needed")
+
+
+def check_patterns(patterns: object) -> None:
+    """Raise `UsageError` where something else came than a sequence of text."""
+    if isinstance(patterns, str) or not isinstance(patterns, Sequence):
+        raise UsageError(f"exclude={patterns!r}: a list of patterns is needed, such as ['*.gif']")
+    for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise UsageError(f"exclude: {pattern!r} is no text; patterns are, such as '*.gif'")
+
+
+def weighted(pairs: object, name: str) -> list[tuple[float, Any]]:
+    """Pairs of a weight and what it weighs, as a list; raise `UsageError` for anything else."""
+    needed = f"{name}: a list of (weight, what) is needed, such as [(0.5, 'sunset')]"
+    if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
+        raise UsageError(f"{needed}; {pairs!r} came")
+    checked: list[tuple[float, Any]] = []
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise UsageError(f"{needed}; {pair!r} is in it")
+        weight, what = pair
+        if not _is_finite(weight):
+            raise UsageError(f"{name}: weight {weight!r}: a finite number is needed")
+        checked.append((float(weight), what))
+    return checked
+
+
+def given_sentences(sentences: object) -> list[str]:
+    """Sentences as a list; raise `UsageError` for a single text, which is none, and for what is no text."""
+    if isinstance(sentences, str | bytes) or not isinstance(sentences, Iterable):
+        raise UsageError(f"captions={sentences!r}: a list of sentences is needed, such as ['a dog']")
+    texts = list(sentences)
+    for text in texts:
+        if not isinstance(text, str):
+            raise UsageError(f"captions: {text!r} is no text")
+    return texts
+
+
+def _is_finite(number: object) -> bool:
+    return isinstance(number, Real) and math.isfinite(number)
