@@ -12,7 +12,7 @@
     ├── StoreError              a feature store is missing, damaged or does not fit
     ├── RunError                a training run cannot be started or resumed
     │   └── StoppedError        a run was asked to stop, and saved where it stands
-    ├── LibraryError            a library cannot be opened or changed
+    ├── LibraryError            a library is damaged, or cannot be opened or changed
     │   └── LockedError         another process is writing to it
     └── DiskError               the disk is full or refuses to be written
 
@@ -101,7 +101,7 @@ class StoppedError(RunError):
 
 
 class LibraryError(SternaError):
-    """A library cannot be opened or changed."""
+    """A library is damaged, or cannot be opened or changed."""
 
 
 class LockedError(LibraryError):

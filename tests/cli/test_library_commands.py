@@ -185,3 +185,22 @@ def test_status_shows_what_a_folder_leaves_out(sterna: Sterna, photos: Path, tin
     assert "*/raw/*, *.gif" in sterna("status").out
     sterna("index", photos, "--model", tiny_model, "--exclude", "")
     assert "*.gif" not in sterna("status").out
+
+
+def test_damaged_vectors_are_told_of_and_mended(sterna: Sterna, indexed: Path, tmp_path: Path) -> None:
+    (segment,) = (tmp_path / "library" / "vectors").rglob("*.f16")
+    segment.write_bytes(segment.read_bytes()[:-100])
+    for command in (("search", "a dog"), ("doctor",)):
+        outcome = sterna(*command)
+        assert outcome.code == 1
+        assert "sterna index" in outcome.err + outcome.out
+    assert segment.name in sterna("status").out
+    assert sterna("index").code == 0
+    assert sterna("search", "a dog").code == 0
+
+
+def test_a_folder_that_is_away_is_named(sterna: Sterna, indexed: Path) -> None:
+    indexed.rename(indexed.with_name("away"))
+    outcome = sterna("index")
+    assert outcome.err == f"sterna: {indexed}: not there now; nothing of it was touched\n"
+    assert f"some hits lie on what is not there now: {indexed}" in sterna("search", "a dog").err

@@ -127,9 +127,12 @@ def _library(path: Path | None) -> _Check:
 
     try:
         with Library.open(path) as opened:
-            answer = opened.status().as_json()
+            answer, wrong = opened.status().as_json(), opened.check()
     except SternaError as error:
         return _Check("library", "broken", str(error))
+    if wrong:
+        more = f" (and {number(len(wrong) - 1)} more)" if len(wrong) > 1 else ""
+        return _Check("library", "broken", f"{wrong[0]}{more}")
     counts = (
         f"{number(answer['indexed'])} photographs found by search, {number(len(answer['failed']))} failed"
     )

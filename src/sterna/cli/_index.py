@@ -77,6 +77,7 @@ def index(
 
         report = opened.index(*(roots or ()), exclude=exclude or (), progress=show, wait=None if wait else 0)
     say_some([f"{one.path}: {one.reason}" for one in report.failures], rest="; `sterna status` shows all")
+    say_some([f"{path}: not there now; nothing of it was touched" for path in report.offline_roots], rest="")
     if output == "json":
         print_json(report.as_json())
     else:

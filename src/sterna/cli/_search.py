@@ -208,7 +208,7 @@ def _print(hits: Sequence[Hit], *, output: _Format, null: bool, query: str, mode
             [(hit.rank, f"{hit.score:.3f}", hit.path) for hit in hits],
             right=(0, 1),
         )
-    away = sorted({str(hit.root) for hit in hits if not hit.online})
+    away = sorted({str(hit.away) for hit in hits if hit.away is not None})
     if away:
         say(f"some hits lie on what is not there now: {', '.join(away)}")
 

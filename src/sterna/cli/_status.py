@@ -45,10 +45,16 @@ def _print(answer: Status) -> None:
         ]
         print()
         print_table(("photographs", "online", "folder", "excluded"), rows, right=(0,))
+    away = [path for root in answer.roots for path in root.away]
+    if away:
+        print(f"drives in them that are not there now: {', '.join(printable(path) for path in away)}")
     if answer.models:
         models = [(number(one.photos), number(one.stale), size(one.bytes), one.name) for one in answer.models]
         print()
         print_table(("vectors", "stale", "size", "model"), models, right=(0, 1, 2))
+    if answer.problems:
+        print()
+        print_table(("damaged", "reason"), [(one.path, one.reason) for one in answer.problems])
     if answer.failed:
         print()
         title = f"failed ({number(len(answer.failed))})"
