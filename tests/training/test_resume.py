@@ -250,28 +250,22 @@ def test_what_a_killed_process_left_behind_is_no_hindrance_and_goes(toy, whole):
 
 
 def test_a_run_goes_on_with_as_many_threads_as_it_began_with(toy):
-    used = []
+    run, used = toy / "threads", []
 
-    def note(progress):
+    def once(progress):
         used.append(torch.get_num_threads())
-        if progress.step == 2:
-            raise Stop
+        raise Stop
 
     kept = torch.get_num_threads()
-    run = toy / "threads"
+    free, two = (toy_settings(toy, threads=threads, epochs=1, checkpoint_every=1) for threads in (None, 2))
     try:
-        torch.set_num_threads(3)
-        with pytest.raises(Stop):
-            train(toy_settings(toy, threads=None, epochs=1, checkpoint_every=1), run, progress=note)
-        torch.set_num_threads(1)
-        with pytest.raises(Stop):
-            train(None, run, resume=True, progress=lambda _: stopping_at(3)(_) or note(_))
-        train(toy_settings(toy, threads=2, epochs=1, checkpoint_every=1), run, resume=True, progress=note)
+        for settings, of_torch in ((free, 3), (None, 1), (two, 1), (free, 1)):
+            torch.set_num_threads(of_torch)
+            with pytest.raises(Stop):
+                train(settings, run, resume=run.exists(), progress=once)
     finally:
         torch.set_num_threads(kept)
-    assert used[:2] == [3, 3]
-    assert json.loads((run / "run.json").read_text())["threads"] == 2
-    assert used[-1] == 2
+    assert used == [3, 3, 2, 2]
 
 
 def test_other_terms_of_the_data_are_taken_over(toy, tmp_path):

@@ -2,8 +2,8 @@
 
 Nothing random is remembered between steps: the order of images, their views and their captions are functions
 of the seed and the epoch, and torch's generator is seeded anew for every forward pass. So all that a resumed
-run needs is weights, moments, averages and a position, and on the CPU it ends with the bits of a run that was
-never stopped.
+run needs is weights, moments, averages and a position, and on the CPU, with as many threads, it ends with the
+bits of a run that was never stopped.
 """
 
 from __future__ import annotations
