@@ -286,9 +286,14 @@ def test_an_unknown_model_is_answered_with_what_is_accepted(tmp_path: Path) -> N
 def test_a_folder_may_begin_with_a_tilde(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(copied.parent))
     assert load("~/copied").fingerprint == load(Path("~/copied")).fingerprint == load(copied).fingerprint
-    for name in ("~nobody-of-this-name/model", "hf:~nobody-of-this-name/model"):
-        with pytest.raises(ModelError, match="nobody-of-this-name"):
-            load(name)
+    with pytest.raises(ModelError, match="nobody-of-this-name"):
+        load("~nobody-of-this-name/model")
+
+
+def test_a_hugging_face_folder_may_begin_with_a_tilde() -> None:
+    pytest.importorskip("transformers")
+    with pytest.raises(ModelError, match="nobody-of-this-name"):
+        load("hf:~nobody-of-this-name/model")
 
 
 def test_at_least_one_thread_is_needed(tiny_model: Path) -> None:
