@@ -12,6 +12,7 @@ from sterna.cli._extras import learning_wing
 from sterna.cli._model import describe_model
 from sterna.cli._options import FormatOption
 from sterna.cli._output import print_json, size
+from sterna.cli._paths import typed_path
 from sterna.errors import UsageError
 from sterna.files import printable, read_json
 
@@ -19,9 +20,11 @@ __all__ = ["export"]
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The training run's folder.")],
+    run: Annotated[Path, typer.Argument(parser=typed_path, metavar="RUN", help="The training run's folder.")],
     *,
-    out: Annotated[Path, typer.Option("--out", metavar="MODEL", help="The model folder to write.")],
+    out: Annotated[
+        Path, typer.Option("--out", parser=typed_path, metavar="MODEL", help="The model folder to write.")
+    ],
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="The model's name.  [default: MODEL's]")
     ] = None,
@@ -35,6 +38,7 @@ def export(
         list[Path] | None,
         typer.Option(
             "--results",
+            parser=typed_path,
             metavar="FILE",
             help="Figures for the card: what eval --format json printed; repeatable.",
         ),

@@ -12,6 +12,7 @@ from sterna.cli._extract import show_extraction
 from sterna.cli._extras import learning_wing
 from sterna.cli._options import FormatOption
 from sterna.cli._output import print_json, say_some
+from sterna.cli._paths import typed_path
 from sterna.cli._progress import duration, progress_line
 from sterna.errors import UsageError
 
@@ -25,16 +26,31 @@ def train(
     *,
     config: Annotated[
         Path | None,
-        typer.Option("--config", metavar="FILE", help="The settings, as YAML; not needed with --resume."),
+        typer.Option(
+            "--config",
+            parser=typed_path,
+            metavar="FILE",
+            help="The settings, as YAML; not needed with --resume.",
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="The run's folder.")],
+    out: Annotated[Path, typer.Option("--out", parser=typed_path, metavar="RUN", help="The run's folder.")],
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="PATH", help="The captioned images, in place of the settings' own."),
+        typer.Option(
+            "--data",
+            parser=typed_path,
+            metavar="PATH",
+            help="The captioned images, in place of the settings' own.",
+        ),
     ] = None,
     features: Annotated[
         Path | None,
-        typer.Option("--features", metavar="DIR", help="Where features are, or go.  [default: in RUN]"),
+        typer.Option(
+            "--features",
+            parser=typed_path,
+            metavar="DIR",
+            help="Where features are, or go.  [default: in RUN]",
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
