@@ -19,8 +19,9 @@ torch = pytest.importorskip("torch")
 from sterna.errors import RunError
 from sterna.files import FileLock
 from sterna.training import train
-from sterna.training._batches import Split, read_batches
+from sterna.training._batches import read_batches
 from sterna.training._plan import Plan
+from sterna.training._split import Split
 from tests.training.toy import make_toy, toy_settings
 
 SCRIPT = """

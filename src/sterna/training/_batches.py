@@ -10,7 +10,6 @@ import signal
 import sys
 from collections.abc import Generator
 from ctypes import c_bool
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
@@ -25,29 +24,11 @@ from sterna.errors import RunError
 from sterna.training._learner import Batch
 from sterna.training._plan import BatchOrder, Part, Plan
 from sterna.training._readers import Reader
+from sterna.training._split import Split
 
-__all__ = ["Split", "read_batches"]
+__all__ = ["read_batches"]
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """The images of one split with their captions, as places in the stores.
-
-    Fields:
-        image_rows: int64 [N]; caption_rows: int64 [C], grouped by image.
-        starts: int64 [N + 1]: the captions of image i are `starts[i]` to `starts[i + 1]`.
-    """
-
-    image_rows: NDArray[np.int64]
-    caption_rows: NDArray[np.int64]
-    starts: NDArray[np.int64]
-
-    @property
-    def owners(self) -> NDArray[np.int64]:
-        """The image of each caption, int64 [C]."""
-        return np.repeat(np.arange(len(self.image_rows)), np.diff(self.starts))
 
 
 class _Parts(Dataset[Batch]):

@@ -17,8 +17,8 @@ from sterna.data import CaptionedImages, read
 from sterna.errors import DataError, RunError, StoreError, UsageError
 from sterna.features import ExtractProgress, FeatureStore, extract
 from sterna.files import hash_json
-from sterna.training._batches import Split
 from sterna.training._settings import DataSettings, FeatureSettings
+from sterna.training._split import Split
 
 __all__ = ["Inputs", "find_inputs"]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from sterna.evaluation import rank_both_ways, report
 from sterna.model import TERN
-from sterna.training._batches import Split
 from sterna.training._readers import Reader
+from sterna.training._split import Split
 
 __all__ = ["metric_of", "validate"]
 
