@@ -152,3 +152,12 @@ def test_what_the_system_refuses_has_one_wording() -> None:
     }
     other = OSError(errno.ENXIO, os.strerror(errno.ENXIO))
     assert system_reason(other) == f"the system refuses ({os.strerror(errno.ENXIO)})"
+
+
+def test_a_short_write_of_numpy_is_a_full_disk(tmp_path: Path) -> None:
+    def write() -> None:
+        with new_file(tmp_path / "values.npy"):
+            raise OSError("4466688 requested and 3467200 written")
+
+    with pytest.raises(DiskError, match=r"values\.npy: the disk is full"):
+        write()

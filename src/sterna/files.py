@@ -63,6 +63,8 @@ def disk_errors(target: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL | _REFUSED:
             raise _disk_error(target, error) from error
+        if error.errno is None and "requested and" in str(error):  # how NumPy says that a disk is full
+            raise _disk_error(target, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) from error
         raise
 
 

@@ -54,7 +54,8 @@ def load_settings(
         return kind.model_validate(whole)
     except ValidationError as error:
         problems = [_problem(kind, dict(item)) for item in error.errors()]
-        raise SettingsError(f"{where}: " + "; ".join(problems)) from None
+        changed = " with the changes on top" if values or overrides else ""
+        raise SettingsError(f"{where}{changed}: " + "; ".join(problems)) from None
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file
 
-from sterna.errors import DataError, RunError, SternaError, StoppedError
+from sterna.errors import DataError, ModelError, RunError, SternaError, StoppedError
 from sterna.settings import load_settings
 from sterna.training import TrainSettings, train
 from sterna.training._checkpoint import Position, load_last, save_last
@@ -313,3 +314,11 @@ def test_every_moment_of_the_optimizer_is_put_where_its_weights_are(toy, tmp_pat
     load_last(tmp_path, learner=elsewhere, optimizer=other, average=None)
     assert {value.device.type for state in other.state.values() for value in state.values()} == {"meta"}
     assert {key for state in other.state.values() for key in state} == {"step", "exp_avg", "exp_avg_sq"}
+
+
+def test_weights_alone_are_nothing_to_go_on_from(toy, whole, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    shutil.copyfile(run / "checkpoints" / "best.safetensors", run / "checkpoints" / "last.safetensors")
+    with pytest.raises(ModelError, match="holds weights alone"):
+        train(None, run, resume=True)

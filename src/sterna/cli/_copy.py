@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from sterna.errors import UsageError
 from sterna.files import disk_errors
 
 __all__ = ["copy_photos"]
@@ -21,8 +22,10 @@ def copy_photos(paths: Sequence[Path], folder: Path) -> tuple[int, int]:
     """Copy files into `folder` as `001-name.jpg`, `002-...`, in the order given; never overwrite anything.
 
     Returns: how many were copied, and how many are not there any more or cannot be read.
-    Raises `DiskError` where `folder` cannot be written; no half of a copy is left.
+    Raises `UsageError` where `folder` is a file, `DiskError` where it cannot be written; no half is left.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--copy-to {folder}: a file; name a folder")
     copied = missing = 0
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -73,8 +73,10 @@ def train(
     places = {
         key: path for key, path in (("data.path", data), ("features.path", features)) if path is not None
     }
-    if config is None and (places or changes or not resume):
-        raise UsageError("--config FILE is needed, unless a run goes on as it was with --resume")
+    if config is None and resume and (places or changes):
+        config = out / "settings.yaml"
+    if config is None and not resume:
+        raise UsageError("--config FILE is needed, unless a run goes on with --resume")
     with learning_wing("Training a model"):
         from sterna.training import train as run
 

@@ -74,6 +74,8 @@ def _folder(text: str, threads: int | None) -> Encoder:
 
 
 def _hugging_face(text: str, threads: int | None) -> Encoder:
+    if text == _HUB:
+        raise UsageError("hf: names no model; write hf:NAME-or-folder")
     from sterna.encoders._hf import HuggingFaceEncoder
 
     return HuggingFaceEncoder(text.removeprefix(_HUB), threads=threads)

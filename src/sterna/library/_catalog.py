@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import DiskError, LibraryError, LockedError
+from sterna.files import printable
 from sterna.library._drives import is_network_drive, is_writable
 from sterna.library._schema import LATER, SCHEMA, TABLES
 
@@ -147,8 +148,10 @@ class Catalog:
             return DiskError(f"{self.path}: the disk fails or is full ({error}); what was committed is kept")
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return LockedError(f"{self.path} is being written by another process; wait for it or stop it")
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "no such" in str(error):
-            return LibraryError(f"{self.path}: the catalogue is damaged ({error}); {_AFRESH}")
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or any(
+            words in str(error) for words in ("no such", "Could not decode")
+        ):
+            return LibraryError(f"{self.path}: the catalogue is damaged ({printable(error)}); {_AFRESH}")
         return LibraryError(f"{self.path}: the catalogue cannot be used ({error})")
 
     @contextlib.contextmanager

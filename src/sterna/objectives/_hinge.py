@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sterna.errors import check_known
+from sterna.errors import UsageError, check_known
 from sterna.objectives._objective import Objective, check_batch, positives
 
 __all__ = ["Hinge"]
@@ -49,6 +49,8 @@ class Hinge(Objective):
             ("similarity", similarity, SIMILARITIES),
         ):
             check_known(what, value, known)
+        if margin < 0:
+            raise UsageError(f"margin={margin}: must be 0 or more")
         self.margin = margin
         self.negatives = negatives
         self.reduction = reduction

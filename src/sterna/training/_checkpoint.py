@@ -85,6 +85,8 @@ def load_last(
     path = checkpoint_path(run, "last")
     tensors, position = _load(path)
     _fill(_named(learner), tensors, kind="weights", path=path)
+    if not any(name.startswith("optimizer/") for name in tensors):
+        raise ModelError(f"{path}: holds weights alone, not what a run needs to go on; train to a new folder")
     for name, parameter in learner.named_parameters():
         start = f"optimizer/{name}/"
         state = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}

@@ -168,7 +168,7 @@ class TrainSettings(Settings):
     accumulation: PositiveInt = 1
     clip: PositiveFloat | None = None
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     checkpoint_every: PositiveInt = 200
     log_every: PositiveInt = 10
     tensorboard: bool = True
