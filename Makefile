@@ -34,6 +34,7 @@ bench: $(DEV)/installed
 
 docs: $(DEV)/installed
 	$(DEV)/bin/python docs/generate_reference.py
+	$(DEV)/bin/python docs/generate_settings.py
 	NO_MKDOCS_2_WARNING=1 $(DEV)/bin/mkdocs build --strict --quiet
 
 clean:

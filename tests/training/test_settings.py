@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import inspect
+import runpy
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,9 @@ def test_an_objective_for_another_comparison_than_search_makes_is_refused(tmp_pa
         with pytest.raises(UsageError, match="similarity='order' trains vectors for another comparison than"):
             train(TrainSettings.model_validate({"objective": objective}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_reference_of_settings_is_up_to_date():
+    file = Path(__file__).parents[2] / "docs" / "generate_settings.py"
+    module = runpy.run_path(str(file))
+    assert module["PAGE"].read_text() == module["page"](), "run: python docs/generate_settings.py"
