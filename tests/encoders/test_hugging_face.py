@@ -229,11 +229,13 @@ def test_damaged_weights_and_models_of_another_kind_are_one_sentence(clip: Path,
 
 def test_a_name_that_cannot_be_found_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    for name in ("nobody/nothing", str(tmp_path / "gone"), "", "a b"):
+    for name in ("nobody/nothing", str(tmp_path / "gone"), "a b"):
         with pytest.raises(ModelError) as caught:
             load(f"hf:{name}")
         assert str(caught.value).startswith(f"hf:{name}: ")
         assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match="names no model"):
+        load("hf:")
 
 
 def test_without_transformers_the_extra_is_named(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
