@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from sterna.encoders import load
-from sterna.errors import MissingExtraError, ModelError, PhotoError
+from sterna.errors import MissingExtraError, ModelError, PhotoError, UsageError
 from tests.conftest import draw_photo
 
 WORDS = ["<pad>", "<unk>", "<s>", "</s>", "a", "the", "dog", "cat", "beach", "snow", "two", "people"]
