@@ -61,15 +61,18 @@ def disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL | _REFUSED:
+        if _is_full(error) or error.errno in _REFUSED:
             raise _disk_error(target, error) from error
-        if error.errno is None and "requested and" in str(error):  # how NumPy says that a disk is full
-            raise _disk_error(target, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) from error
         raise
 
 
+def _is_full(error: OSError) -> bool:
+    short_write = error.errno is None and "requested and" in str(error)  # how NumPy says it
+    return error.errno in _FULL or short_write
+
+
 def _disk_error(target: Path, error: OSError) -> DiskError:
-    if error.errno in _FULL:
+    if _is_full(error):
         return DiskError(f"{target}: the disk is full; free some space and run the command again")
     advice = "; choose a folder you may write to" if error.errno in _REFUSED else ""
     return DiskError(f"{target}: cannot be written ({error.strerror or error}){advice}")
@@ -227,14 +230,23 @@ class FileLock:
         path: the lock's own file; made where missing, never removed.
         what: what is locked, for the message ("the library at ...").
         wait: seconds to wait for another holder; 0 fails at once, `None` waits without end.
+        advice: what to do where another process holds it, for the message.
 
     Raises `LockedError` where another process holds it for longer than `wait`.
     """
 
-    def __init__(self, path: Path, *, what: str, wait: float | None = 0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        what: str,
+        wait: float | None = 0,
+        advice: str = "wait for it or stop it",
+    ) -> None:
         self.path = path
         self.what = what
         self.wait = wait
+        self.advice = advice
         self._handle: int | None = None
 
     def __enter__(self) -> FileLock:
@@ -245,7 +257,7 @@ class FileLock:
         while not _try_lock(handle):
             if deadline is not None and time.monotonic() >= deadline:
                 os.close(handle)
-                raise LockedError(f"{self.what} is being written by another process; wait for it or stop it")
+                raise LockedError(f"{self.what} is being written by another process; {self.advice}")
             time.sleep(0.05)
         self._handle = handle
         return self

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from sterna.errors import LibraryError, LockedError
+from sterna.errors import LibraryError
 from sterna.files import FileLock, disk_errors, system_reason
 from sterna.library._catalog import CATALOG
 from sterna.library._segments import segment_files
@@ -90,12 +90,6 @@ def writing(folder: Path, *, wait: float | None) -> Iterator[None]:
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(FileLock(folder / _LOCK, what=f"the library at {folder}", wait=wait))
-        except LockedError:
-            raise LockedError(
-                f"the library at {folder} is being written by another process; wait for it (index with wait) "
-                "or stop it"
-            ) from None
+    advice = "wait for it (index with wait) or stop it"
+    with FileLock(folder / _LOCK, what=f"the library at {folder}", wait=wait, advice=advice):
         yield
