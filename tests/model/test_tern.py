@@ -207,6 +207,17 @@ def _torchs_name(name: str) -> str:
     return name
 
 
+def test_a_skip_path_without_a_hidden_layer_is_a_linear_map_of_the_normalised_mean() -> None:
+    model = build_model([6], [16], **SMALL, image={"skip_hidden": 0}).eval()
+    values = torch.randn(3, 4, 6)
+    mean = torch.nn.functional.layer_norm(values.mean(1), (6,))
+    wanted = mean @ model.image.skip.linear.weight.T + model.image.skip.linear.bias
+    came = model.encode_images(values, torch.ones(3, 4, dtype=torch.bool))
+    torch.testing.assert_close(came, torch.nn.functional.normalize(wanted, dim=1))
+    with pytest.raises(UsageError, match="skip_hidden=-1"):
+        build_model([6], [16], **SMALL, image={"skip_hidden": -1})
+
+
 def test_the_skip_path_equals_its_formula() -> None:
     model = build_model([6, 10], [16], **SMALL, image={"skip_hidden": 24}).eval()
     path = model.image.skip

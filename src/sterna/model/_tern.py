@@ -243,23 +243,26 @@ class SourceNorm(nn.Module):
 
 
 class SkipPath(nn.Module):
-    """From pooled inputs to an embedding: one hidden layer, plus a linear map, of the normalised mean."""
+    """From pooled inputs to an embedding: a linear map of the normalised mean, plus one hidden layer if wanted."""
 
     def __init__(self, sources: Sequence[int], embedding: int, *, hidden: int, dropout: float) -> None:
         super().__init__()
         self.norm = SourceNorm(sources)
-        self.hidden = nn.Sequential(
-            nn.Linear(sum(sources), hidden),
-            nn.LayerNorm(hidden),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, embedding),
-        )
+        self.hidden: nn.Module | None = None
+        if hidden:
+            self.hidden = nn.Sequential(
+                nn.Linear(sum(sources), hidden),
+                nn.LayerNorm(hidden),
+                nn.GELU(),
+                nn.Dropout(dropout),
+                nn.Linear(hidden, embedding),
+            )
         self.linear = nn.Linear(sum(sources), embedding)
 
     def forward(self, values: Float[Tensor, "B R D"], mask: Bool[Tensor, "B R"]) -> Float[Tensor, "B E"]:
         x = self.norm(masked_mean(values, mask))
-        return self.hidden(x) + self.linear(x)  # type: ignore[no-any-return]
+        straight: Tensor = self.linear(x)
+        return straight if self.hidden is None else self.hidden(x) + straight
 
 
 class ItemPath(nn.Module):
@@ -360,7 +363,7 @@ class Tower(nn.Module):
             adds nothing.
         max_items: how many places "learned" knows.
         cls_token: put a learned item before the others (meant for `pooling="first"` over regions).
-        skip, skip_hidden, skip_dropout: the skip path, its hidden width, its dropout.
+        skip, skip_hidden, skip_dropout: the skip path, its hidden width (0: a linear map alone), its dropout.
         drop_items: probability that an item is dropped in training; never all of a row, nor the first that
             `pooling="first"` reads.
     Raises `UsageError` where these do not fit together.
@@ -397,6 +400,10 @@ class Tower(nn.Module):
         check_sources(sources)
         if not 0 <= drop_items < 1:
             raise UsageError(f"drop_items={drop_items}: a probability from 0 up to, but not, 1 is needed")
+        if skip_hidden < 0:
+            raise UsageError(
+                f"skip_hidden={skip_hidden}: a width above 0, or 0 for a linear map alone, is needed"
+            )
         if shared and second_layers:
             raise UsageError(
                 f"second_layers={second_layers}: a second stage is either a tower's own or shared by both"

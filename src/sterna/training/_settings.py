@@ -76,7 +76,7 @@ class TowerSettings(Settings):
     """
 
     skip: bool = True
-    skip_hidden: PositiveInt = 1024
+    skip_hidden: Annotated[int, Field(ge=0)] = 1024
     skip_dropout: Share = 0.4
     layers: Annotated[int, Field(ge=0)] = 0
     second_layers: Annotated[int, Field(ge=0)] = 0
