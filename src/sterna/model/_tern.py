@@ -243,7 +243,7 @@ class SourceNorm(nn.Module):
 
 
 class SkipPath(nn.Module):
-    """From pooled inputs to an embedding: a linear map of the normalised mean, plus one hidden layer if wanted."""
+    """From pooled inputs to an embedding: a linear map of the normalised mean, and one hidden layer beside it."""
 
     def __init__(self, sources: Sequence[int], embedding: int, *, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -401,9 +401,7 @@ class Tower(nn.Module):
         if not 0 <= drop_items < 1:
             raise UsageError(f"drop_items={drop_items}: a probability from 0 up to, but not, 1 is needed")
         if skip_hidden < 0:
-            raise UsageError(
-                f"skip_hidden={skip_hidden}: a width above 0, or 0 for a linear map alone, is needed"
-            )
+            raise UsageError(f"skip_hidden={skip_hidden}: a width, or 0 for a linear map alone, is needed")
         if shared and second_layers:
             raise UsageError(
                 f"second_layers={second_layers}: a second stage is either a tower's own or shared by both"
