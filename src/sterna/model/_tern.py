@@ -243,7 +243,7 @@ class SourceNorm(nn.Module):
 
 
 class SkipPath(nn.Module):
-    """From pooled inputs to an embedding: a linear map of the normalised mean, and one hidden layer beside it."""
+    """From pooled inputs to an embedding: a linear map of the normalised mean, a hidden layer beside it."""
 
     def __init__(self, sources: Sequence[int], embedding: int, *, hidden: int, dropout: float) -> None:
         super().__init__()
