@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from sterna.errors import UsageError
-from sterna.objectives import METRIC_LEARNING, OBJECTIVES, build_objective
+from sterna.objectives import METRIC_LEARNING, OBJECTIVES, Given, build_objective
 
 # Uneven captions; image 2 has none.
 UNEVEN = [0, 0, 1, 3, 3, 3, 4, 1, 5, 5]
@@ -95,7 +95,7 @@ def test_infonce_equals_its_formula(
     objective = build_objective(
         "infonce", {"temperature": temperature, "label_smoothing": smoothing, "soft_weight": soft}
     ).double()
-    loss = objective(images, captions, rows, targets=targets)
+    loss = objective(images, captions, rows, given=Given(targets=targets))
     wanted = slow_infonce(
         images, captions, rows, targets, temperature=temperature, smoothing=smoothing, soft=soft
     )
@@ -118,8 +118,8 @@ def test_a_learned_temperature_starts_where_asked_and_stops_at_its_limit() -> No
 
 def test_soft_targets_ask_for_what_they_need() -> None:
     objective = build_objective("infonce", {"soft_weight": 0.2})
-    assert objective.needs_targets
-    assert not build_objective("infonce").needs_targets
+    assert objective.needs == {"targets"}
+    assert not build_objective("infonce").needs
     images, captions, owners, _ = batch(UNEVEN)
     with pytest.raises(UsageError, match="targets: soft targets need the captions' vectors"):
         objective(images, captions, owners)
@@ -311,10 +311,10 @@ def test_a_weighted_sum_is_the_sum_of_weighted_terms() -> None:
         "weighted_sum",
         {"terms": [{"name": "hinge", "weight": 0.5}, {"name": "infonce", "params": soft}]},
     )
-    assert objective.needs_targets
+    assert objective.needs == {"targets"}
     wanted = 0.5 * build_objective("hinge")(images, captions, owners)
-    wanted = wanted + build_objective("infonce", soft)(images, captions, owners, targets=targets)
-    torch.testing.assert_close(objective(images, captions, owners, targets=targets), wanted)
+    wanted = wanted + build_objective("infonce", soft)(images, captions, owners, given=Given(targets=targets))
+    torch.testing.assert_close(objective(images, captions, owners, given=Given(targets=targets)), wanted)
 
 
 SETTINGS = {

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from sterna.data import read
 from sterna.features import FeatureStore
-from sterna.objectives import build_objective
+from sterna.objectives import Given, build_objective
 from sterna.training import train
 from sterna.training._learner import new_model, takes_means
 from sterna.training._plan import Plan
@@ -133,7 +133,10 @@ def slow_run(toy: Path, settings) -> tuple[dict, dict, list[float]]:
             targets += [slow.words(one).mean(0) for one in own]
             owners += [place] * len(own)
         loss = slow.objective(
-            torch.stack(images), torch.stack(captions), torch.tensor(owners), targets=torch.stack(targets)
+            torch.stack(images),
+            torch.stack(captions),
+            torch.tensor(owners),
+            given=Given(targets=torch.stack(targets)),
         )
         losses.append(loss.item())
         gradients = dict(zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True))

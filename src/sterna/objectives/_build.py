@@ -46,7 +46,13 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
 }
 
 
-def build_objective(name: str, params: Mapping[str, Any] | None = None) -> Objective:
+def build_objective(
+    name: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    images: int | None = None,
+    embedding: int | None = None,
+) -> Objective:
     """Build the objective called `name` with its parameters.
 
     Arguments:
@@ -55,6 +61,8 @@ def build_objective(name: str, params: Mapping[str, Any] | None = None) -> Objec
             `name`, `params` and `weight`; for "pml:..." the loss's own, and `distance`, `reducer`,
             `embedding_regularizer`, `miner` (each a name or a mapping of `name` and parameters) and `pairs`
             ("cross" or "all").
+        images, embedding: how many images are trained on, and the width of the vectors, for objectives with
+            weights of their own for each image.
     Raises `UsageError` listing what is known where the name or a parameter is not, and for values out of
     range.
     """

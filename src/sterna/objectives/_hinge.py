@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sterna.errors import UsageError, check_known
-from sterna.objectives._objective import Objective, check_batch, positives
+from sterna.objectives._objective import NOTHING, Given, Objective, check_batch, positives
 
 __all__ = ["Hinge"]
 
@@ -62,9 +62,9 @@ class Hinge(Objective):
         captions: Float[Tensor, "C E"],
         owners: Int64[Tensor, " C"],
         *,
-        targets: Float[Tensor, "C D"] | None = None,
+        given: Given = NOTHING,
     ) -> Float[Tensor, ""]:
-        """See `Objective.forward`; `targets` are not read."""
+        """See `Objective.forward`; nothing given is read."""
         check_batch(images, captions, owners)
         scores = images @ captions.T if self.similarity == "dot" else order_similarity(images, captions)
         own = positives(owners, len(images))

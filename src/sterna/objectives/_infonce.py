@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sterna.errors import UsageError
-from sterna.objectives._objective import Objective, check_batch, positives
+from sterna.objectives._objective import NOTHING, Given, Objective, check_batch, positives
 
 __all__ = ["InfoNCE"]
 
@@ -62,7 +62,7 @@ class InfoNCE(Objective):
         self.label_smoothing = label_smoothing
         self.soft_weight = soft_weight
         self.soft_temperature = soft_temperature
-        self.needs_targets = soft_weight > 0
+        self.needs = frozenset({"targets"}) if soft_weight else frozenset()
 
     def forward(
         self,
@@ -70,7 +70,7 @@ class InfoNCE(Objective):
         captions: Float[Tensor, "C E"],
         owners: Int64[Tensor, " C"],
         *,
-        targets: Float[Tensor, "C D"] | None = None,
+        given: Given = NOTHING,
     ) -> Float[Tensor, ""]:
         """See `Objective.forward`."""
         check_batch(images, captions, owners)
@@ -80,7 +80,7 @@ class InfoNCE(Objective):
         wanted_i2t = own / own.sum(1, keepdim=True).clamp_min(1)
         wanted_t2i = own.T
         if self.soft_weight:
-            alike = self._alike(targets)
+            alike = self._alike(given.targets)
             wanted_i2t = torch.lerp(wanted_i2t, wanted_i2t @ alike, self.soft_weight)
             wanted_t2i = torch.lerp(wanted_t2i, alike @ own.T, self.soft_weight)
         i2t = F.cross_entropy(logits[described], wanted_i2t[described], label_smoothing=self.label_smoothing)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -11,16 +13,38 @@ from torch import Tensor, nn
 
 from sterna.errors import UsageError
 
-__all__ = ["Objective", "check_batch", "is_number", "positives"]
+__all__ = ["NOTHING", "Given", "Objective", "check_batch", "is_number", "positives"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What an objective may ask for beyond the vectors of a batch (`Objective.needs`)."""
+
+    scores: Mapping[str, Float[Tensor, "N C"]] = field(default_factory=dict)
+    """similarities by their names in `sterna.scoring.SCORES`, other than the dot product"""
+    targets: Float[Tensor, "C D"] | None = None
+    """what a frozen text model makes of the captions, of any length but zero"""
+    image_targets: Float[Tensor, "N D2"] | None = None
+    """what a frozen image model makes of the images, of any length but zero"""
+    teacher: Float[Tensor, "N C"] | None = None
+    """the similarities of another model"""
+    places: Int64[Tensor, " N"] | None = None
+    """the place of each image among all that are trained on"""
+    epoch: float = 0.0
+    """epochs gone"""
+
+
+NOTHING = Given()
 
 
 class Objective(nn.Module, ABC):
     """A loss over one batch of images and their captions. It may have parameters of its own (a temperature).
 
-    `needs_targets` says whether `forward` must be given `targets`.
+    `needs` names what `forward` must be given: "targets", "image_targets", "teacher", "places", and
+    "score:NAME" for an entry of `Given.scores`.
     """
 
-    needs_targets: bool = False
+    needs: frozenset[str] = frozenset()
 
     @abstractmethod
     def forward(
@@ -29,7 +53,7 @@ class Objective(nn.Module, ABC):
         captions: Float[Tensor, "C E"],
         owners: Int64[Tensor, " C"],
         *,
-        targets: Float[Tensor, "C D"] | None = None,
+        given: Given = NOTHING,
     ) -> Float[Tensor, ""]:
         """Compute the loss, both ways; all captions of an image in the batch are its positives.
 
@@ -38,7 +62,7 @@ class Objective(nn.Module, ABC):
         | images | [N, E] | float | unit vectors |
         | captions | [C, E] | float | unit vectors |
         | owners | [C] | int64 | the row of `images` that a caption describes |
-        | targets | [C, D] | float | what a frozen text model makes of the captions, of any length but zero |
+        | given | | `Given` | what `needs` names |
         | returns | [] | float | |
         """
 

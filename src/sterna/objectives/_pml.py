@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sterna.errors import UsageError, check_known
-from sterna.objectives._objective import Objective, check_batch, is_number
+from sterna.objectives._objective import NOTHING, Given, Objective, check_batch, is_number
 
 __all__ = ["METRIC_LEARNING", "MetricLearning", "build_metric_learning"]
 
@@ -74,9 +74,9 @@ class MetricLearning(Objective):
         captions: Float[Tensor, "C E"],
         owners: Int64[Tensor, " C"],
         *,
-        targets: Float[Tensor, "C D"] | None = None,
+        given: Given = NOTHING,
     ) -> Float[Tensor, ""]:
-        """See `Objective.forward`; `targets` are not read."""
+        """See `Objective.forward`; nothing given is read."""
         check_batch(images, captions, owners)
         labels = torch.arange(len(images), device=owners.device)
         if self.pairs == "all":

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sterna.errors import UsageError
-from sterna.objectives._objective import Objective
+from sterna.objectives._objective import NOTHING, Given, Objective
 
 __all__ = ["WeightedSum"]
 
@@ -28,7 +28,7 @@ class WeightedSum(Objective):
             )
         self.terms = nn.ModuleList(terms)
         self.weights = list(weights)
-        self.needs_targets = any(term.needs_targets for term in terms)
+        self.needs = frozenset().union(*(term.needs for term in terms))
 
     def forward(
         self,
@@ -36,8 +36,8 @@ class WeightedSum(Objective):
         captions: Float[Tensor, "C E"],
         owners: Int64[Tensor, " C"],
         *,
-        targets: Float[Tensor, "C D"] | None = None,
+        given: Given = NOTHING,
     ) -> Float[Tensor, ""]:
         """See `Objective.forward`."""
-        losses = [term(images, captions, owners, targets=targets) for term in self.terms]
+        losses = [term(images, captions, owners, given=given) for term in self.terms]
         return torch.stack([weight * loss for weight, loss in zip(self.weights, losses, strict=True)]).sum()

@@ -16,7 +16,9 @@ def check_settings(settings: TrainSettings) -> None:
     """Build what settings describe, small; raises `UsageError` naming what cannot be."""
     with torch.random.fork_rng(devices=[]):
         new_model(settings.model, image_sources=(8,), text_sources=(8,))
-        objective = build_objective(settings.objective.name, settings.objective.params)
+        objective = build_objective(
+            settings.objective.name, settings.objective.params, images=1, embedding=settings.model.embedding
+        )
     for part in objective.modules():
         if isinstance(part, Hinge) and part.similarity != "dot":
             raise UsageError(

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
 from sterna.model import TERN, Tower, build_model
-from sterna.objectives import Objective
+from sterna.objectives import Given, Objective
 from sterna.training._settings import ModelSettings
 
 __all__ = ["Batch", "Learner", "new_model", "takes_means"]
@@ -47,12 +47,14 @@ class Learner(nn.Module):
         tokens = batch.tokens.float()
         captions = self.model.encode_texts(tokens, batch.tokens_mask)
         targets = None
-        if self.objective.needs_targets:
+        if "targets" in self.objective.needs:
             real = batch.tokens_mask[..., None]
             targets = (tokens * real).sum(1) / real.sum(1).clamp_min(1)
         # similarities and their exponentials want more digits than bfloat16 has
         with torch.autocast(images.device.type, enabled=False):
-            loss: Tensor = self.objective(images.float(), captions.float(), batch.owners, targets=targets)
+            loss: Tensor = self.objective(
+                images.float(), captions.float(), batch.owners, given=Given(targets=targets)
+            )
         return loss
 
 

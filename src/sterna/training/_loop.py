@@ -66,7 +66,12 @@ class Loop:
         model = new_model(
             settings.model, image_sources=inputs.image_sources, text_sources=inputs.text_sources
         )
-        objective = build_objective(settings.objective.name, settings.objective.params)
+        objective = build_objective(
+            settings.objective.name,
+            settings.objective.params,
+            images=len(inputs.train.image_rows),
+            embedding=settings.model.embedding,
+        )
         self.learner = Learner(model, objective).to(self.accelerator.device)
         self.optimizer = build_optimizer(self.learner, settings.optimizer)
         self.average = Average(self.learner, decay=settings.ema) if settings.ema else None
