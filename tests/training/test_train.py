@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from sterna.errors import DataError, DiskError, LockedError, RunError, UsageError
 from sterna.features import ColumnSpec, FeatureStore
 from sterna.files import FileLock
-from sterna.objectives import Given, Objective, build_objective
+from sterna.objectives import Objective, build_objective
 from sterna.training import train
 from sterna.training._batches import read_batches
 from sterna.training._inputs import find_inputs
@@ -139,7 +139,7 @@ def test_averaged_weights_are_what_is_measured_and_kept(toy):
 class Seen(Objective):
     """An objective that remembers in what precision its similarities came out."""
 
-    def forward(self, images, captions, owners, *, given=Given()):
+    def forward(self, images, captions, owners, *, given):
         similarities = images @ captions.T
         self.dtype = similarities.dtype
         return similarities.mean()
@@ -155,7 +155,9 @@ def test_the_objective_computes_in_float32_where_the_model_does_not(toy):
         torch.rand(2, 3, 4),
         torch.rand(2, 3, WORDS),
         mask,
-        torch.arange(2),
+        owners=torch.arange(2),
+        places=torch.arange(2),
+        epoch=torch.tensor(0.0),
     )
     with torch.autocast("cpu", dtype=torch.bfloat16):
         learner(batch)

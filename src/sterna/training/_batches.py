@@ -45,7 +45,13 @@ class _Parts(Dataset[Batch]):
         rows = self.split.caption_rows[np.concatenate(captions)]
         owners = np.repeat(np.arange(len(captions)), [len(chosen) for chosen in captions])
         regions = self.reader.regions(self.split.image_rows[part.images], part.views)
-        return Batch(*regions, *self.reader.tokens(rows), torch.from_numpy(owners))
+        return Batch(
+            *regions,
+            *self.reader.tokens(rows),
+            owners=torch.from_numpy(owners),
+            places=torch.from_numpy(part.images),
+            epoch=torch.tensor(part.step / self.plan.steps_per_epoch, dtype=torch.float64),
+        )
 
     def _captions(self, epoch: int, image: int) -> NDArray[np.int64]:
         start, end = int(self.split.starts[image]), int(self.split.starts[image + 1])

@@ -27,6 +27,10 @@ class Batch(NamedTuple):
     tokens_mask: Bool[Tensor, "C T"]
     owners: Int64[Tensor, " C"]
     """positions among the N images"""
+    places: Int64[Tensor, " N"]
+    """positions of the images in the whole training split"""
+    epoch: Float[Tensor, ""]
+    """float64: epochs gone before the step"""
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
@@ -44,18 +48,27 @@ class Learner(nn.Module):
     def forward(self, batch: Batch) -> Float[Tensor, ""]:
         """The loss."""
         images = self.model.encode_images(batch.regions.float(), batch.regions_mask, batch.boxes)
-        tokens = batch.tokens.float()
-        captions = self.model.encode_texts(tokens, batch.tokens_mask)
-        targets = None
-        if "targets" in self.objective.needs:
-            real = batch.tokens_mask[..., None]
-            targets = (tokens * real).sum(1) / real.sum(1).clamp_min(1)
+        captions = self.model.encode_texts(batch.tokens.float(), batch.tokens_mask)
         # similarities and their exponentials want more digits than bfloat16 has
         with torch.autocast(images.device.type, enabled=False):
             loss: Tensor = self.objective(
-                images.float(), captions.float(), batch.owners, given=Given(targets=targets)
+                images.float(), captions.float(), batch.owners, given=self._given(batch)
             )
         return loss
+
+    def _given(self, batch: Batch) -> Given:
+        needs = self.objective.needs
+        return Given(
+            targets=_mean(batch.tokens, batch.tokens_mask) if "targets" in needs else None,
+            image_targets=_mean(batch.regions, batch.regions_mask) if "image_targets" in needs else None,
+            places=batch.places,
+            epoch=float(batch.epoch),
+        )
+
+
+def _mean(values: Shaped[Tensor, "B R D"], mask: Bool[Tensor, "B R"]) -> Float[Tensor, "B D"]:
+    real = mask[..., None]
+    return (values.float() * real).sum(1) / real.sum(1).clamp_min(1)
 
 
 def new_model(
