@@ -85,6 +85,6 @@ def test_a_frozen_backbone_asks_for_no_gradient(tmp_path: Path, kind: str) -> No
     assert not backbone(*batch(backbone)).values.requires_grad
 
 
-def test_encoders_other_than_berts_are_frozen_whole(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="1 trainable parts asked for; 0 to 0 can be trained"):
-        text_backbone(f"hf:{text_folder(tmp_path, 'distilbert')}", trainable_layers=1)
+def test_more_layers_than_there_are_cannot_be_trained(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="3 trainable parts asked for; 0 to 2 can be trained"):
+        text_backbone(f"hf:{text_folder(tmp_path, 'distilbert')}", trainable_layers=3)

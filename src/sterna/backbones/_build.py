@@ -6,12 +6,14 @@ import difflib
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 from sterna.backbones._bert import minilm_folder
 from sterna.backbones._efficientnet import EfficientNetLite
 from sterna.backbones._huggingface import load_text
 from sterna.backbones._huggingface_image import load_image
 from sterna.backbones._side_by_side import SideBySide
+from sterna.backbones._tuning import check_tuning
 from sterna.backbones._types import ImageBackbone, TextBackbone
 from sterna.errors import UsageError
 
@@ -34,6 +36,8 @@ def image_backbone(
     cells: int | None = 6,
     fit: str = "squeeze",
     trainable_tail: int = 0,
+    batch_norm: str = "frozen",
+    checkpointing: bool = False,
 ) -> ImageBackbone:
     """Build an image backbone, frozen but for its last `trainable_tail` parts.
 
@@ -42,8 +46,10 @@ def image_backbone(
         size: side of the square input in pixels; `None` means 384, for `hf:` what the network was made for.
         cells: the map is averaged over `cells` x `cells` regions; `None` keeps every place.
         fit: how photographs become squares: "squeeze", "crop", "letterbox".
-        trainable_tail: how many blocks at the end of each network may be trained. Features on disk come from
-            frozen networks, and `sterna train` reads those: training a tail comes with fine-tuning.
+        trainable_tail: how many blocks at the end of each network may be trained: of EfficientNets blocks of
+            the last stage, of `hf:` layers of a transformer or stages of a convolutional network.
+        batch_norm: "frozen", or "moving": in training mode those inside the tail take and move statistics.
+        checkpointing: run what is trained again for its gradients instead of remembering it: less memory.
 
     Raises `UsageError` for an unknown name, `MissingExtraError`, `ModelError`.
     """
@@ -52,41 +58,73 @@ def image_backbone(
     if fit not in FITS:
         raise UsageError(f"fit={fit!r}: must be one of {', '.join(FITS)}")
     folder = name.startswith("hf:") and Path(name[3:]).is_dir()  # a folder's name may hold a "+"
-    parts = [
-        _one_image(part.strip(), size=size, cells=cells, fit=fit, trainable_tail=trainable_tail)
-        for part in ([name] if folder else name.split("+"))
-    ]
+    check_tuning(batch_norm=batch_norm)
+    options = _ImageOptions(
+        size=size,
+        cells=cells,
+        fit=fit,
+        trainable_tail=trainable_tail,
+        batch_norm=batch_norm,
+        checkpointing=checkpointing,
+    )
+    parts = [_one_image(part.strip(), options) for part in ([name] if folder else name.split("+"))]
     return parts[0] if len(parts) == 1 else SideBySide(parts)
 
 
-def _one_image(
-    name: str, *, size: int | None, cells: int | None, fit: str, trainable_tail: int
-) -> ImageBackbone:
+class _ImageOptions(TypedDict):
+    size: int | None
+    cells: int | None
+    fit: str
+    trainable_tail: int
+    batch_norm: str
+    checkpointing: bool
+
+
+def _one_image(name: str, options: _ImageOptions) -> ImageBackbone:
     if name.startswith("hf:"):
-        return load_image(name[3:], size=size, cells=cells, fit=fit, trainable_tail=trainable_tail)
+        return load_image(name[3:], **options)
     build = IMAGE_BACKBONES.get(name)
     if build is None:
         raise _unknown("image", name, IMAGE_BACKBONES)
-    return build(size=384 if size is None else size, cells=cells, fit=fit, trainable_tail=trainable_tail)
+    options["size"] = options["size"] or 384
+    return build(**options)
 
 
-def text_backbone(name: str, *, max_tokens: int = 64, trainable_layers: int = 0) -> TextBackbone:
+def text_backbone(
+    name: str,
+    *,
+    max_tokens: int = 64,
+    trainable_layers: int | None = 0,
+    low_rank: int = 0,
+    hidden_layer: int | None = None,
+    checkpointing: bool = False,
+) -> TextBackbone:
     """Build a text backbone, frozen but for its last `trainable_layers`.
 
     Arguments:
         name: a name of `TEXT_BACKBONES`, or `hf:` with a hub name or a folder.
         max_tokens: longer sentences are cut, special tokens included.
-        trainable_layers: how many layers at the end may be trained (BERTs alone), once there is
-            fine-tuning.
+        trainable_layers: how many layers at the end may be trained; `None` means the whole, embeddings
+            included.
+        low_rank: of those layers (of all where it is 0 or `None`) train adapters of this rank beside the
+            matrices of queries and values (LoRA), and nothing else.
+        hidden_layer: whose output the tokens are: 0 the embeddings', K the K-th layer's; `None` or -1 the
+            last one's.
+        checkpointing: run what is trained again for its gradients instead of remembering it: less memory.
 
-    Raises `UsageError` for an unknown name, `MissingExtraError`, `ModelError`.
+    Raises `UsageError` for an unknown name or layer, `MissingExtraError`, `ModelError`.
     """
-    if name.startswith("hf:"):
-        return load_text(name[3:], max_tokens=max_tokens, trainable_layers=trainable_layers)
-    build = TEXT_BACKBONES.get(name)
+    check_tuning(low_rank=low_rank)
+    build = partial(load_text, name[3:]) if name.startswith("hf:") else TEXT_BACKBONES.get(name)
     if build is None:
         raise _unknown("text", name, TEXT_BACKBONES)
-    return build(max_tokens=max_tokens, trainable_layers=trainable_layers)
+    return build(
+        max_tokens=max_tokens,
+        trainable_layers=trainable_layers,
+        low_rank=low_rank,
+        hidden_layer=hidden_layer,
+        checkpointing=checkpointing,
+    )
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:

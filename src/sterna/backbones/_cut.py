@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from sterna.backbones._tuning import run_again
 from sterna.errors import ModelError
 
 __all__ = ["LastLayers", "cut"]
@@ -23,12 +24,14 @@ class LastLayers(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(layers)
         self.norm = norm
+        self.checkpointing = False
 
     def forward(self, hidden: Tensor) -> Tensor:
         """What goes into the first layer to the network's last hidden state."""
         for layer in self.layers:
             masked = "attention_mask" in inspect.signature(layer.forward).parameters
-            out = layer(hidden, attention_mask=None) if masked else layer(hidden)
+            options = {"attention_mask": None} if masked else {}
+            out = run_again(layer, hidden, active=self.checkpointing, **options)
             hidden = out[0] if isinstance(out, tuple) else out
         normed: Tensor = self.norm(hidden)
         return normed

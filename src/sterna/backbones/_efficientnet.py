@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from sterna.backbones._grid import check_cells, grid_boxes, grid_values
+from sterna.backbones._tuning import batch_norms, run_again
 from sterna.backbones._types import ImageBackbone, Regions, freeze
 from sterna.errors import MissingExtraError, ModelError, UsageError
 from sterna.files import hash_file, hash_json
@@ -36,6 +37,8 @@ class EfficientNetLite(ImageBackbone):
         cells: the map is averaged over `cells` x `cells` regions; `None` keeps every place.
         fit: recorded for whoever makes the squares.
         trainable_tail: how many blocks at the end may be trained, the head convolution with them.
+        batch_norm: "frozen", or "moving": those among what is trained move in training mode.
+        checkpointing: run those blocks again for their gradients instead of remembering them.
     """
 
     def __init__(
@@ -46,6 +49,8 @@ class EfficientNetLite(ImageBackbone):
         cells: int | None = 6,
         fit: str = "squeeze",
         trainable_tail: int = 0,
+        batch_norm: str = "frozen",
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if size < 32:
@@ -77,6 +82,9 @@ class EfficientNetLite(ImageBackbone):
         )
         freeze(self, list(self.last_blocks), wanted=trainable_tail, name=self.name)
         self.head.requires_grad_(trainable_tail > 0)
+        self.checkpointing = checkpointing
+        if batch_norm == "moving" and trainable_tail:
+            self.moving = batch_norms([self.last_blocks[-trainable_tail:], self.head])
 
     def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
         """[B, S, S, 3] uint8 RGB to the stride-16 maps [B, 112 or 120, S / 16, S / 16]."""
@@ -85,7 +93,10 @@ class EfficientNetLite(ImageBackbone):
 
     def tail(self, maps: Float[Tensor, "B ..."]) -> Regions:
         """Stride-16 maps to regions [B, cells * cells, 1280]."""
-        return self.as_regions(grid_values(self.head(self.last_blocks(maps)), self.cells))
+        for block in self.last_blocks:
+            maps = run_again(block, maps, active=self.checkpointing)
+        maps = run_again(self.head, maps, active=self.checkpointing)
+        return self.as_regions(grid_values(maps, self.cells))
 
 
 def _load(version: int, size: int) -> tuple[Any, Path]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from sterna._transformers import quiet_transformers
 from sterna.backbones._bert import BertText
-from sterna.backbones._tokenizer import set_up_text
+from sterna.backbones._tokenizer import layer_number, set_up_text
+from sterna.backbones._tuning import add_low_rank, run_again
 from sterna.backbones._types import TextBackbone, Tokens, freeze
 from sterna.errors import MissingExtraError, ModelError, SternaError
 from sterna.files import hash_bytes, hash_json
@@ -78,15 +80,20 @@ def hash_weights(network: nn.Module) -> str:
 
 
 def load_text(
-    name: str, *, label: str | None = None, max_tokens: int = 64, trainable_layers: int = 0
+    name: str,
+    *,
+    label: str | None = None,
+    max_tokens: int = 64,
+    trainable_layers: int | None = 0,
+    low_rank: int = 0,
+    hidden_layer: int | None = None,
+    checkpointing: bool = False,
 ) -> TextBackbone:
-    """A text encoder by hub name or folder; BERTs may have trainable layers.
+    """A text encoder by hub name or folder; the options are `text_backbone`'s.
 
     Arguments:
         name: of the hub, or a folder.
         label: the name that it bears; `None` means `hf:` and `name`.
-        max_tokens: longer sentences are cut.
-        trainable_layers: how many layers at the end may be trained.
     """
     network = load_network(name)
     tokenizer = _load_tokenizer(name)
@@ -99,6 +106,9 @@ def load_text(
         weights=hash_weights(network),
         max_tokens=max_tokens,
         trainable_layers=trainable_layers,
+        low_rank=low_rank,
+        hidden_layer=hidden_layer,
+        checkpointing=checkpointing,
     )
 
 
@@ -123,8 +133,9 @@ def _load_tokenizer(name: str) -> Tokenizer:
 
 
 class HuggingFaceText(TextBackbone):
-    """Any encoder of `transformers` that gives a last hidden state; frozen whole.
+    """Any encoder of `transformers` that gives a last hidden state.
 
+    The arguments are those of `BertText`. Layers are trained where they lie, within `stem`.
     Raises `ModelError` where it cannot be run on `max_tokens` tokens.
     """
 
@@ -136,14 +147,40 @@ class HuggingFaceText(TextBackbone):
         tokenizer: Tokenizer,
         weights: str,
         max_tokens: int = 64,
-        trainable_layers: int = 0,
+        trainable_layers: int | None = 0,
+        low_rank: int = 0,
+        hidden_layer: int | None = None,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         text: Any = getattr(network.config, "text_config", network.config)
         self.network: nn.Module = getattr(network, "text_model", network)
+        layers = _layers(self.network)
+        self.hidden_layer = layer_number(hidden_layer, len(layers), name)
         set_up_text(self, name, config=text, tokenizer=tokenizer, weights=weights, max_tokens=max_tokens)
-        freeze(self, [], wanted=trainable_layers, name=name)
+        layers = layers[: self.hidden_layer]  # the others run, and nobody looks
+        every = trainable_layers is None or (low_rank > 0 and not trainable_layers)
+        tuned = len(layers) if every or trainable_layers is None else trainable_layers
+        freeze(self, layers, wanted=tuned, name=name)
+        tail = layers[len(layers) - tuned :]
+        if low_rank:
+            add_low_rank(tail, low_rank, name=name)
+        elif trainable_layers is None:
+            self._train_whole()
         self._try_longest()
+        if checkpointing:
+            for layer in tail:
+                layer.forward = partial(_again, layer.forward)
+
+    def _train_whole(self) -> None:
+        unused = [
+            module
+            for name, module in self.network.named_modules()
+            if name.rpartition(".")[2] in ("pooler", "decoder")
+        ]
+        self.network.requires_grad_(True)
+        for module in unused:
+            module.requires_grad_(False)
 
     def _try_longest(self) -> None:
         # not every network says truly how much it can read, and some need more than ids and a mask
@@ -156,11 +193,26 @@ class HuggingFaceText(TextBackbone):
             self(ids, torch.ones_like(ids))
 
     def stem(self, ids: Int64[Tensor, "B T"], mask: Shaped[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
-        """Ids [B, T] and mask [B, T] to the last hidden state [B, T, D]."""
-        hidden: Tensor = self.network(input_ids=ids, attention_mask=mask.to(torch.int64)).last_hidden_state
+        """Ids [B, T] and mask [B, T] to the hidden state [B, T, D] that was asked for."""
+        number = self.hidden_layer
+        options = {} if number is None else {"output_hidden_states": True}
+        out = self.network(input_ids=ids, attention_mask=mask.to(torch.int64), **options)
+        hidden: Tensor = out.last_hidden_state if number is None else out.hidden_states[number]
         return hidden
 
     def tail(self, hidden: Float[Tensor, "B T D"], mask: Shaped[Tensor, "B T"]) -> Tokens:
         """Masked positions become zeros."""
         real = mask.to(torch.bool)
         return Tokens(hidden * real[..., None].to(hidden.dtype), real)
+
+
+def _layers(network: nn.Module) -> list[nn.Module]:
+    """The layers of an encoder: the outermost list of modules that is named so."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.ModuleList) and name.rpartition(".")[2] in ("layer", "layers", "block"):
+            return list(module)
+    return []
+
+
+def _again(forward: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
+    return run_again(forward, *inputs, active=True, **options)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sterna.backbones._cut import LastLayers, cut
 from sterna.backbones._grid import check_cells, grid_boxes, grid_values
 from sterna.backbones._huggingface import hash_weights, load_network, trying
+from sterna.backbones._tuning import batch_norms
 from sterna.backbones._types import ImageBackbone, Regions, freeze
 from sterna.errors import ModelError
 from sterna.files import hash_json
@@ -27,7 +28,14 @@ _SIDE = 224
 
 
 def load_image(
-    name: str, *, size: int | None, cells: int | None, fit: str, trainable_tail: int
+    name: str,
+    *,
+    size: int | None,
+    cells: int | None,
+    fit: str,
+    trainable_tail: int,
+    batch_norm: str = "frozen",
+    checkpointing: bool = False,
 ) -> HuggingFaceImage:
     """A vision model, or the image side of a dual encoder, by hub name or folder.
 
@@ -42,6 +50,8 @@ def load_image(
         cells=cells,
         fit=fit,
         trainable_tail=trainable_tail,
+        batch_norm=batch_norm,
+        checkpointing=checkpointing,
     )
 
 
@@ -56,6 +66,8 @@ class HuggingFaceImage(ImageBackbone):
         cells: the map is averaged over `cells` x `cells` regions; `None` keeps it.
         fit: recorded for whoever makes the squares.
         trainable_tail: how many layers (of a transformer) or stages (of a convolutional one) may be trained.
+        batch_norm: "frozen", or "moving": those among what is trained move in training mode.
+        checkpointing: run those layers again for their gradients instead of remembering them.
     """
 
     mean: Tensor
@@ -71,6 +83,8 @@ class HuggingFaceImage(ImageBackbone):
         cells: int | None = 6,
         fit: str = "squeeze",
         trainable_tail: int = 0,
+        batch_norm: str = "frozen",
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         config: Any = getattr(network.config, "vision_config", network.config)
@@ -93,6 +107,8 @@ class HuggingFaceImage(ImageBackbone):
         if trainable_tail:
             self.last = cut(self.network, trainable_tail, run=self._probe, name=name)
             self.map_shape = tuple(self._probe().shape[1:])
+            self.last.checkpointing = checkpointing
+            self.moving = batch_norms([self.last]) if batch_norm == "moving" else ()
         freeze(self, [self.last] if self.last else [], wanted=int(self.last is not None), name=name)
         self.fingerprint = hash_json(
             {

@@ -44,6 +44,7 @@ class SideBySide(ImageBackbone):
         self.register_buffer("boxes", first.boxes.clone(), persistent=False)
         self._channels = [part.map_shape[0] for part in parts]
         self.map_shape = (sum(self._channels), *first.map_shape[1:])
+        self.moving = tuple(norm for part in parts for norm in part.moving)
         self.fingerprint = hash_json([part.fingerprint for part in parts])
         self.eval()
 

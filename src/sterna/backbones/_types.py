@@ -45,13 +45,21 @@ class _AlwaysEvaluating(nn.Module):
         super().train(False)
         return self
 
+    def tuned(self) -> dict[str, Tensor]:
+        """What training changes, by name: parameters that may be trained, and statistics that move.
+
+        Views of the backbone's own tensors; `load_state_dict(..., strict=False)` takes them back.
+        """
+        moved = {id(buffer) for norm in getattr(self, "moving", ()) for buffer in norm.buffers()}
+        trained = {name: one.detach() for name, one in self.named_parameters() if one.requires_grad}
+        return {**trained, **{name: one for name, one in self.named_buffers() if id(one) in moved}}
+
 
 class ImageBackbone(_AlwaysEvaluating):
-    """Pixels to regions; always in evaluation mode.
+    """Pixels to regions; always in evaluation mode, but for the batch norms in `moving`.
 
     `forward(pixels)` is `tail(stem(pixels))`. `stem` is frozen, so its maps can be kept; those parameters of
-    the tail that may be trained have `requires_grad`, for the fine-tuning that is to come. The statistics of
-    batch norms never move.
+    the tail that may be trained have `requires_grad`.
     """
 
     name: str
@@ -72,6 +80,15 @@ class ImageBackbone(_AlwaysEvaluating):
     """float32, x1 y1 x2 y2 in 0..1, the same for every image"""
     map_shape: tuple[int, ...]
     """[C, H, W] of one image's map between stem and tail"""
+    moving: tuple[nn.Module, ...] = ()
+    """batch norms of the tail that take and move statistics in training mode; the others never do"""
+
+    def train(self, mode: bool = True) -> ImageBackbone:
+        """Stay in evaluation mode, but for the batch norms in `moving`."""
+        super().train(False)
+        for norm in self.moving:
+            norm.train(mode)
+        return self
 
     def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
         """[B, S, S, 3] uint8 RGB to maps [B, C, H, W] float32, frozen."""
@@ -92,7 +109,11 @@ class ImageBackbone(_AlwaysEvaluating):
 
 
 class TextBackbone(_AlwaysEvaluating):
-    """Token ids to token vectors; always in evaluation mode."""
+    """Token ids to token vectors; always in evaluation mode.
+
+    `forward(ids, mask)` is `tail(stem(ids, mask), mask)`. Parameters that may be trained have
+    `requires_grad`; `stem` is frozen unless the whole backbone is trained.
+    """
 
     name: str
     """what builds it again: "minilm", "hf:folder" """
@@ -101,7 +122,9 @@ class TextBackbone(_AlwaysEvaluating):
     max_tokens: int
     """longer sentences are cut, special tokens included"""
     fingerprint: str
-    """hash of the published weights, the tokenizer and `max_tokens`"""
+    """hash of the published weights, the tokenizer, `max_tokens`, and of `hidden_layer` where it is set"""
+    hidden_layer: int | None = None
+    """whose output the tokens are: 0 the embeddings', K the K-th layer's, `None` the last one's"""
     tokenizer: Tokenizer
     """a fast tokenizer that cuts at `max_tokens` and pads a batch to its longest"""
 
@@ -113,7 +136,7 @@ class TextBackbone(_AlwaysEvaluating):
         return ids, mask
 
     def stem(self, ids: Int64[Tensor, "B T"], mask: Shaped[Tensor, "B T"]) -> Float[Tensor, "B T D"]:
-        """Ids [B, T] int64 and mask [B, T] to hidden vectors [B, T, D], frozen."""
+        """Ids [B, T] int64 and mask [B, T] to hidden vectors [B, T, D]."""
         raise NotImplementedError
 
     def tail(self, hidden: Float[Tensor, "B T D"], mask: Shaped[Tensor, "B T"]) -> Tokens:

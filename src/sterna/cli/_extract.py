@@ -58,6 +58,14 @@ def extract(
         Literal["squeeze", "crop", "letterbox"],
         typer.Option("--fit", metavar="squeeze|crop|letterbox", help="How a photograph becomes a square."),
     ] = "squeeze",
+    hidden_layer: Annotated[
+        int | None,
+        typer.Option(
+            "--hidden-layer",
+            metavar="N",
+            help="Keep what layer N of the text backbone gives; 0: embeddings; the last if left out.",
+        ),
+    ] = None,
     view: Annotated[
         list[str] | None,
         typer.Option("--view", metavar="NAME", help="original, flip, crop0 and so on; repeatable."),
@@ -110,6 +118,7 @@ def extract(
             size=size,
             cells=cells,
             fit=fit,
+            hidden_layer=hidden_layer,
             views=tuple(view or ("original",)),
             dtype=dtype,
             engine=engine,

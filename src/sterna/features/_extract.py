@@ -58,6 +58,7 @@ def extract(
     cells: int | None = 6,
     fit: str = "squeeze",
     max_tokens: int = 64,
+    hidden_layer: int | None = None,
     views: Sequence[str] = ("original",),
     dtype: str = "float16",
     batch_size: int = 8,
@@ -82,6 +83,7 @@ def extract(
         cells: regions are `cells` x `cells`; `None` keeps the backbone's grid.
         fit: how photographs become squares: "squeeze", "crop", "letterbox".
         max_tokens: longer captions are cut.
+        hidden_layer: whose output the tokens are, 0 the text backbone's embeddings; `None` the last one's.
         views: made one after the other: "original", "flip", "crop0", "crop1", ...; each is a column, and its
             boxes (x1 y1 x2 y2 in 0..1 of the view) are the column "VIEW.boxes".
         dtype: "float16" or "float32", of the values.
@@ -99,7 +101,7 @@ def extract(
     work = _Work(dtype=dtype, engine=engine, threads=threads, shard=shard, tell=progress or (lambda _: None))
     started = time.monotonic()
     if text_backbone is not None:
-        work.captions(data, Path(out) / "captions", _text_backbone(text_backbone, max_tokens))
+        work.captions(data, Path(out) / "captions", _text_backbone(text_backbone, max_tokens, hidden_layer))
     if image_backbone is not None:
         images = _image_backbone(image_backbone, size=size, cells=cells, fit=fit)
         work.images(data, Path(out) / "images", images, views=views, batch_size=batch_size)
@@ -151,10 +153,12 @@ def _image_backbone(
     return image_backbone(asked, size=size, cells=cells, fit=fit) if isinstance(asked, str) else asked
 
 
-def _text_backbone(asked: str | TextBackbone, max_tokens: int) -> TextBackbone:
+def _text_backbone(asked: str | TextBackbone, max_tokens: int, hidden_layer: int | None) -> TextBackbone:
     from sterna.backbones import text_backbone
 
-    return text_backbone(asked, max_tokens=max_tokens) if isinstance(asked, str) else asked
+    if not isinstance(asked, str):
+        return asked
+    return text_backbone(asked, max_tokens=max_tokens, hidden_layer=hidden_layer)
 
 
 def _image_meta(backbone: ImageBackbone, dtype: str) -> dict[str, Any]:
@@ -178,6 +182,7 @@ def _text_meta(backbone: TextBackbone, dtype: str) -> dict[str, Any]:
         "backbone": backbone.name,
         "fingerprint": backbone.fingerprint,
         "max_tokens": backbone.max_tokens,
+        **({} if backbone.hidden_layer is None else {"hidden_layer": backbone.hidden_layer}),
         "dim": backbone.dim,
         "dtype": dtype,
         "versions": versions(_PACKAGES),
