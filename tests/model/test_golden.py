@@ -54,9 +54,9 @@ def test_the_papers_weights_give_the_papers_vectors(
     theirs = {"image.items.projection": "img_proj", "text.items.projection": "cap_proj"}
     place = "img_enc.pos_encoding_image.map"
     theirs |= {
-        "image.items.inputs.0": f"{place}.0",
-        "image.items.inputs.2": f"{place}.2",
-        "image.items.places": place,
+        "image.items.inputs.map.0": f"{place}.0",
+        "image.items.inputs.map.2": f"{place}.2",
+        "image.items.inputs.places": place,
     }
     stages = {"image.items.encoder": "img_enc.transformer_encoder", "shared": "transformer_encoder_1"}
     stages |= {"text.items.second": "transformer_encoder_1", "image.items.second": "transformer_encoder_2"}

@@ -137,7 +137,7 @@ def test_boxes_make_a_difference(positions: str) -> None:
 )
 def test_simple_poolings_equal_their_formulas(pooling: str, slow: object) -> None:
     values, mask, _ = batch(6)
-    pooled = POOLINGS[pooling](16)(values.nan_to_num(), mask)
+    pooled = POOLINGS[pooling](16, 5)(values.nan_to_num(), mask)
     for row in range(6):
         torch.testing.assert_close(
             pooled[row], slow([v for v, real in zip(values[row], mask[row], strict=True) if real])
@@ -145,7 +145,7 @@ def test_simple_poolings_equal_their_formulas(pooling: str, slow: object) -> Non
 
 
 def test_attention_pooling_is_a_weighted_mean() -> None:
-    pool = POOLINGS["attention"](16)
+    pool = POOLINGS["attention"](16, 5)
     values, mask, _ = batch(7)
     pooled = pool(values.nan_to_num(), mask)
     for row in range(6):
@@ -157,7 +157,7 @@ def test_attention_pooling_is_a_weighted_mean() -> None:
 
 
 def test_generalized_pooling_equals_the_published_code_on_packed_sequences() -> None:
-    pool = POOLINGS["gpo"](16)
+    pool = POOLINGS["gpo"](16, 5)
     values, mask, _ = batch(8)
     gru = nn.GRU(32, 32, batch_first=True, bidirectional=True)
     state = {**pool.forwards.state_dict()}
@@ -288,10 +288,10 @@ def test_dropping_takes_the_asked_share_and_spares_a_first_token() -> None:
     torch.manual_seed(0)
     mask = torch.ones(200, 100, dtype=torch.bool)
     mask[:, 90:] = False
-    kept = Tower(sources=[4], drop_items=0.3)._drop(mask)
+    kept = Tower(sources=[4], drop_items=0.3)._kept(mask)
     assert not kept[:, 90:].any()
     assert kept[:, :90].float().mean().item() == pytest.approx(0.7, abs=0.02)
-    assert Tower(sources=[4], drop_items=0.9, pooling="first")._drop(mask)[:, 0].all()
+    assert Tower(sources=[4], drop_items=0.9, pooling="first")._kept(mask)[:, 0].all()
 
 
 @pytest.mark.parametrize("pooling", sorted(POOLINGS))
@@ -335,9 +335,12 @@ def test_what_config_gives_is_a_copy() -> None:
         ),
         (
             {"text": {"pooling": "median"}},
-            "model.text: pooling='median' is not known; known: attention, first, gpo, max",
+            "model.text: pooling='median' is not known; known: attention, first, gated, gpo, gru, kmax, max",
         ),
-        ({"image": {"poling": "max"}}, "model.image: poling is not known; known: activation, cls_token"),
+        (
+            {"image": {"poling": "max"}},
+            "model.image: poling is not known; known: activation, box_numbers, cls_token",
+        ),
         ({"norm": "batch", "image": {"layers": 1}}, "norm='batch' is not known; known: post, pre"),
         ({"activation": "tanh", "text": {"layers": 1}}, "activation='tanh' is not known; known: gelu, relu"),
         ({"text": {"positions": "boxes"}}, "model.text: positions='boxes' needs boxes, which tokens lack"),
@@ -404,7 +407,7 @@ def test_sources_are_checked() -> None:
 
 def test_an_unknown_or_missing_name_in_a_config_is_named() -> None:
     config = build_model([8], [8]).config()
-    with pytest.raises(UsageError, match="model: depth is not known; known: activation, dropout"):
+    with pytest.raises(UsageError, match="model: depth is not known; known: absolute, activation, dropout"):
         TERN.from_config({**config, "depth": 3})
     with pytest.raises(UsageError, match=r"model.image: a mapping of options is needed; came 3"):
         TERN.from_config({**config, "image": 3})

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from sterna.model._build import build_model
-from sterna.model._tern import POOLINGS, POSITIONS, TERN, Tower, TransformerEncoder
+from sterna.model._layers import TransformerEncoder
+from sterna.model._pooling import POOLINGS
+from sterna.model._tern import BOX_NUMBERS, POSITIONS, TERN, Encoded, Tower
 
-__all__ = ["POOLINGS", "POSITIONS", "TERN", "Tower", "TransformerEncoder", "build_model"]
+__all__ = [
+    "BOX_NUMBERS",
+    "POOLINGS",
+    "POSITIONS",
+    "TERN",
+    "Encoded",
+    "Tower",
+    "TransformerEncoder",
+    "build_model",
+]

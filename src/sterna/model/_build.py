@@ -7,20 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sterna.errors import UsageError
-from sterna.model._tern import TERN, Tower, TransformerEncoder
+from sterna.model._layers import TransformerEncoder
+from sterna.model._tern import TERN, Tower
 
 __all__ = ["build_from", "build_model"]
 
 # What the builder decides; the rest of Tower's arguments can be given in `image` and `text`.
-DECIDED = frozenset({"embedding", "shared", "sources"})
+DECIDED = frozenset({"absolute", "embedding", "second_at", "shared", "sources"})
 TOWER_OPTIONS = {
     name: option.default
     for name, option in inspect.signature(Tower).parameters.items()
     if name not in DECIDED
 }
 # What only parts of a tower read that it may lack.
-ITEM_PATH = ("width", "positions", "inputs", "max_items", "cls_token")
-LAYERS = ("heads", "feedforward", "dropout", "norm", "activation")
+ITEM_PATH = ("width", "positions", "inputs", "projection", "max_items", "cls_token", "trim")
+LAYERS = ("heads", "feedforward", "dropout", "norm", "activation", "layer_norm")
 
 
 def build_model(
@@ -34,7 +35,10 @@ def build_model(
     dropout: float = 0.1,
     norm: str = "pre",
     activation: str = "gelu",
+    layer_norm: str = "variance",
     shared_layers: int = 0,
+    second_at: str = "embedding",
+    absolute: bool = False,
     image: Mapping[str, Any] | None = None,
     text: Mapping[str, Any] | None = None,
 ) -> TERN:
@@ -43,10 +47,13 @@ def build_model(
     Arguments:
         image_sources, text_sources: widths of the backbones side by side on the features' last axis.
         embedding: E, the width of the vectors.
-        width, heads, feedforward, dropout, norm, activation: of the layers of both towers and of the second
-            stage, which is E wide; see `TransformerEncoder`.
+        width, heads, feedforward, dropout, norm, activation, layer_norm: of the layers of both towers and of
+            the second stage; see `TransformerEncoder`.
         shared_layers: layers of a second stage that both towers use. (One that each has for itself is
             `second_layers` in `image` and `text`.)
+        second_at: where any second stage stands: after the projection, at width E ("embedding"), or before
+            it, at width M ("width", which then is the same in both towers if they share it).
+        absolute: give the absolute values of the vectors, for order embeddings.
         image, text: `Tower`'s arguments for one side ("layers", "pooling", "positions", "skip", "drop_items"
             ...), which go before the common ones. Images have `positions="boxes"` unless told otherwise.
     Raises `UsageError` for names that are not known, values that do not fit together, and one side's options
@@ -66,7 +73,10 @@ def build_model(
             "dropout": dropout,
             "norm": norm,
             "activation": activation,
+            "layer_norm": layer_norm,
             "shared_layers": shared_layers,
+            "second_at": second_at,
+            "absolute": absolute,
             "image": {"positions": "boxes"} | _options("image", image),
             "text": _options("text", text),
         }
@@ -90,7 +100,7 @@ def build_from(config: Mapping[str, Any]) -> TERN:
 
 def _assemble(config: Mapping[str, Any]) -> TERN:
     layers = {name: config[name] for name in LAYERS}
-    common = {**layers, "width": config["width"], "embedding": config["embedding"]}
+    common = {**layers, **{name: config[name] for name in ("width", "embedding", "second_at", "absolute")}}
     common["shared"] = config["shared_layers"] > 0
     towers = [
         _tower(side, config[side], common={**common, "sources": config[f"{side}_sources"]})
@@ -98,8 +108,21 @@ def _assemble(config: Mapping[str, Any]) -> TERN:
     ]
     shared = None
     if config["shared_layers"]:
-        shared = TransformerEncoder(config["embedding"], config["shared_layers"], **layers)
+        shared = TransformerEncoder(_shared_width(config), config["shared_layers"], **layers)
     return TERN(*towers, config=config, shared=shared)
+
+
+def _shared_width(config: Mapping[str, Any]) -> int:
+    """The width of the second stage that both towers share."""
+    if config["second_at"] == "embedding":
+        return int(config["embedding"])
+    widths = [int(config[side].get("width", config["width"])) for side in ("image", "text")]
+    if widths[0] != widths[1]:
+        raise UsageError(
+            f"second_at='width': a shared stage needs both towers at one width; "
+            f"came {widths[0]} for images and {widths[1]} for texts"
+        )
+    return widths[0]
 
 
 def _options(side: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -111,6 +134,8 @@ def _options(side: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
         )
     if side == "text" and chosen.get("positions") in ("boxes", "concat"):
         raise UsageError(f"model.text: positions={chosen['positions']!r} needs boxes, which tokens lack")
+    if isinstance(chosen.get("trim"), Sequence):
+        chosen["trim"] = list(chosen["trim"])  # as JSON has it
     return chosen
 
 
@@ -134,9 +159,14 @@ def _refuse_idle(tower: Tower, own: Mapping[str, Any]) -> None:
         idle |= dict.fromkeys(LAYERS, "this tower has no layers of its own")
     if own.get("positions") != "learned":
         idle["max_items"] = "it counts the places of positions='learned'"
+    if own.get("positions") not in ("boxes", "concat"):
+        idle["box_numbers"] = "it says what positions='boxes' and 'concat' know of a region"
+    if own.get("pooling") != "kmax":
+        idle["k"] = "it says how many values pooling='kmax' averages"
     if tower.items is None:
         idle |= dict.fromkeys(ITEM_PATH, "this tower looks at its items' mean alone; give it layers")
-    for name, value in own.items():
+    for name, given in own.items():
+        value = tuple(given) if name == "trim" else given
         usual = (TOWER_OPTIONS[name], "boxes") if name == "positions" else (TOWER_OPTIONS[name],)
         if name in idle and value not in usual:
             raise UsageError(f"{name}={value!r} would change nothing: {idle[name]}")
