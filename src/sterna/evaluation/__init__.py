@@ -1,25 +1,45 @@
-"""How well images and captions find each other: ranks, metrics, reports (NumPy alone)."""
+"""How well images and captions find each other: ranks, metrics, protocols, reports (NumPy alone)."""
 
+from sterna.evaluation._blocks import Adjust
 from sterna.evaluation._bootstrap import Difference, paired_bootstrap, rsum
 from sterna.evaluation._evaluate import Captioned, Encodes, Progress, evaluate
+from sterna.evaluation._graded import graded_ndcg
+from sterna.evaluation._hubs import HUBS, Bank, Hubs
+from sterna.evaluation._measure import SCORES, committee, measure
 from sterna.evaluation._metrics import CUTOFFS, METRICS, Metric
-from sterna.evaluation._ranks import Ranking, Ranks, rank_both_ways
-from sterna.evaluation._report import Figures, Report, report
+from sterna.evaluation._protocol import Protocol, parse_folds
+from sterna.evaluation._ranks import Ranking, Ranks, rank, rank_both_ways
+from sterna.evaluation._relevance import Relevance, Way
+from sterna.evaluation._report import Corrected, Figures, Report, report
 
 __all__ = [
     "CUTOFFS",
+    "HUBS",
     "METRICS",
+    "SCORES",
+    "Adjust",
+    "Bank",
     "Captioned",
+    "Corrected",
     "Difference",
     "Encodes",
     "Figures",
+    "Hubs",
     "Metric",
     "Progress",
+    "Protocol",
     "Ranking",
     "Ranks",
+    "Relevance",
     "Report",
+    "Way",
+    "committee",
     "evaluate",
+    "graded_ndcg",
+    "measure",
     "paired_bootstrap",
+    "parse_folds",
+    "rank",
     "rank_both_ways",
     "report",
     "rsum",
