@@ -53,3 +53,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import make_tiny_model
 
     return make_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def aligned_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of a few kilobytes that tells the regions of photographs and the words of sentences."""
+    pytest.importorskip("onnx")
+    from tests.tiny import make_tiny_model
+
+    return make_tiny_model(tmp_path_factory.mktemp("model") / "aligned", alignment="MrSw")

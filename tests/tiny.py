@@ -18,12 +18,15 @@ VOCABULARY = "[PAD] [UNK] a the dog cat beach snow red green blue two people sun
 WORDS = VOCABULARY.split()
 
 
-def make_tiny_model(folder: Path, *, seed: int = 0, size: int = SIZE) -> Path:
-    """Write `config.json`, `image.onnx`, `text.onnx`, `tokenizer.json` and `README.md` to `folder`."""
+def make_tiny_model(folder: Path, *, seed: int = 0, size: int = SIZE, alignment: str | None = None) -> Path:
+    """Write `config.json`, `image.onnx`, `text.onnx`, `tokenizer.json` and `README.md` to `folder`.
+
+    With an `alignment` its networks also tell regions (the cells of a grid) and words.
+    """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(seed)
-    _save(folder / "image.onnx", _image_graph(rng, size))
-    _save(folder / "text.onnx", _text_graph(rng))
+    _save(folder / "image.onnx", _image_graph(rng, size, items=alignment is not None))
+    _save(folder / "text.onnx", _text_graph(rng, items=alignment is not None))
     tokenizer = Tokenizer(WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.normalizer = Lowercase()
     tokenizer.pre_tokenizer = Whitespace()
@@ -40,6 +43,8 @@ def make_tiny_model(folder: Path, *, seed: int = 0, size: int = SIZE) -> Path:
             "lowercase": True,
         },
     }  # fmt: skip
+    if alignment is not None:
+        config |= {"score": alignment, "alignment": alignment}
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
     (folder / "README.md").write_text("# tiny\n\nA model for tests.\n", encoding="utf-8")
     return folder
@@ -51,7 +56,7 @@ def _save(path: Path, graph: onnx.GraphProto) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def _image_graph(rng: np.random.Generator, size: int) -> onnx.GraphProto:
+def _image_graph(rng: np.random.Generator, size: int, *, items: bool) -> onnx.GraphProto:
     weights = rng.normal(size=(3 * CELLS * CELLS, DIM)).astype(np.float32)
     patch = size // CELLS
     nodes = [
@@ -65,16 +70,36 @@ def _image_graph(rng: np.random.Generator, size: int) -> onnx.GraphProto:
         helper.make_node("MatMul", ["flat", "weights"], ["out"]),
         helper.make_node("LpNormalization", ["out"], ["vectors"], axis=1, p=2),
     ]
-    return helper.make_graph(
-        nodes,
-        "image",
-        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", size, size, 3])],
-        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", DIM])],
-        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.float32(127), "centre")],
-    )
+    outputs = [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", DIM])]
+    constants = [
+        numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(np.float32(127), "centre"),
+    ]  # fmt: skip
+    if items:
+        colours = rng.normal(size=(3, DIM)).astype(np.float32)
+        constants += [
+            numpy_helper.from_array(colours, "colours"),
+            numpy_helper.from_array(np.array([0, 3, -1], dtype=np.int64), "rows"),
+            numpy_helper.from_array(np.array([2], dtype=np.int64), "last"),
+            numpy_helper.from_array(np.float32(0), "zero"),
+        ]
+        nodes += [
+            helper.make_node("Reshape", ["cells", "rows"], ["listed"]),
+            helper.make_node("Transpose", ["listed"], ["by_cell"], perm=[0, 2, 1]),
+            helper.make_node("MatMul", ["by_cell", "colours"], ["seen"]),
+            helper.make_node("LpNormalization", ["seen"], ["regions"], axis=2, p=2),
+            helper.make_node("ReduceSum", ["regions", "last"], ["sums"], keepdims=0),
+            helper.make_node("Mul", ["sums", "zero"], ["zeros"]),
+            helper.make_node("Equal", ["zeros", "zero"], ["regions_mask"]),
+        ]
+        outputs += [
+            helper.make_tensor_value_info("regions", TensorProto.FLOAT, ["n", CELLS * CELLS, DIM]),
+            helper.make_tensor_value_info("regions_mask", TensorProto.BOOL, ["n", CELLS * CELLS]),
+        ]
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["n", size, size, 3])
+    return helper.make_graph(nodes, "image", [pixels], outputs, constants)
 
 
-def _text_graph(rng: np.random.Generator) -> onnx.GraphProto:
+def _text_graph(rng: np.random.Generator, *, items: bool) -> onnx.GraphProto:
     table = rng.normal(size=(len(WORDS), DIM)).astype(np.float32)
     nodes = [
         helper.make_node("Gather", ["table", "ids"], ["tokens"]),
@@ -91,5 +116,14 @@ def _text_graph(rng: np.random.Generator) -> onnx.GraphProto:
         numpy_helper.from_array(np.array([2], dtype=np.int64), "last"),
         numpy_helper.from_array(np.array([1], dtype=np.int64), "one"),
     ]
-    output = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", DIM])
-    return helper.make_graph(nodes, "text", [ids, mask], [output], constants)
+    outputs = [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", DIM])]
+    if items:
+        nodes += [
+            helper.make_node("LpNormalization", ["kept"], ["words"], axis=2, p=2),
+            helper.make_node("Cast", ["mask"], ["words_mask"], to=TensorProto.BOOL),
+        ]
+        outputs += [
+            helper.make_tensor_value_info("words", TensorProto.FLOAT, ["n", "t", DIM]),
+            helper.make_tensor_value_info("words_mask", TensorProto.BOOL, ["n", "t"]),
+        ]
+    return helper.make_graph(nodes, "text", [ids, mask], outputs, constants)

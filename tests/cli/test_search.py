@@ -212,3 +212,21 @@ def test_a_page_is_written_through_a_link(sterna: Sterna, tmp_path: Path) -> Non
     assert sterna("search", "a dog", "-k", "1", "--html", tmp_path / "link.html").code == 0
     assert (tmp_path / "link.html").is_symlink()
     assert "<img" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_re_ranked_hits_show_their_alignments(sterna: Sterna, indexed: Path, aligned_model: Path) -> None:
+    refused = sterna("search", "a dog", "--rerank", "3")
+    assert refused.code == 2
+    assert "tiny-0: this model compares whole photographs and sentences, and cannot align" in refused.err
+    assert sterna("index", "--model", aligned_model).code == 0
+    ask = ("search", "a red dog", "-k", "4", "--rerank", "3", "--model", aligned_model)
+    lines = sterna(*ask).out.splitlines()
+    assert lines[0].split() == ["rank", "alignment", "score", "path"]
+    assert [len(line.split()) for line in lines[1:]] == [4, 4, 4, 3]
+    hits = sterna(*ask, "--format", "json").json["hits"]
+    assert [set(hit) - HIT for hit in hits] == [{"alignment"}] * 3 + [set()]
+    aligned = [hit["alignment"] for hit in hits[:3]]
+    assert aligned == sorted(aligned, reverse=True)
+    rows = list(csv.DictReader(io.StringIO(sterna(*ask, "--format", "csv").out)))
+    assert [row["alignment"] for row in rows] == [*map(str, aligned), ""]
+    assert "alignment" not in sterna("search", "a dog", "--format", "csv").out

@@ -67,6 +67,14 @@ def search(
         bool,
         typer.Option("--exclude-self", help="Leave the photograph given by --image out of its own hits."),
     ] = False,
+    rerank: Annotated[
+        int,
+        typer.Option(
+            "--rerank",
+            metavar="N",
+            help="Read the first N photographs again and order them by how regions fit the words.",
+        ),
+    ] = 0,
     model: LibraryModelOption = None,
     library: LibraryOption = None,
     output: Annotated[
@@ -103,6 +111,7 @@ def search(
 
     Scores are cosines: 1 is the same direction, 0 unrelated. Weights of --plus and --minus are numbers
     before a colon, 1 where none is given; what names an existing file is taken for an image.
+    --rerank is for models that were trained to align regions with words.
 
     \b
     Examples:
@@ -112,6 +121,7 @@ def search(
       sterna search "a birthday cake" -k 50 --folder trips --after 2019 --before 2021-06
       sterna search "a red car" --format paths -0 | xargs -0 ls -l
       sterna search "mountains" --html mountains.html --copy-to mountains
+      sterna search "a girl in red throws a ball" --rerank 50 --model aligned-model
     """
     if null and output != "paths":
         raise UsageError("-0 goes with --format paths only")
@@ -135,6 +145,7 @@ def search(
             after=after,
             before=before,
             exclude_self=exclude_self,
+            rerank=rerank,
         )
         name = opened.model_name() if output == "json" else ""
     title = _title(query, image, plus=plus or (), minus=minus or ())
@@ -186,11 +197,13 @@ def _record(hit: Hit) -> dict[str, Any]:
         "captions": list(hit.captions),
         "online": hit.online,
         "also": [str(path) for path in hit.also],
+        **({"alignment": round(hit.alignment, 6)} if hit.alignment is not None else {}),
     }
 
 
 def _print(hits: Sequence[Hit], *, output: _Format, null: bool, query: str, model: str) -> None:
     records = [_record(hit) for hit in hits]
+    aligned = any(hit.alignment is not None for hit in hits)
     if output == "json":
         print_json({"schema": 1, "query": query, "model": model, "hits": records})
     elif output == "jsonl":
@@ -199,18 +212,27 @@ def _print(hits: Sequence[Hit], *, output: _Format, null: bool, query: str, mode
     elif output == "csv":
         lists = ("captions", "also")
         rows = [{**record, **{name: " | ".join(record[name]) for name in lists}} for record in records]
-        print_csv(_COLUMNS, [[row[name] for name in _COLUMNS] for row in rows])
+        columns = (*_COLUMNS, *(["alignment"] if aligned else []))
+        print_csv(columns, [[row.get(name, "") for name in columns] for row in rows])
     elif output == "paths":
         print_paths([hit.path for hit in hits], null=null)
     elif hits:
+        extra = ("alignment",) if aligned else ()
         print_table(
-            ("rank", "score", "path"),
-            [(hit.rank, f"{hit.score:.3f}", hit.path) for hit in hits],
-            right=(0, 1),
+            ("rank", *extra, "score", "path"),
+            [
+                (hit.rank, *(_shown(hit.alignment) for _ in extra), f"{hit.score:.3f}", hit.path)
+                for hit in hits
+            ],
+            right=range(2 + len(extra)),
         )
     away = sorted({str(hit.away) for hit in hits if hit.away is not None})
     if away:
         say(f"some hits lie on what is not there now: {', '.join(away)}")
+
+
+def _shown(alignment: float | None) -> str:
+    return "" if alignment is None else f"{alignment:.3f}"
 
 
 def _write_figures(

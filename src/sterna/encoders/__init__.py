@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from sterna.encoders._align import aligned, alignments
 from sterna.encoders._config import ModelConfig, fingerprint_folder, read_config
 from sterna.encoders._load import default_model, load
-from sterna.encoders._protocol import EncodedPhoto, Encoder, PhotoInfo
+from sterna.encoders._protocol import Aligns, EncodedPhoto, Encoder, PhotoInfo
 
 __all__ = [
+    "Aligns",
     "EncodedPhoto",
     "Encoder",
     "ModelConfig",
     "PhotoInfo",
+    "aligned",
+    "alignments",
     "default_model",
     "fingerprint_folder",
     "load",

@@ -33,6 +33,11 @@ class ModelConfig:
         max_tokens: most tokens of a sentence, its special tokens included.
         lowercase: whether sentences are lower-cased before the tokenizer sees them.
         tokenizer_file: of the `tokenizers` library.
+        score: what its training was measured by, one of `sterna.scoring.SCORES`.
+        alignment: how its regions and words are compared, one of `sterna.scoring.ALIGNMENTS`; `None` where
+            its networks do not tell them.
+        image_items: outputs of the regions' vectors, float `[N, R, E]`, and of their mask `[N, R]`.
+        text_items: outputs of the words' vectors, float `[M, T, E]`, and of their mask `[M, T]`.
         values: the whole file, for people.
     """
 
@@ -51,6 +56,10 @@ class ModelConfig:
     text_inputs: tuple[str, str]
     text_output: str
     tokenizer_file: Path
+    score: str
+    alignment: str | None
+    image_items: tuple[str, str]
+    text_items: tuple[str, str]
     values: Mapping[str, Any]
 
 
@@ -141,6 +150,17 @@ class _Checker:
             self.problems.append(f"{name} is {value!r}, the name of a file in the model folder is needed")
         return value
 
+    def score(self, name: str, default: str | None, *, alignment: bool) -> str | None:
+        value = self._get(name, default)
+        if value == default:
+            return default
+        from sterna.scoring import ALIGNMENTS, SCORES  # which models that compare vectors do without
+
+        known = ALIGNMENTS if alignment else SCORES
+        if value not in known:
+            self.problems.append(f"{name} is {value!r}, known: {', '.join(sorted(known))}")
+        return str(value)
+
     def pair(self, name: str, default: tuple[str, str]) -> tuple[str, str]:
         value = self._get(name, default)
         if (
@@ -149,7 +169,7 @@ class _Checker:
             and all(isinstance(item, str) for item in value)
         ):
             return value[0], value[1]
-        self.problems.append(f"{name} is {value!r}, the two names [ids, mask] are needed")
+        self.problems.append(f"{name} is {value!r}, the two names [{', '.join(default)}] are needed")
         return default
 
 
@@ -171,5 +191,9 @@ def _build(folder: Path, values: Mapping[str, Any], checker: _Checker) -> ModelC
         text_inputs=checker.pair("text.inputs", ("ids", "mask")),
         text_output=checker.text("text.output", default="vectors"),
         tokenizer_file=folder / _TOKENIZER,
+        score=checker.score("score", "dot", alignment=False) or "dot",
+        alignment=checker.score("alignment", None, alignment=True),
+        image_items=checker.pair("image.items", ("regions", "regions_mask")),
+        text_items=checker.pair("text.items", ("words", "words_mask")),
         values=values,
     )

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sterna.encoders._align import check_aligns
 from sterna.encoders._config import ModelConfig, fingerprint_folder, read_config
 from sterna.encoders._network import Network, first_line
-from sterna.encoders._pipeline import Pipeline
+from sterna.encoders._pipeline import Pipeline, decode
 from sterna.encoders._protocol import EncodedPhoto
-from sterna.encoders._texts import as_sentences, encode_sorted
+from sterna.encoders._texts import as_sentence, as_sentences, encode_sorted
 from sterna.encoders._threads import available_threads
 from sterna.errors import ModelError
 from sterna.images import Photo, PhotoSource, to_square
@@ -43,6 +44,8 @@ class FolderEncoder:
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
         config = self.config = read_config(folder)
         self.name = config.name
+        self.score = config.score
+        self.alignment = config.alignment
         self.dim = config.dim
         cores = threads or available_threads()
         # Several network calls of a core each keep all cores busy without waiting for one another.
@@ -51,6 +54,7 @@ class FolderEncoder:
             config.image_file,
             inputs=(config.image_input,),
             output=config.image_output,
+            items=config.image_items if config.alignment else None,
             dim=config.dim,
             threads=cores // lanes,
         )
@@ -58,6 +62,7 @@ class FolderEncoder:
             config.text_file,
             inputs=config.text_inputs,
             output=config.text_output,
+            items=config.text_items if config.alignment else None,
             dim=config.dim,
             threads=cores,
         )
@@ -88,13 +93,27 @@ class FolderEncoder:
 
     def encode_texts(self, sentences: Sequence[str] | str) -> NDArray[np.float32]:
         """Encode sentences, or one, to `[M, E]`; those beyond `max_tokens` are cut there."""
+        tokens = self._tokens(sentences)
+        return encode_sorted(tokens, length=len, network=self._run_texts, dim=self.dim, batch=_TEXT_BATCH)
+
+    def regions(self, photo: PhotoSource) -> NDArray[np.float32]:
+        """The regions of a photograph; see `Aligns`. Raises `UsageError` where the model has none."""
+        check_aligns(self)
+        square = decode(photo, at_least=self.config.size, prepare=self._prepare)
+        return self._images.run_items({self.config.image_input: square[None]})[0]
+
+    def words(self, sentence: str) -> NDArray[np.float32]:
+        """The words of a sentence; see `Aligns`. Raises `UsageError` where the model has none."""
+        check_aligns(self)
+        return self._texts.run_items(self._feed(self._tokens(as_sentence(sentence))))[0]
+
+    def _tokens(self, sentences: Sequence[str] | str) -> list[list[int]]:
         texts = as_sentences(sentences, max_tokens=self.config.max_tokens)
         if self.config.lowercase:
             texts = [text.lower() for text in texts]
         with self._reading:
             tokenizer = self._tokenizer = self._tokenizer or _read_tokenizer(self.config)
-        tokens = [tokenizer.encode(text).ids for text in texts]
-        return encode_sorted(tokens, length=len, network=self._run_texts, dim=self.dim, batch=_TEXT_BATCH)
+        return [tokenizer.encode(text).ids for text in texts]
 
     def _prepare(self, photo: Photo) -> NDArray[np.uint8]:
         return to_square(photo.image, self.config.size, self.config.fit)
@@ -103,13 +122,16 @@ class FolderEncoder:
         return self._images.run({self.config.image_input: np.stack(squares)})
 
     def _run_texts(self, tokens: list[list[int]]) -> NDArray[np.float32]:
+        return self._texts.run(self._feed(tokens))
+
+    def _feed(self, tokens: list[list[int]]) -> dict[str, NDArray[np.int64]]:
         longest = max(1, *map(len, tokens))
         ids = np.zeros((len(tokens), longest), dtype=np.int64)
         mask = np.zeros_like(ids)
         for row, item in enumerate(tokens):
             ids[row, : len(item)] = item
             mask[row, : len(item)] = 1
-        return self._texts.run(dict(zip(self.config.text_inputs, (ids, mask), strict=True)))
+        return dict(zip(self.config.text_inputs, (ids, mask), strict=True))
 
 
 def _read_tokenizer(config: ModelConfig) -> Tokenizer:

@@ -24,7 +24,7 @@ from sterna.encoders._protocol import EncodedPhoto, PhotoInfo
 from sterna.errors import PhotoError, UsageError
 from sterna.images import Photo, PhotoSource, opened_photo
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "decode"]
 
 P = TypeVar("P")
 
@@ -123,6 +123,18 @@ class Pipeline(Generic[P]):
     def _run(self, items: list[_Decoded[P]]) -> NDArray[np.float32] | None:
         good = [item.ready for item in items if item.ready is not None]
         return self.network(good) if good else None
+
+
+def decode(photo: PhotoSource, *, at_least: int, prepare: Callable[[Photo], P]) -> P:
+    """One photograph, made ready for a network of that size; raise `PhotoError` where it cannot be read."""
+    try:
+        with opened_photo(photo, at_least=round(at_least * _MARGIN)) as opened:
+            return prepare(opened)
+    except PhotoError as error:
+        error.path = error.path or _path(photo)
+        raise
+    except MemoryError:
+        raise PhotoError("there is not enough memory to decode it", path=_path(photo)) from None
 
 
 def _answers(items: list[_Decoded[P]], running: Future[NDArray[np.float32] | None]) -> Iterator[EncodedPhoto]:

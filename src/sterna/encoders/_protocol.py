@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sterna.errors import PhotoError
 from sterna.images import PhotoSource
 
-__all__ = ["EncodedPhoto", "Encoder", "PhotoInfo"]
+__all__ = ["Aligns", "EncodedPhoto", "Encoder", "PhotoInfo"]
 
 
 @dataclass(frozen=True)
@@ -63,3 +63,24 @@ class Encoder(Protocol):
         bounded, whatever the number of photographs and cores: those of extreme size are refused, and all
         threads together decode within about one gigabyte. Closing the iterator ends its threads.
         """
+
+
+class Aligns(Encoder, Protocol):
+    """An encoder that also tells the regions of a photograph and the words of a sentence apart.
+
+    A model that was trained for it; of any other, `alignment` is `None` or missing.
+    """
+
+    @property
+    def score(self) -> str:
+        """What its training was measured by: "dot", "order", or an alignment."""
+
+    @property
+    def alignment(self) -> str | None:
+        """How regions and words are compared: one of `sterna.scoring.ALIGNMENTS`."""
+
+    def regions(self, photo: PhotoSource) -> NDArray[np.float32]:
+        """Unit vectors `[R, E]` of a photograph's regions; raise `PhotoError` where it cannot be read."""
+
+    def words(self, sentence: str) -> NDArray[np.float32]:
+        """Unit vectors `[T, E]` of a sentence's words (tokens), none for a sentence without any."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sterna.errors import UsageError
 
-__all__ = ["as_sentences", "encode_sorted"]
+__all__ = ["as_sentence", "as_sentences", "encode_sorted"]
 
 T = TypeVar("T")
 
@@ -37,6 +37,13 @@ def as_sentences(sentences: Sequence[str] | str, *, max_tokens: int) -> list[str
             )
     letters = _LETTERS_A_TOKEN * max_tokens
     return [item[:letters].encode("utf-8", "replace").decode("utf-8") for item in items]
+
+
+def as_sentence(sentence: str) -> str:
+    """The sentence itself; raises `UsageError` where something else came, several sentences say."""
+    if not isinstance(sentence, str):
+        raise UsageError(f"one sentence is needed; a {type(sentence).__name__} came")
+    return sentence
 
 
 def encode_sorted(

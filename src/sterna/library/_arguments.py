@@ -10,7 +10,15 @@ from typing import Any
 
 from sterna.errors import UsageError
 
-__all__ = ["check_k", "check_min_score", "check_paths", "check_patterns", "given_sentences", "weighted"]
+__all__ = [
+    "check_k",
+    "check_min_score",
+    "check_paths",
+    "check_patterns",
+    "check_rerank",
+    "given_sentences",
+    "weighted",
+]
 
 
 def check_paths(*paths: object) -> None:
@@ -28,6 +36,12 @@ def check_k(k: object) -> None:
         raise UsageError(f"k={k!r}: a whole number is needed")
     if k < 1:
         raise UsageError(f"k={k}: at least 1 is needed")
+
+
+def check_rerank(rerank: object) -> None:
+    """Raise `UsageError` where `rerank` is no whole number of at least 0."""
+    if not isinstance(rerank, Integral) or isinstance(rerank, bool) or rerank < 0:
+        raise UsageError(f"rerank={rerank!r}: a whole number is needed, 0 for none")
 
 
 def check_min_score(score: object) -> None:

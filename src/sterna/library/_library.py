@@ -9,13 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.errors import LibraryError, SternaError
-from sterna.library._arguments import (
-    check_k,
-    check_min_score,
-    check_paths,
-    check_patterns,
-    given_sentences,
-)
+from sterna.library._arguments import check_k, check_paths, check_patterns, given_sentences
 from sterna.library._captions import SentenceVectors, known_sentences, rank_sentences
 from sterna.library._catalog import Catalog
 from sterna.library._gallery import Gallery, load_gallery
@@ -130,6 +124,7 @@ class Library:
         after: str | date | None = None,
         before: str | date | None = None,
         exclude_self: bool = False,
+        rerank: int = 0,
         model: str | Path | Encoder | None = None,
     ) -> list[Hit]:
         """Find photographs by a sentence, by a photograph, or by a weighted sum of several.
@@ -148,17 +143,19 @@ class Library:
                 photograph without a date has its file's.
             exclude_self: leave the query's own photographs out; otherwise an indexed photograph that is
                 asked for comes first, with a score of 1.
+            rerank: read the first so many photographs again and order them by how well their regions fit the
+                words of the sentence (`Hit.alignment`); those after them, and any that cannot be read, follow
+                as they were. Scores stay cosines. For sentences alone, and models that can align.
             model: search with this model's vectors; `None` for this library's model.
 
         Returns hits, best first; a photograph that lies at several paths comes once.
-        Raises `UsageError` for an empty or meaningless query, `LibraryError` where nothing is indexed, or
+        Raises `UsageError` for an empty or meaningless query, and where it or the model has nothing to
+        re-rank by, `LibraryError` where nothing is indexed, or
         not by this model, or where vectors are missing or damaged, `ModelError` where the model cannot be
         loaded, `PhotoError` where a photograph of the query cannot be read.
         """
-        check_k(k)
-        check_min_score(min_score)
+        wanted = Wanted(k, min_score, Filters(folder, after, before), exclude_self, rerank)
         parts = operands(query, image, plus=plus, minus=minus)
-        wanted = Wanted(k, min_score, Filters(folder, after, before), exclude_self)
         catalog = self._catalog()
         encoder, gallery = self._gallery(catalog, model)
         return search_gallery(catalog, gallery, encoder=encoder, parts=parts, wanted=wanted)

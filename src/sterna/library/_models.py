@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sterna.errors import LibraryError, UsageError
+from sterna.errors import LibraryError, ModelError, UsageError
 from sterna.library._catalog import Catalog
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Models:
         if model is not None and not isinstance(model, str | Path):
             if not hasattr(model, "fingerprint"):
                 raise UsageError(f"model={model!r}: neither the name of a model nor an encoder")
+            _check_cosines(model)
             return model, f"{_OBJECT}{model.name}"
         if model is not None and not str(model).strip():
             raise UsageError("the model's name is empty; name one, or none for the library's own")
@@ -44,7 +45,9 @@ class Models:
             if spec not in self._loaded:
                 from sterna.encoders import load
 
-                self._loaded[spec] = load(spec or None)
+                encoder = load(spec or None)
+                _check_cosines(encoder)
+                self._loaded[spec] = encoder
             return self._loaded[spec], spec
 
     def fingerprint_now(self, model: str | Path | Encoder | None) -> str | None:
@@ -55,6 +58,15 @@ class Models:
             return self.get(model)[0].fingerprint
         except Exception:  # whatever keeps it from loading, the status says what is recorded
             return None
+
+
+def _check_cosines(encoder: Encoder) -> None:
+    """Raise `ModelError` for a model whose vectors say nothing by their directions."""
+    if getattr(encoder, "score", "dot") == "order":
+        raise ModelError(
+            f"{encoder.name}: was trained to compare vectors by order violations, and a library searches by "
+            "cosines; use a model trained with another score"
+        )
 
 
 def _spec(model: str | Path) -> str:

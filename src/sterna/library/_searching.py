@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from sterna.errors import UsageError
 from sterna.files import hash_bytes, hash_file
+from sterna.library._arguments import check_k, check_min_score, check_rerank
 from sterna.library._catalog import Catalog
 from sterna.library._drives import exists
 from sterna.library._gallery import Gallery
 from sterna.library._paths import full_path, sidecar_names
 from sterna.library._query import Filters, Part
+from sterna.library._reranking import rerank_hits, sentences_of
 from sterna.library._roots import Drives, known_roots
 from sterna.library._types import Hit
 
@@ -36,19 +38,27 @@ _FILES = "FROM files JOIN photos ON photos.id = files.photo JOIN roots ON roots.
 
 @dataclass(frozen=True)
 class Wanted:
-    """How many hits a search wants, and which."""
+    """How many hits a search wants, and which; `UsageError` for what is no number."""
 
     k: int
     min_score: float | None
     filters: Filters
     exclude_self: bool
+    rerank: int = 0
+
+    def __post_init__(self) -> None:
+        check_k(self.k)
+        check_min_score(self.min_score)
+        check_rerank(self.rerank)
 
 
 def search_gallery(
     catalog: Catalog, gallery: Gallery, *, encoder: Encoder, parts: Sequence[Part], wanted: Wanted
 ) -> list[Hit]:
     """The best photographs of a gallery for a weighted sum of operands; see `Library.search`."""
+    asked = None if not wanted.rerank else sentences_of(parts, encoder=encoder)
     vector, selves = _sum(catalog, gallery, encoder=encoder, parts=parts)
+    most = max(wanted.k, wanted.rerank)
     condition, values = wanted.filters.condition([(root.number, root.path) for root in known_roots(catalog)])
     allow = None
     if not wanted.filters.empty:
@@ -56,16 +66,17 @@ def search_gallery(
         allow = catalog.numbers(query, values)[0]
     alone = selves[0] if len(parts) == 1 and len(selves) == 1 and parts[0].weight > 0 else None
     if wanted.exclude_self:
-        found = _neighbours(gallery, vector, k=wanted.k, allow=allow, without=selves)
+        found = _neighbours(gallery, vector, k=most, allow=allow, without=selves)
     elif alone is not None and (allow is None or alone in allow) and gallery.vector(alone) is not None:
         found = [(1.0, alone)]  # it is the same content, whatever rounding says
-        if wanted.k > 1:
-            found += _neighbours(gallery, vector, k=wanted.k - 1, allow=allow, without=selves)
+        if most > 1:
+            found += _neighbours(gallery, vector, k=most - 1, allow=allow, without=selves)
     else:
-        found = _neighbours(gallery, vector, k=wanted.k, allow=allow, without=[])
+        found = _neighbours(gallery, vector, k=most, allow=allow, without=[])
     if wanted.min_score is not None:
         found = [(score, photo) for score, photo in found if score >= wanted.min_score]
-    return _hits(catalog, found, condition=condition, values=values)
+    hits = _hits(catalog, found, condition=condition, values=values)
+    return hits if asked is None else rerank_hits(hits, asked, first=wanted.rerank)[: wanted.k]
 
 
 def photo_vector(

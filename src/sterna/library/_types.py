@@ -28,7 +28,8 @@ class Hit:
     `path` is absolute, the first path of the photograph (by name, those that exist first) that passes the
     search's filters; `also` are its other known paths. `online` is false where the drive the path lies on is
     not there now; `away` is then the folder that is missed: the root, or the drive inside it. `width` and
-    `height` are of the upright original; `taken_at` is local time.
+    `height` are of the upright original; `taken_at` is local time. `score` is a cosine; `alignment` is how
+    well its regions fit the words, in a scale of the model's own, where the search was re-ranked.
     """
 
     rank: int
@@ -43,6 +44,7 @@ class Hit:
     also: tuple[Path, ...] = ()
     online: bool = True
     away: Path | None = None
+    alignment: float | None = None
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def scan_i2t(images: Items, captions: Items, *, sharpness: float = 4.0, lse: flo
 
 
 def _attend(sources: Items, askers: Items, *, sharpness: float, lse: float | None) -> Array:
-    """Scores [S, A] of sets of `askers` [A, Q, E]; each of their items attends to a set of `sources` [S, K, E].
+    """Scores [S, A] of sets of `askers` [A, Q, E], whose items attend to each set of `sources` [S, K, E].
 
     What an asker gathers, a weighted sum of sources, is never written out: [S, A, Q, E] would not fit. Its
     product with the asker is the weighted sum of the matches, and its length follows from the products among
