@@ -27,8 +27,11 @@ def sections(kind: type[BaseModel], name: str = "") -> Iterator[tuple[str, type[
     """Every section with its name, the top first; sections that are alike come each."""
     yield name, kind
     for key, field in kind.model_fields.items():
+        inner = f"{name}.{key}".lstrip(".")
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from sections(field.annotation, f"{name}.{key}".lstrip("."))
+            yield from sections(field.annotation, inner)
+        if get_origin(field.annotation) is dict and issubclass(get_args(field.annotation)[1], BaseModel):
+            yield from sections(get_args(field.annotation)[1], f"{inner}.PART")
 
 
 def describe(name: str, kind: type[BaseModel]) -> str:

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from sterna.training._plan import BatchOrder, Plan, seed_of
-from sterna.training._schedule import rate_factor
 
 plans = st.builds(
     Plan,
@@ -66,13 +65,3 @@ def test_captions_are_drawn_without_repetition(owned, wanted, epoch):
     chosen = plan.choose_captions(epoch, 1, owned=owned, wanted=wanted)
     assert len(set(chosen)) == len(chosen) == min(owned, wanted)
     assert all(0 <= one < owned for one in chosen)
-
-
-@pytest.mark.parametrize("name", ["cosine", "linear", "constant"])
-def test_the_rate_climbs_to_one_and_falls_to_its_floor(name):
-    factors = [rate_factor(step, steps=100, name=name, warmup=0.1, floor=0.05) for step in range(101)]
-    assert factors[:10] == pytest.approx([(step + 1) / 11 for step in range(10)])
-    assert factors[10] == 1
-    assert factors[11:] == sorted(factors[11:], reverse=True)
-    assert factors[100] == pytest.approx(1 if name == "constant" else 0.05)
-    assert factors[55] == pytest.approx(1 if name == "constant" else 0.525)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from sterna.errors import UsageError
 from sterna.objectives import Hinge, build_objective
 from sterna.training._learner import new_model
+from sterna.training._optimizer import build_optimizer
 from sterna.training._settings import TrainSettings
 
 __all__ = ["check_settings"]
@@ -15,13 +17,34 @@ __all__ = ["check_settings"]
 def check_settings(settings: TrainSettings) -> None:
     """Build what settings describe, small; raises `UsageError` naming what cannot be."""
     with torch.random.fork_rng(devices=[]):
-        new_model(settings.model, image_sources=(8,), text_sources=(8,))
+        model = new_model(settings.model, image_sources=(8,), text_sources=(8,))
         objective = build_objective(
             settings.objective.name, settings.objective.params, images=1, embedding=settings.model.embedding
         )
+        parts = {"model": model, "objective": objective}
+        _check_parts(settings, build_optimizer(nn.ModuleDict(parts), settings.optimizer))
     for part in objective.modules():
         if isinstance(part, Hinge) and part.similarity != "dot":
             raise UsageError(
                 f"objective hinge: similarity={part.similarity!r} trains vectors for another comparison than "
                 "the dot product by which they are measured and searched; use similarity='dot'"
             )
+
+
+def _check_parts(settings: TrainSettings, optimizer: torch.optim.Optimizer) -> None:
+    """Every part is trained at some time, something from the first epoch on, and momentum has where to go."""
+    parts = settings.optimizer.parts
+    for name, part in parts.items():
+        if part.start_epoch >= settings.epochs:
+            raise UsageError(
+                f"optimizer.parts.{name}: start_epoch={part.start_epoch} is never reached in "
+                f"{settings.epochs} epochs, counted from 0"
+            )
+    if all(group["part"] in parts and parts[group["part"]].start_epoch for group in optimizer.param_groups):
+        raise UsageError("optimizer.parts: nothing is trained in epoch 0; let one part begin there")
+    if settings.schedule.momentum and not all(
+        {"betas", "momentum"} & group.keys() for group in optimizer.param_groups
+    ):
+        raise UsageError(
+            f"schedule.momentum: {settings.optimizer.name} has no momentum that could go up and down"
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from sterna.errors import ModelError
 from sterna.files import new_file
 from sterna.training._ema import Average
+from sterna.training._schedule import Plateau
 
 __all__ = [
     "Position",
@@ -27,6 +28,7 @@ __all__ = [
     "load_last",
     "load_weights",
     "read_position",
+    "read_report",
     "save_best",
     "save_last",
 ]
@@ -47,6 +49,7 @@ class Position:
     loss_steps: int = 0
     seconds: float = 0.0
     value: float | None = None  # of the latest validation
+    plateau: Plateau = field(default_factory=Plateau)
 
 
 def checkpoint_path(run: Path, which: str) -> Path:
@@ -85,13 +88,19 @@ def load_last(
     path = checkpoint_path(run, "last")
     tensors, position = _load(path)
     _fill(_named(learner), tensors, kind="weights", path=path)
-    if not any(name.startswith("optimizer/") for name in tensors):
+    # Plain SGD remembers nothing, but then there is no report of a validation either.
+    if not any(name.startswith("optimizer/") for name in tensors) and read_report(path):
         raise ModelError(f"{path}: holds weights alone, not what a run needs to go on; train to a new folder")
+    # A fused optimizer wants its count of steps, too, where the weights are; others want it on the CPU.
+    fused = {one for group in optimizer.param_groups if group.get("fused") for one in group["params"]}
     for name, parameter in learner.named_parameters():
         start = f"optimizer/{name}/"
         state = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
-        if state:  # fused AdamW wants its count of steps, too, where the weights are
-            optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in state.items()}
+        if state:
+            optimizer.state[parameter] = {
+                key: value if key == "step" and parameter not in fused else value.to(parameter.device)
+                for key, value in state.items()
+            }
     if average is not None:
         _fill(average.values, tensors, kind="average", path=path)
     return position
@@ -99,8 +108,7 @@ def load_last(
 
 def load_weights(path: Path, model: nn.Module) -> tuple[Position, dict[str, Any]]:
     """Fill `model` from a checkpoint, with averaged weights where it has them; its position and report."""
-    with _open(path) as file:
-        report = json.loads((file.metadata() or {}).get("report", "{}"))
+    report = read_report(path)
     tensors, position = _load(path)
     tensors |= {
         key.replace("average/", "weights/", 1): value
@@ -116,6 +124,13 @@ def read_position(path: Path) -> Position:
     """Where the run stood at this checkpoint, without reading the weights."""
     with _open(path) as file:
         return _position(path, file.metadata())
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """The validation report of a checkpoint's weights; empty where they were never measured."""
+    with _open(path) as file:
+        report: dict[str, Any] = json.loads((file.metadata() or {}).get("report", "{}"))
+    return report
 
 
 def _named(module: nn.Module) -> dict[str, Tensor]:
@@ -148,7 +163,8 @@ def _load(path: Path) -> tuple[dict[str, Tensor], Position]:
 
 def _position(path: Path, metadata: Mapping[str, str] | None) -> Position:
     try:
-        return Position(**json.loads((metadata or {})["position"]))
+        values = json.loads((metadata or {})["position"])
+        return Position(**values | {"plateau": Plateau(**values.get("plateau", {}))})
     except (KeyError, TypeError, ValueError):
         raise ModelError(f"{path}: a safetensors file, but not a checkpoint of a training run") from None
 

@@ -26,13 +26,14 @@ from sterna.training._folder import lock_file
 from sterna.training._inputs import Inputs
 from sterna.training._learner import Batch, Learner, new_model
 from sterna.training._log import RunLog, TrainProgress
-from sterna.training._optimizer import build_optimizer
+from sterna.training._metrics import is_better, lower_is_better, metric_of
+from sterna.training._optimizer import build_optimizer, set_rates
 from sterna.training._plan import Plan, seed_of
 from sterna.training._process import Interrupt
 from sterna.training._readers import open_readers
-from sterna.training._schedule import rate_factor
+from sterna.training._schedule import Schedule
 from sterna.training._settings import TrainSettings
-from sterna.training._validation import metric_of, validate
+from sterna.training._validation import validate
 
 __all__ = ["Loop"]
 
@@ -56,6 +57,7 @@ class Loop:
             seed=settings.seed,
             views=len(settings.features.views),
         )
+        self.schedule = Schedule(settings.schedule, self.plan.steps, self.plan.steps_per_epoch)
         # Accelerate keeps the device of a process's first run for all that follow, unless told to forget it.
         AcceleratorState._reset_state(reset_partial_state=True)
         mixed = "bf16" if settings.precision == "bfloat16" else "no"
@@ -107,22 +109,18 @@ class Loop:
             RunLog(self.run, step=position.step, tensorboard=settings.tensorboard) as log,
         ):
             while not self._ended():
-                loss, rate = self._step(batches)
-                self._after_step(log, loss=loss, rate=rate)
-                tell(self._progress(loss, rate, seconds=time.monotonic() - began))
+                loss, rates = self._step(batches)
+                self._after_step(log, loss=loss, rates=rates)
+                tell(self._progress(loss, rates["model"], seconds=time.monotonic() - began))
 
     def _ended(self) -> bool:
         return self.position.step >= self.plan.steps or self.position.stopped_early
 
-    def _step(self, batches: Iterator[Batch]) -> tuple[float, float]:
-        """One step of the optimizer; its loss and rate."""
+    def _step(self, batches: Iterator[Batch]) -> tuple[float, dict[str, float]]:
+        """One step of the optimizer; its loss, and its rates by part."""
         settings, step = self.settings, self.position.step
-        schedule = settings.schedule
-        rate = settings.optimizer.rate * rate_factor(
-            step, steps=self.plan.steps, name=schedule.name, warmup=schedule.warmup, floor=schedule.floor
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        held = self.position.plateau.factor
+        rates = set_rates(self.optimizer, settings.optimizer, self.schedule, step=step, held=held)
         self.compute.train()
         parts, total = self.plan.parts_in(step), 0.0
         for part in range(parts):
@@ -141,9 +139,9 @@ class Loop:
         self.stepper.zero_grad()
         if self.average is not None:
             self.average.update(self.learner, steps=step)
-        return total, rate
+        return total, rates
 
-    def _after_step(self, log: RunLog, *, loss: float, rate: float) -> None:
+    def _after_step(self, log: RunLog, *, loss: float, rates: dict[str, float]) -> None:
         """Count the step, log, validate and save as is due; raises `StoppedError` where asked to."""
         position, plan, settings = self.position, self.plan, self.settings
         position.step += 1
@@ -153,7 +151,8 @@ class Loop:
         epoch_ends = position.step % plan.steps_per_epoch == 0
         if epoch_ends or position.step % settings.log_every == 0:
             mean = position.loss_sum / position.loss_steps
-            log.row("train", position.step, {**self._when(), "loss": mean, "rate": rate})
+            others = {"rates": rates} if settings.optimizer.parts else {}
+            log.row("train", position.step, {**self._when(), "loss": mean, "rate": rates["model"], **others})
             position.loss_sum, position.loss_steps = 0.0, 0
         if epoch_ends:
             epoch = position.step // plan.steps_per_epoch
@@ -183,7 +182,8 @@ class Loop:
             value = metric_of(measured, settings.metric)
             position.value = value
             position.seconds = time.monotonic() - self.started
-            if position.best is None or value > position.best:
+            position.plateau.see(value, self.settings.schedule, lower=lower_is_better(settings.metric))
+            if is_better(value, position.best, settings.metric):
                 position.best, position.best_step, position.validations_since_best = value, position.step, 0
                 save_best(self.run, position, learner=self.learner, report=measured)
             else:

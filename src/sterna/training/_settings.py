@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from sterna.settings import Settings
+from sterna.training._steps import (
+    OptimizerSettings,
+    PartSettings,
+    ScheduleSettings,
+    Share,
+    ValidationSettings,
+)
 
 __all__ = [
     "DataSettings",
@@ -16,20 +22,12 @@ __all__ = [
     "ModelSettings",
     "ObjectiveSettings",
     "OptimizerSettings",
+    "PartSettings",
     "ScheduleSettings",
     "TowerSettings",
     "TrainSettings",
     "ValidationSettings",
 ]
-
-Share = Annotated[float, Field(ge=0, lt=1)]
-_METRIC = re.compile(r"rsum|(i2t|t2i)\.((hits|recall)\.(1|5|10)|mrr)")
-
-
-def _known_metric(name: str) -> str:
-    if not _METRIC.fullmatch(name):
-        raise ValueError("a metric is rsum, i2t.hits.1 (or t2i, recall, 5, 10), i2t.mrr or t2i.mrr")
-    return name
 
 
 class DataSettings(Settings):
@@ -108,40 +106,6 @@ class ObjectiveSettings(Settings):
 
     name: str = "infonce"
     params: dict[str, Any] = Field(default_factory=dict)
-
-
-class OptimizerSettings(Settings):
-    """AdamW; `weight_decay` acts on the matrices of layers, not on norms, biases, items or temperature."""
-
-    rate: PositiveFloat = 1e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 0.3
-    betas: tuple[Share, Share] = (0.9, 0.999)
-    epsilon: PositiveFloat = 1e-8
-
-
-class ScheduleSettings(Settings):
-    """The rate climbs for `warmup` (a share of all steps), then falls to `floor` (a share of the rate).
-
-    "constant" stays where it is, and refuses a `floor`.
-    """
-
-    name: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: Share = 0.03
-    floor: Share = 0.0
-
-    @model_validator(mode="after")
-    def _floor_is_reached(self) -> Self:
-        if self.name == "constant" and self.floor:
-            raise ValueError(f"floor={self.floor} would change nothing: a constant rate does not fall")
-        return self
-
-
-class ValidationSettings(Settings):
-    """Every `every` epochs; the run stops after `patience` validations without a better `metric`."""
-
-    every: PositiveInt = 1
-    metric: Annotated[str, AfterValidator(_known_metric)] = "rsum"
-    patience: PositiveInt | None = None
 
 
 class TrainSettings(Settings):

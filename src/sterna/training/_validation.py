@@ -13,7 +13,7 @@ from sterna.model import TERN
 from sterna.training._readers import Reader
 from sterna.training._split import Split
 
-__all__ = ["metric_of", "validate"]
+__all__ = ["validate"]
 
 _IMAGES, _CAPTIONS = 128, 1024
 
@@ -30,14 +30,6 @@ def validate(model: TERN, reader: Reader, split: Split, *, device: torch.device)
         model.train(training)
     measured = report(rank_both_ways(images, captions, split.owners), bootstrap=0).as_json()
     return {key: measured[key] for key in ("images", "captions", "rsum", "i2t", "t2i")}
-
-
-def metric_of(measured: dict[str, Any], name: str) -> float:
-    """One number of a report by its path, such as "rsum" or "i2t.hits.1"."""
-    value: Any = measured
-    for key in name.split("."):
-        value = value[key]
-    return float(value)
 
 
 def _encode_images(
