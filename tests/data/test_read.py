@@ -66,3 +66,18 @@ def test_reading_needs_no_torch_and_no_pyarrow() -> None:
     code = "import sys, sterna.data, sterna.evaluation; print({'torch', 'pyarrow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_photographs_need_not_be_there_where_they_are_not_wanted(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "here.jpg").write_bytes(b"")
+    rows = "image,caption,split\nhere.jpg,a dog,train\ngone.jpg,a cat,dev\n../out.jpg,a cow,dev\n"
+    (tmp_path / "table.csv").write_text(rows)
+    assert read(tmp_path).image_ids == ("here.jpg",)
+    data = read(tmp_path, photographs=False)
+    assert data.image_ids == ("here.jpg", "gone.jpg")
+    assert data.paths == (tmp_path / "images/here.jpg", tmp_path / "images/gone.jpg")
+    assert data.captions == ("a dog", "a cat")
+    assert data.splits == ("train", "dev")
+    assert len(data.problems) == 1
+    assert "points outside the data's folder" in data.problems[0]

@@ -24,7 +24,7 @@ class CaptionedImages:
         root: the absolute folder that it was read from.
         image_ids: N unique ids that depend on neither the machine nor the order of files, as long as a table
             names photographs of its folder alone.
-        paths: N absolute paths of files that exist.
+        paths: N absolute paths of files that exist, unless `read` was told that they need not.
         captions: C sentences, without white space around them, never empty.
         caption_ids: C unique ids.
         owners: int64 [C], the position of each caption's image; captions keep their order in the source.

@@ -41,10 +41,12 @@ class Photographs:
     Arguments:
         folders: where to look, best first.
         inside: nothing outside this folder is ever found.
+        assumed: a file that is nowhere is taken to be in the first folder, for whoever wants the captions.
     """
 
-    def __init__(self, folders: Sequence[Path], *, inside: Path) -> None:
+    def __init__(self, folders: Sequence[Path], *, inside: Path, assumed: bool = False) -> None:
         self._folders = list(folders)
+        self._assumed = assumed
         self._inside = os.fspath(inside / "_")[:-1]  # ends in a separator
         self._listings: dict[str, dict[str, str]] = {}
 
@@ -54,7 +56,8 @@ class Photographs:
             for place in self._places(spelling):
                 if found := self._listed(place):
                     return found
-        return None
+        place = next(self._places(name), None) if self._assumed else None
+        return None if place is None else Path(place)
 
     def relative(self, name: str) -> str:
         """`name`, or where it is an absolute path, the part of it that finds the same file on any machine."""

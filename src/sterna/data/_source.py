@@ -23,12 +23,14 @@ class Source:
         images: the absolute folder of the photographs, where it was named.
         restval: whether Karpathy's `restval` images count as training images.
         columns: names of a table's columns by what they hold.
+        assumed: whether photographs that are not there count as if they were.
     """
 
     path: Path
     images: Path | None = None
     restval: bool = True
     columns: Mapping[str, str] | None = None
+    assumed: bool = False
 
     @property
     def folder(self) -> Path:
@@ -42,10 +44,10 @@ class Source:
         """Where to look for photographs; `first` names folders that are better than the usual ones."""
         if self.images is not None:
             better = [self.images / name for name in first if (self.images / name).is_dir()]
-            return Photographs([*better, self.images], inside=self.images)
+            return Photographs([*better, self.images], inside=self.images, assumed=self.assumed)
         beside = self.path if self.path.is_dir() else self.path.parent
         bases = dict.fromkeys((self.folder, beside))
-        return Photographs(image_folders(bases, first=first), inside=self.folder)
+        return Photographs(image_folders(bases, first=first), inside=self.folder, assumed=self.assumed)
 
 
 def matching_files(path: Path, matches: Callable[[Path], bool]) -> list[Path]:
