@@ -71,7 +71,7 @@ def test_reading_needs_no_torch_and_no_pyarrow() -> None:
 def test_photographs_need_not_be_there_where_they_are_not_wanted(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "here.jpg").write_bytes(b"")
-    rows = "image,caption,split\nhere.jpg,a dog,train\ngone.jpg,a cat,dev\n../out.jpg,a cow,dev\n"
+    rows = "image,caption,split\nhere.jpg,a dog,train\ngone.jpg,a cat,dev\n../../out.jpg,a cow,dev\n"
     (tmp_path / "table.csv").write_text(rows)
     assert read(tmp_path).image_ids == ("here.jpg",)
     data = read(tmp_path, photographs=False)

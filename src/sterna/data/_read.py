@@ -61,8 +61,8 @@ def read(
             ever looked up inside it, or inside the data's folder where it is not given.
         columns: which columns of a table hold what: `{"image": "file_name", "caption": "text"}`; the optional
             ones are `image_id`, `caption_id`, `id` and `split`.
-        photographs: whether they have to be there. `False`, for whoever has their features instead, takes every
-            image that is named; its path is where the photograph would be.
+        photographs: whether they have to be there. `False`, for whoever has their features instead, takes
+            every image that is named; its path is where the photograph would be.
 
     Returns what could be read; what could not is told in its `problems`.
     Raises `DataError` where nothing could be read, the format is not known, or the split is not there.
