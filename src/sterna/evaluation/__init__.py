@@ -11,6 +11,7 @@ from sterna.evaluation._protocol import Protocol, parse_folds
 from sterna.evaluation._ranks import Ranking, Ranks, rank, rank_both_ways
 from sterna.evaluation._relevance import Relevance, Way
 from sterna.evaluation._report import Corrected, Figures, Report, report
+from sterna.evaluation._rerank import Reranking, rerank
 
 __all__ = [
     "CUTOFFS",
@@ -32,6 +33,7 @@ __all__ = [
     "Ranks",
     "Relevance",
     "Report",
+    "Reranking",
     "Way",
     "committee",
     "evaluate",
@@ -42,5 +44,6 @@ __all__ = [
     "rank",
     "rank_both_ways",
     "report",
+    "rerank",
     "rsum",
 ]

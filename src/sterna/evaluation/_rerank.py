@@ -1,0 +1,132 @@
+"""Re-ranking: the first answers of every query are ordered anew, by how well regions fit words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sterna.errors import UsageError, check_known
+from sterna.evaluation._blocks import Adjust
+from sterna.evaluation._relevance import Way
+from sterna.scoring import ALIGNMENTS, Vectors, align
+
+__all__ = ["Reranking", "rerank"]
+
+Places = NDArray[np.int64]
+Compute = Callable[[Places, Places], Vectors]  # alignments [B, G] of some queries [B] and a gallery [G]
+
+
+@dataclass(frozen=True, eq=False)
+class Reranking:
+    """What is needed to re-rank.
+
+    Fields:
+        regions: of each image [R, E]; `None` where it cannot be read: it is never found and finds nothing.
+        words: of each caption [T, E].
+        alignment: how they are compared; one of `sterna.scoring.ALIGNMENTS`.
+        first: how many of a query's answers, and all that tie with the last of these; `None` for all: then
+            alignments are the scores, and vectors decide nothing.
+
+    Raises `UsageError` where `alignment` is not known or `first` is below 1.
+    """
+
+    regions: Sequence[Vectors | None]
+    words: Sequence[Vectors]
+    alignment: str
+    first: int | None = None
+
+    def __post_init__(self) -> None:
+        check_known("alignment", self.alignment, ALIGNMENTS)
+        if self.first is not None and self.first < 1:
+            raise UsageError(f"rerank={self.first}; at least the first 1 can be re-ranked")
+
+
+def rerank(reranking: Reranking) -> Mapping[Way, Adjust]:
+    """Changes of scores, both ways, for `measure` and `rank_both_ways`.
+
+    Where only the first are re-ranked, they get scores above those of all others, which say their order and
+    no more; the others keep theirs. Images with the same regions, and captions with the same words, tie.
+    """
+    images, captions = _Distinct(reranking.regions), _Distinct(reranking.words)
+    name, first = reranking.alignment, reranking.first
+
+    def captions_for(rows: Places, columns: Places) -> Vectors:
+        return _scores(images, captions, rows, columns, name)
+
+    def images_for(rows: Places, columns: Places) -> Vectors:
+        return _scores(images, captions, columns, rows, name).T
+
+    def adjust(compute: Compute) -> Adjust:
+        if first is None:
+            return lambda queries, gallery, scores: _all(compute, queries, gallery, scores)
+        return lambda queries, gallery, scores: _first(compute, queries, gallery, scores, first=first)
+
+    return {"i2t": adjust(captions_for), "t2i": adjust(images_for)}
+
+
+class _Distinct:
+    """Items without those that are there twice: a product may round differently in different places."""
+
+    def __init__(self, items: Sequence[Vectors | None]) -> None:
+        known: dict[tuple[object, ...], int] = {}
+        self.items = items
+        self.which = np.array(
+            [known.setdefault(_key(one), place) for place, one in enumerate(items)], dtype=np.int64
+        )
+        self.there = np.array([one is not None for one in items], dtype=bool)
+
+    def some(self, places: Places) -> tuple[list[Vectors], Places]:
+        """The different items at these places, and which of them stands at each place."""
+        distinct, which = np.unique(self.which[places], return_inverse=True)
+        found = [self.items[place] for place in distinct]
+        width = next((one.shape[1] for one in self.items if one is not None), 1)
+        return [np.zeros((0, width), np.float32) if one is None else one for one in found], which
+
+
+def _key(one: Vectors | None) -> tuple[object, ...]:
+    return () if one is None else (one.shape, one.dtype.str, one.tobytes())
+
+
+def _scores(
+    images: _Distinct,
+    captions: _Distinct,
+    rows: Places,
+    columns: Places,
+    name: str,
+) -> Vectors:
+    """Alignments [rows, columns], NaN where an image or a caption has no items."""
+    regions, which_image = images.some(rows)
+    words, which_caption = captions.some(columns)
+    scores = align(regions, words, score=name)[np.ix_(which_image, which_caption)]
+    scores[~images.there[rows]] = np.nan
+    scores[:, ~captions.there[columns]] = np.nan
+    return scores
+
+
+def _all(compute: Compute, queries: Places, gallery: Places, scores: Vectors) -> Vectors:
+    return np.where(np.isnan(scores), np.nan, compute(queries, gallery))
+
+
+def _first(
+    compute: Compute,
+    queries: Places,
+    gallery: Places,
+    scores: Vectors,
+    *,
+    first: int,
+) -> Vectors:
+    scores = scores.copy()
+    for row, query in zip(scores, queries, strict=True):
+        scored = np.flatnonzero(~np.isnan(row))
+        if not len(scored):
+            continue
+        values = row[scored]
+        last = max(0, len(scored) - first)
+        chosen = scored[values >= np.partition(values, last)[last]]
+        aligned = compute(query[None], gallery[chosen])[0]
+        _, order = np.unique(aligned, return_inverse=True)  # equal alignments stay equal
+        row[chosen] = np.where(np.isnan(aligned), np.nan, np.floor(values.max()) + 1 + order)
+    return scores
