@@ -2,9 +2,10 @@
 
 from sterna.evaluation._blocks import Adjust
 from sterna.evaluation._bootstrap import Difference, paired_bootstrap, rsum
-from sterna.evaluation._evaluate import Captioned, Encodes, Progress, evaluate
+from sterna.evaluation._evaluate import evaluate
 from sterna.evaluation._graded import graded_ndcg
 from sterna.evaluation._hubs import HUBS, Bank, Hubs
+from sterna.evaluation._judged import Judged, read_relevance
 from sterna.evaluation._measure import SCORES, committee, measure
 from sterna.evaluation._metrics import CUTOFFS, METRICS, Metric
 from sterna.evaluation._protocol import Protocol, parse_folds
@@ -12,6 +13,10 @@ from sterna.evaluation._ranks import Ranking, Ranks, rank, rank_both_ways
 from sterna.evaluation._relevance import Relevance, Way
 from sterna.evaluation._report import Corrected, Figures, Report, report
 from sterna.evaluation._rerank import Reranking, rerank
+from sterna.evaluation._runs import RunReport, evaluate_run
+from sterna.evaluation._sources import Captioned, Encoded, Encodes, Progress, Source
+from sterna.evaluation._vectors import Numbered, VectorFiles, read_bank
+from sterna.evaluation._written import write_ranks, write_trec
 
 __all__ = [
     "CUTOFFS",
@@ -23,10 +28,13 @@ __all__ = [
     "Captioned",
     "Corrected",
     "Difference",
+    "Encoded",
     "Encodes",
     "Figures",
     "Hubs",
+    "Judged",
     "Metric",
+    "Numbered",
     "Progress",
     "Protocol",
     "Ranking",
@@ -34,16 +42,24 @@ __all__ = [
     "Relevance",
     "Report",
     "Reranking",
+    "RunReport",
+    "Source",
+    "VectorFiles",
     "Way",
     "committee",
     "evaluate",
+    "evaluate_run",
     "graded_ndcg",
     "measure",
     "paired_bootstrap",
     "parse_folds",
     "rank",
     "rank_both_ways",
+    "read_bank",
+    "read_relevance",
     "report",
     "rerank",
     "rsum",
+    "write_ranks",
+    "write_trec",
 ]

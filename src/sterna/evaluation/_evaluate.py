@@ -1,125 +1,97 @@
-"""Measuring an encoder on captioned images."""
+"""Measuring a model on captioned images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, Self
 
-import numpy as np
-from numpy.typing import NDArray
+from sterna.errors import DataError, UsageError
+from sterna.evaluation._hubs import Bank
+from sterna.evaluation._judged import read_relevance
+from sterna.evaluation._measure import measure
+from sterna.evaluation._protocol import Protocol
+from sterna.evaluation._report import Report
+from sterna.evaluation._sources import Captioned, Encodes, Progress, Source, Tell, source_of
 
-from sterna.errors import DataError, ModelError, PhotoError
-from sterna.evaluation._ranks import rank_both_ways
-from sterna.evaluation._report import Report, report
-
-__all__ = ["Captioned", "Encodes", "Progress", "evaluate"]
-
-
-class Encoded(Protocol):
-    """A photograph's vector [E], or the error of one that cannot be read."""
-
-    @property
-    def vector(self) -> NDArray[np.float32] | None: ...
-    @property
-    def error(self) -> PhotoError | None: ...
-
-
-class Encodes(Protocol):
-    """What is needed of an encoder: a name, and vectors of photographs and sentences."""
-
-    @property
-    def name(self) -> str: ...
-    def encode_texts(self, sentences: Sequence[str]) -> NDArray[Any]: ...
-    def stream_images(self, photos: Iterable[Path]) -> Iterator[Encoded]: ...
-
-
-class Captioned(Protocol):
-    """What is needed of captioned images: `sterna.data.CaptionedImages` has it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def paths(self) -> Sequence[Path]: ...
-    @property
-    def captions(self) -> Sequence[str]: ...
-    @property
-    def owners(self) -> NDArray[np.int64]: ...
-    @property
-    def splits(self) -> Sequence[str | None]: ...
-    @property
-    def problems(self) -> tuple[str, ...]: ...
-    def one_split(self, name: str | None) -> Self: ...
-
-
-class Progress(NamedTuple):
-    """How far an evaluation is: `done` of `total` photographs or captions, as `what` says."""
-
-    what: str
-    done: int
-    total: int
+__all__ = ["evaluate"]
 
 
 def evaluate(
-    encoder: Encodes,
+    encoder: Encodes | Source | Sequence[Encodes | Source],
     data: Captioned,
     *,
     split: str | None = None,
     bootstrap: int = 1000,
     seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
+    protocol: Protocol = Protocol(),  # noqa: B008  it is frozen
+    relevance: Sequence[str | Path] = (),
+    bank: str | Bank | None = None,
 ) -> Report:
     """Encode the images and captions of a split and report how well each finds the other.
 
     Photographs that cannot be read are named in the report and count as not found.
 
     Arguments:
-        encoder: what is measured.
+        encoder: what is measured; several are a committee, whose similarities are averaged.
         data: what it is measured on.
         split: needed where the data has several.
         bootstrap: draws of images for the intervals; 0 for none.
         seed: decides the draws.
         progress: is told how far it is.
+        protocol: what is measured, and how.
+        relevance: files that say what is right, as `read_relevance` takes them.
+        bank: what `protocol.hubs` are known by: the name of another split, or vectors.
 
-    Raises `DataError` where the split is not there, not named though there are several, or without captions.
+    Raises `DataError` where the split is not there, not named though there are several, or without captions,
+    or where the bank holds images that are measured.
     """
     tell = progress or (lambda _: None)
+    source = source_of(encoder)
     part = data.one_split(split)
     if not len(part.captions):
         raise DataError(f"{data.name}: there are no captions, which are needed to measure anything")
-    tell(Progress("captions", 0, len(part.captions)))
-    texts = np.asarray(encoder.encode_texts(list(part.captions)))
-    tell(Progress("captions", len(part.captions), len(part.captions)))
-    images, unreadable = _encode_images(encoder, part.paths, dim=texts.shape[1], tell=tell)
+    if protocol.hubs is not None and bank is None:
+        raise UsageError(f"hubs={protocol.hubs.name!r} needs a bank, such as the split train")
+    other = _bank_part(data, part, bank) if isinstance(bank, str) and protocol.hubs is not None else None
+    judged = read_relevance(relevance, image_ids=part.image_ids, caption_ids=part.caption_ids)
+    found = source.vectors(part, tell)
     names = set(part.splits)
-    return report(
-        rank_both_ways(images, texts, part.owners),
-        model=encoder.name,
+    return measure(
+        found.images,
+        found.captions,
+        part.owners,
+        protocol=protocol,
+        score=found.score,
+        relevance=judged.relevance,
+        grades=judged.grades,
+        bank=_encoded(source, other, str(bank), tell) if other is not None else _vectors(bank),
+        image_ids=part.image_ids,
+        caption_ids=part.caption_ids,
+        model=source.name,
         data=data.name,
         split=split or (part.splits[0] if len(names) == 1 else None),
         bootstrap=bootstrap,
         seed=seed,
-        unreadable=unreadable,
+        unreadable=found.unreadable,
         problems=data.problems,
     )
 
 
-def _encode_images(
-    encoder: Encodes, paths: Sequence[Path], *, dim: int, tell: Callable[[Progress], None]
-) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Vectors [N, E], NaN for photographs that cannot be read, and the errors of those."""
-    vectors = np.full((len(paths), dim), np.nan, dtype=np.float32)
-    unreadable = []
-    for place, (path, encoded) in enumerate(zip(paths, encoder.stream_images(paths), strict=True)):
-        if encoded.vector is None:
-            reason = encoded.error.reason if encoded.error else "no vector"
-            unreadable.append(f"{path}: {reason}")
-        elif encoded.vector.shape == (dim,):
-            vectors[place] = encoded.vector
-        else:
-            shapes = f"{encoded.vector.shape} for a photograph and ({dim},) for a sentence"
-            raise ModelError(
-                f"{encoder.name}: gives vectors of the shapes {shapes}; they must be equally long"
-            )
-        tell(Progress("photographs", place + 1, len(paths)))
-    return vectors, tuple(unreadable)
+def _vectors(bank: str | Bank | None) -> Bank | None:
+    return bank if isinstance(bank, Bank) else None
+
+
+def _bank_part(data: Captioned, part: Captioned, name: str) -> Captioned:
+    """The images of the bank; none of them may be measured, or hubs would be known by the answers."""
+    bank = data.one_split(name)
+    shared = set(bank.image_ids) & set(part.image_ids)
+    if shared:
+        what = f"{len(shared):,} images that are measured, such as {min(shared)!r}"
+        raise DataError(f"{data.name}: the bank {name!r} holds {what}; name another split")
+    return bank
+
+
+def _encoded(source: Source, part: Captioned, name: str, tell: Tell) -> Bank:
+    found = source.vectors(part, tell)
+    return Bank(images=found.images, captions=found.captions, name=name)

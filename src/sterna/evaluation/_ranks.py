@@ -16,7 +16,7 @@ from sterna.evaluation._blocks import Adjust, first_of, scored_blocks
 from sterna.evaluation._relevance import Relevance, Way, own_captions, own_images
 from sterna.scoring import Score, Vectors, dot
 
-__all__ = ["Ranking", "Ranks", "checked_owners", "rank", "rank_both_ways"]
+__all__ = ["Ranking", "Ranks", "checked_owners", "rank", "rank_both_ways", "ranks_in"]
 
 _PASSES = 64  # with more right answers than this, sorting a query's scores is quicker than counting for each
 
@@ -198,7 +198,7 @@ def rank(
         bounds = offsets[part.start : part.stop + 1]
         here = slice(bounds[0], bounds[-1])
         answers, grades = right.answers[here], right.grades[here]
-        sorted_here, ranks[here] = _ranks_in(scores, bounds - bounds[0], answers, grades)
+        sorted_here, ranks[here] = ranks_in(scores, bounds - bounds[0], answers, grades)
         order[here] = sorted_here + bounds[0]
         returned[part] = np.count_nonzero(~np.isnan(scores), axis=1)
         if kept:
@@ -220,7 +220,7 @@ def rank(
     )
 
 
-def _ranks_in(
+def ranks_in(
     scores: Vectors, bounds: NDArray[np.int64], answers: NDArray[np.int64], grades: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The order of the right answers of a block of queries, best first in each, and their ranks.
@@ -270,7 +270,7 @@ def _first_of_each(
     *,
     count: int,
 ) -> Iterator[NDArray[np.int64]]:
-    """The first `count` items of each row; arguments as for `_ranks_in`."""
+    """The first `count` items of each row; arguments as for `ranks_in`."""
     row_grades = np.zeros(scores.shape[1])
     for row, values in enumerate(scores):
         mine = slice(bounds[row], bounds[row + 1])
