@@ -1,18 +1,38 @@
-"""Features: ragged arrays on disk, and their extraction. The store needs NumPy alone."""
+"""Features: ragged arrays on disk, their extraction, and those of others. The store needs NumPy alone."""
 
 from __future__ import annotations
 
+from sterna.features._export import ExportReport, export_features, find_store
 from sterna.features._extract import Captioned, extract
+from sterna.features._foreign import BadItem, Entry, Foreign, Format, Item, Passage, Target, Writer
+from sterna.features._formats import FORMATS
+from sterna.features._import import DATA_FILE, ImportReport, TransferProgress, import_features
 from sterna.features._part import ColumnSpec
 from sterna.features._report import ExtractProgress, ExtractReport, Failure
 from sterna.features._store import FeatureStore
 
 __all__ = [
+    "DATA_FILE",
+    "FORMATS",
+    "BadItem",
     "Captioned",
     "ColumnSpec",
+    "Entry",
+    "ExportReport",
     "ExtractProgress",
     "ExtractReport",
     "Failure",
     "FeatureStore",
+    "Foreign",
+    "Format",
+    "ImportReport",
+    "Item",
+    "Passage",
+    "Target",
+    "TransferProgress",
+    "Writer",
+    "export_features",
     "extract",
+    "find_store",
+    "import_features",
 ]

@@ -68,7 +68,7 @@ class CaptionJob:
         for start in range(0, len(order), _A_BATCH):
             chosen = order[start : start + _A_BATCH]
             longest = int(lengths[chosen].max())
-            made = self._engine(ids[chosen, :longest], mask[chosen, :longest].astype(np.int64))
+            (made,) = self._engine(ids[chosen, :longest], mask[chosen, :longest].astype(np.int64))
             made = self._spec.cast(made, column="values")  # a part in hand weighs what it weighs on disk
             for index, one in zip(chosen, made, strict=True):
                 real = mask[index, :longest]

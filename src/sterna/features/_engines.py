@@ -25,7 +25,7 @@ _CLOSE = 1e-3
 
 
 class Engine:
-    """Arrays in, values out: `engine(*arrays)`.
+    """Arrays in, a tuple of arrays out: `engine(*arrays)`.
 
     The graph is made when the first batch comes. In "auto" that batch is run by both, and torch goes on alone
     where they differ or where the export failed.
@@ -40,7 +40,7 @@ class Engine:
 
     def __init__(
         self,
-        slow: Callable[..., NDArray[np.float32]],
+        slow: Callable[..., tuple[NDArray[np.float32], ...]],
         *,
         export: Callable[[Path], None],
         inputs: tuple[str, ...],
@@ -55,16 +55,16 @@ class Engine:
         self.name = ""
         """what runs: "onnx" or "torch", once something did"""
 
-    def __call__(self, *arrays: NDArray[Any]) -> NDArray[np.float32]:
-        """Values `[B, ...]` float32 of a batch; raises `ModelError` in "onnx" where the export failed."""
+    def __call__(self, *arrays: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+        """Outputs `[B, ...]` float32 of a batch; raises `ModelError` in "onnx" where the export failed."""
         if not self.name:
             self._choose(arrays)
         return self._slow(*arrays) if self._session is None else self._fast(arrays)
 
-    def _fast(self, arrays: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+    def _fast(self, arrays: Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], ...]:
         assert self._session is not None
-        (values,) = self._session.run(None, dict(zip(self._inputs, arrays, strict=True)))
-        return np.asarray(values, dtype=np.float32)
+        outputs = self._session.run(None, dict(zip(self._inputs, arrays, strict=True)))
+        return tuple(np.asarray(one, dtype=np.float32) for one in outputs)
 
     def _choose(self, arrays: Sequence[NDArray[Any]]) -> None:
         self.name = "torch"
@@ -81,9 +81,11 @@ class Engine:
             raise ModelError(
                 f"this backbone does not export to ONNX ({reason}); use engine='torch'"
             ) from error
-        if self._kind == "auto" and not _alike(self._fast(arrays), self._slow(*arrays)):
-            self._session = None
-            return
+        if self._kind == "auto":
+            pairs = zip(self._fast(arrays), self._slow(*arrays), strict=True)
+            if not all(_alike(values, expected) for values, expected in pairs):
+                self._session = None
+                return
         self.name = "onnx"
 
 
@@ -104,19 +106,21 @@ def _session(export: Callable[[Path], None], threads: int | None) -> onnxruntime
         return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 
-def image_engine(backbone: ImageBackbone, *, kind: str, threads: int | None) -> Engine:
-    """`engine(pixels [B, S, S, 3] uint8) -> [B, R, D]`."""
+def image_engine(backbone: ImageBackbone, *, kind: str, threads: int | None, maps: bool = False) -> Engine:
+    """`engine(pixels [B, S, S, 3] uint8) -> ([B, R, D],)`, and with `maps` the stem's maps [B, ...] as well."""
     from sterna.backbones import export_image_backbone
 
-    def slow(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def slow(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
         import torch
 
         with torch.inference_mode():
-            return np.asarray(backbone(torch.from_numpy(pixels)).values.numpy())
+            below = backbone.stem(torch.from_numpy(pixels))
+            values = backbone.tail(below).values.numpy()
+        return (values, below.numpy()) if maps else (values,)
 
     return Engine(
         slow,
-        export=lambda path: export_image_backbone(backbone, path),
+        export=lambda path: export_image_backbone(backbone, path, maps=maps),
         inputs=("pixels",),
         kind=kind,
         threads=threads,
@@ -124,14 +128,14 @@ def image_engine(backbone: ImageBackbone, *, kind: str, threads: int | None) -> 
 
 
 def text_engine(backbone: TextBackbone, *, kind: str, threads: int | None) -> Engine:
-    """`engine(ids [B, T] int64, mask [B, T] int64) -> [B, T, D]`."""
+    """`engine(ids [B, T] int64, mask [B, T] int64) -> ([B, T, D],)`."""
     from sterna.backbones import export_text_backbone
 
-    def slow(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+    def slow(ids: NDArray[np.int64], mask: NDArray[np.int64]) -> tuple[NDArray[np.float32], ...]:
         import torch
 
         with torch.inference_mode():
-            return np.asarray(backbone(torch.from_numpy(ids), torch.from_numpy(mask)).values.numpy())
+            return (backbone(torch.from_numpy(ids), torch.from_numpy(mask)).values.numpy(),)
 
     return Engine(
         slow,

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from sterna._version import versions
 from sterna.errors import StoreError, UsageError
 from sterna.features._captions import CaptionJob, caption_columns
-from sterna.features._engines import image_engine, text_engine
+from sterna.features._engines import text_engine
 from sterna.features._images import ImageJob, image_columns
+from sterna.features._looks import look_of
 from sterna.features._part import ColumnSpec
 from sterna.features._report import ExtractProgress, ExtractReport
 from sterna.features._store import FeatureStore
@@ -62,6 +63,10 @@ def extract(
     views: Sequence[str] = ("original",),
     dtype: str = "float16",
     batch_size: int = 8,
+    maps: int | None = None,
+    top: int | None = None,
+    threshold: float | None = None,
+    suppress: float | None = None,
     engine: str = "auto",
     threads: int | None = None,
     shard: tuple[int, int] = (0, 1),
@@ -88,6 +93,10 @@ def extract(
             boxes (x1 y1 x2 y2 in 0..1 of the view) are the column "VIEW.boxes".
         dtype: "float16" or "float32", of the values.
         batch_size: images a batch.
+        maps: keep the maps below the last `maps` stages of the image backbone as well, for fine-tuning these:
+            the column "VIEW.mapsN", float16, whose rows [C, H W] are the backbone's `map_shape`.
+        top, threshold, suppress: of a detector, see `sterna.backbones.image_backbone`. Its regions bear the
+            columns "VIEW.scores" and "VIEW.classes"; an image has one at least.
         engine: "onnx" (ONNX Runtime), "torch", or "auto": ONNX Runtime where the backbone exports.
         threads: of ONNX Runtime; `None` takes every core that this process may use.
         shard: (i, n) takes every n-th item from the i-th on, for several machines; `FeatureStore.merge` joins
@@ -103,8 +112,17 @@ def extract(
     if text_backbone is not None:
         work.captions(data, Path(out) / "captions", _text_backbone(text_backbone, max_tokens, hidden_layer))
     if image_backbone is not None:
-        images = _image_backbone(image_backbone, size=size, cells=cells, fit=fit)
-        work.images(data, Path(out) / "images", images, views=views, batch_size=batch_size)
+        options: _ImageOptions = {
+            "size": size,
+            "cells": cells,
+            "fit": fit,
+            "trainable_tail": maps or 0,
+            "top": top,
+            "threshold": threshold,
+            "suppress": suppress,
+        }
+        images = _image_backbone(image_backbone, options)
+        work.images(data, Path(out) / "images", images, views=views, batch_size=batch_size, maps=maps)
     work.report.seconds = time.monotonic() - started
     return work.report
 
@@ -134,10 +152,17 @@ class _Work:
         job.make(sentences[self.shard[0] :: self.shard[1]])
 
     def images(
-        self, data: Captioned, out: Path, backbone: ImageBackbone, *, views: Sequence[str], batch_size: int
+        self,
+        data: Captioned,
+        out: Path,
+        backbone: ImageBackbone,
+        *,
+        views: Sequence[str],
+        batch_size: int,
+        maps: int | None,
     ) -> None:
-        store = _open(out, image_columns(backbone, views, self.dtype), _image_meta(backbone, self.dtype))
-        look = image_engine(backbone, kind=self.engine, threads=self.threads)
+        look = look_of(backbone, dtype=self.dtype, engine=self.engine, threads=self.threads, maps=maps)
+        store = _open(out, image_columns(look, views), _image_meta(backbone, self.dtype))
         photographs = list(zip(data.image_ids, data.paths, strict=True))
         job = ImageJob(store, backbone, look, batch_size=batch_size, report=self.report, tell=self.tell)
         for view in views:
@@ -145,12 +170,20 @@ class _Work:
         self.report.engine = look.name
 
 
-def _image_backbone(
-    asked: str | ImageBackbone, *, size: int | None, cells: int | None, fit: str
-) -> ImageBackbone:
+class _ImageOptions(TypedDict):
+    size: int | None
+    cells: int | None
+    fit: str
+    trainable_tail: int
+    top: int | None
+    threshold: float | None
+    suppress: float | None
+
+
+def _image_backbone(asked: str | ImageBackbone, options: _ImageOptions) -> ImageBackbone:
     from sterna.backbones import image_backbone
 
-    return image_backbone(asked, size=size, cells=cells, fit=fit) if isinstance(asked, str) else asked
+    return image_backbone(asked, **options) if isinstance(asked, str) else asked
 
 
 def _text_backbone(asked: str | TextBackbone, max_tokens: int, hidden_layer: int | None) -> TextBackbone:
@@ -172,6 +205,7 @@ def _image_meta(backbone: ImageBackbone, dtype: str) -> dict[str, Any]:
         "dim": backbone.dim,
         "sources": list(backbone.sources),
         "dtype": dtype,
+        **backbone.described,
         "versions": versions(_PACKAGES),
     }
 

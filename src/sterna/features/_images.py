@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sterna._threads import available_threads
 from sterna.errors import PhotoError
-from sterna.features._engines import Engine
+from sterna.features._looks import Look
 from sterna.features._part import ColumnSpec
 from sterna.features._report import ExtractProgress, ExtractReport, Failure, Meter, ahead
 from sterna.features._store import FeatureStore
@@ -26,16 +26,13 @@ __all__ = ["ImageJob", "image_columns"]
 
 _A_PART = 256
 _Item = tuple[str, Path]
-_Square = tuple[str, NDArray[np.uint8], tuple[int, int]]
+_Prepared = tuple[str, NDArray[Any], tuple[int, int]]
 
 
-def image_columns(backbone: ImageBackbone, views: Sequence[str], dtype: str) -> dict[str, ColumnSpec]:
-    """The columns of a store of images: a view's values and boxes, and the photographs' sizes."""
+def image_columns(look: Look, views: Sequence[str]) -> dict[str, ColumnSpec]:
+    """The columns of a store of images: the photographs' sizes, and what `look` gives of each view."""
     columns = {"sizes": ColumnSpec("int32", 2)}
-    for view in views:
-        columns[view] = ColumnSpec(dtype, backbone.dim)
-        columns[f"{view}.boxes"] = ColumnSpec("float32", 4)
-    return columns
+    return columns | {f"{view}{name}": made.spec for view in views for name, made in look.columns.items()}
 
 
 class ImageJob:
@@ -45,53 +42,54 @@ class ImageJob:
         self,
         store: FeatureStore,
         backbone: ImageBackbone,
-        engine: Engine,
+        look: Look,
         *,
         batch_size: int,
         report: ExtractReport,
         tell: Callable[[ExtractProgress], None],
     ) -> None:
-        self._store, self._backbone, self._engine = store, backbone, engine
+        self._store, self._backbone, self._look = store, backbone, look
         self._batch_size, self._report, self._tell = batch_size, report, tell
-        self._boxes: NDArray[np.float32] = backbone.boxes.numpy()
 
     def make(self, view: str, items: Sequence[_Item]) -> None:
         """Make one view of every item that lacks it."""
-        wanted = set(self._store.missing(view, [identity for identity, _ in items]))
+        ids = [identity for identity, _ in items]
+        wanted = {one for name in self._look.columns for one in self._store.missing(f"{view}{name}", ids)}
         self._report.skipped += len(items) - len(wanted)
         wanted -= {failure.id for failure in self._report.failed}
         todo = [item for item in items if item[0] in wanted]
         meter = Meter(view, self._tell, before=len(items) - len(todo), total=len(items))
-        step = self._store.columns[view].items_a_part(self._backbone.regions, at_most=_A_PART)
+        step = min(made.spec.items_a_part(made.rows, at_most=_A_PART) for made in self._look.columns.values())
         for start in range(0, len(todo), step):
             self._part(view, todo[start : start + step], meter)
         self._note_failures()
 
     def _part(self, view: str, items: Sequence[_Item], meter: Meter) -> None:
-        spec = self._store.columns[view]
         ids: list[str] = []
         sizes: list[NDArray[Any]] = []
-        values: list[NDArray[Any]] = []
+        columns: dict[str, list[NDArray[Any]]] = {f"{view}{name}": [] for name in self._look.columns}
         failed_before = len(self._report.failed)
         for batch in self._batches(view, items):
-            made = self._engine(np.stack([square for _, square, _ in batch]))
-            values.extend(spec.cast(made, column=view))  # a part in hand weighs what it weighs on disk
+            made = self._look([prepared for _, prepared, _ in batch])
+            for name, (spec, _) in self._look.columns.items():
+                column = f"{view}{name}"  # a part in hand weighs what it weighs on disk
+                columns[column].extend(spec.cast(one, column=column) for one in made[name])
             ids.extend(identity for identity, _, _ in batch)
             sizes.extend(np.array([size], dtype=np.int32) for _, _, size in batch)
             meter.add(len(batch))
         # sizes go first: where they become a part of their own, no kill leaves a view without them
-        columns = {"sizes": sizes, view: values, f"{view}.boxes": [self._boxes] * len(ids)}
+        columns = {"sizes": sizes, **columns}
         kept = self._store.append_missing(ids, columns)
         self._report.images += kept
         self._report.skipped += len(ids) - kept
         if failed := len(self._report.failed) - failed_before:
             meter.add(failed)
 
-    def _batches(self, view: str, items: Sequence[_Item]) -> Iterator[list[_Square]]:
-        def decode(item: _Item) -> _Square | Failure:
-            return _square(item, view, self._backbone)
+    def _batches(self, view: str, items: Sequence[_Item]) -> Iterator[list[_Prepared]]:
+        def decode(item: _Item) -> _Prepared | Failure:
+            return _prepared(item, view, self._backbone)
 
-        batch: list[_Square] = []
+        batch: list[_Prepared] = []
         workers = min(4, available_threads())
         for one in ahead(decode, items, workers=workers, waiting=2 * self._batch_size):
             if isinstance(one, Failure):
@@ -123,8 +121,8 @@ def _read_failures(path: Path) -> list[Failure]:
     return [Failure(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _square(item: _Item, view: str, backbone: ImageBackbone) -> _Square | Failure:
-    from sterna.images import open_photo, to_square
+def _prepared(item: _Item, view: str, backbone: ImageBackbone) -> _Prepared | Failure:
+    from sterna.images import open_photo
 
     identity, path = item
     try:
@@ -132,4 +130,4 @@ def _square(item: _Item, view: str, backbone: ImageBackbone) -> _Square | Failur
     except PhotoError as error:
         return Failure(identity, str(path), error.reason)
     image = view_of(photo.image, view, identity=identity)
-    return identity, to_square(image, backbone.size, backbone.fit), (photo.width, photo.height)
+    return identity, backbone.prepare(image), (photo.width, photo.height)

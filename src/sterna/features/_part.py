@@ -132,6 +132,10 @@ class Part:
             np.repeat(self.offsets(column)[rows], wanted) + within
         ]
 
+    def release(self) -> None:
+        """Let go of the mapped files; views that were handed out stay valid."""
+        self._arrays.clear()
+
     def verify(self) -> None:
         """Hash every file; raise `StoreError` naming the first one that is not what was written."""
         for name, file in self._files.items():

@@ -190,6 +190,18 @@ class FeatureStore:
                 write_manifest(self.path, {**known, **columns}, meta)
         self._places.declare({**known, **columns})
 
+    def note(self, meta: Mapping[str, Any]) -> None:
+        """Change entries of `meta`, durably; what else it says stays."""
+        with self._lock():
+            columns, there = read_manifest(self.path)
+            write_manifest(self.path, columns, {**there, **meta})
+        self.meta = {**there, **meta}
+
+    def release(self) -> None:
+        """Give back the memory of what was read: mapped files are mapped again when they are next used."""
+        for part in self._places.parts:
+            part.release()
+
     def merge(self, other: FeatureStore) -> None:
         """Add another store's parts, such as a shard made on another machine; parts are copied, not moved.
 
