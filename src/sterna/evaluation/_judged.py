@@ -1,7 +1,7 @@
 """Files that say what is right: TREC's qrels, JSON as ECCV Caption has it, a matrix of grades.
 
-JSON holds `{query: [answers]}` or, graded, `{query: {answer: grade}}`, of one way, or such objects under `i2t`
-and `t2i`. A matrix (`.npy`) has a row for every caption and a column for every image.
+JSON holds `{query: [answers]}` or, graded, `{query: {answer: grade}}`, of one way, or such objects under
+`i2t` and `t2i`. A matrix (`.npy`) has a row for every caption and a column for every image.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def write_trec(folder: Path, parts: Sequence[Ranks], *, tag: str = "sterna") -> 
     for way in WAYS:
         with new_file(folder / f"{way}.run") as aside, aside.open("w", encoding="utf-8") as file:
             for ranks in parts:
-                _write_run(file, ranks, way, tag="".join(escaped(tag)) or "sterna")
+                _write_run(file, ranks, way, tag=escaped(tag) or "sterna")
         with new_file(folder / f"{way}.qrels") as aside, aside.open("w", encoding="utf-8") as file:
             for ranks in parts:
                 file.writelines(_qrels(ranks, way))
