@@ -1,78 +1,61 @@
-"""Models of the paper's authors, with their weights, give their outputs."""
+"""Models of both earlier implementations, with their weights, give their outputs."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
-safetensors = pytest.importorskip("safetensors.torch")
+safetensors = pytest.importorskip("safetensors")
+from safetensors.torch import load_file
 
-from sterna.model import TERN, build_model
+from sterna.model import from_reimplementation, from_tern
 
-LAYER = {
-    "attention.inputs.weight": "self_attn.in_proj_weight",
-    "attention.inputs.bias": "self_attn.in_proj_bias",
-    "attention.output.weight": "self_attn.out_proj.weight",
-    "attention.output.bias": "self_attn.out_proj.bias",
-    "expand.weight": "linear1.weight",
-    "expand.bias": "linear1.bias",
-    "contract.weight": "linear2.weight",
-    "contract.bias": "linear2.bias",
-    "norm1.weight": "norm1.weight",
-    "norm1.bias": "norm1.bias",
-    "norm2.weight": "norm2.weight",
-    "norm2.bias": "norm2.bias",
-}
+Tensors = dict[str, torch.Tensor]
 
 
-def paper_model(*, pooling: str, positions: str, shared: bool) -> TERN:
-    side = {"pooling": pooling, "inputs": "none", "skip": False, "second_layers": 0 if shared else 2}
-    return build_model(
-        [32],
-        [24],
-        embedding=16,
-        heads=4,
-        norm="post",
-        activation="relu",
-        shared_layers=2 if shared else 0,
-        image={**side, "layers": 2, "width": 32, "positions": positions},
-        text={**side, "width": 24},
-    ).eval()
+def golden(file: Path) -> tuple[dict[str, Any], Tensors, Tensors]:
+    """The config, the weights by their own names, and the inputs and outputs."""
+    with safetensors.safe_open(file, framework="pt") as opened:
+        config = json.loads(opened.metadata()["config"])
+    tensors = load_file(file)
+    weights = {k.removeprefix("weights."): v for k, v in tensors.items() if k.startswith("weights.")}
+    return config, weights, tensors
 
 
-@pytest.mark.parametrize(
-    ("name", "pooling", "positions", "one_stage"),
-    [("first_shared", "first", "concat", True), ("sum_unshared", "sum", "boxes", False)],
-)
-def test_the_papers_weights_give_the_papers_vectors(
-    shared: Path, name: str, pooling: str, positions: str, one_stage: bool
-) -> None:
-    golden = safetensors.load_file(shared / f"golden/paper_tern_{name}.safetensors")
-    weights = {key.removeprefix("weights.img_txt_enc."): value for key, value in golden.items()}
-    theirs = {"image.items.projection": "img_proj", "text.items.projection": "cap_proj"}
-    place = "img_enc.pos_encoding_image.map"
-    theirs |= {
-        "image.items.inputs.map.0": f"{place}.0",
-        "image.items.inputs.map.2": f"{place}.2",
-        "image.items.inputs.places": place,
-    }
-    stages = {"image.items.encoder": "img_enc.transformer_encoder", "shared": "transformer_encoder_1"}
-    stages |= {"text.items.second": "transformer_encoder_1", "image.items.second": "transformer_encoder_2"}
-    for ours, other in stages.items():
-        for layer in range(2):
-            theirs |= {f"{ours}.layers.{layer}.{a}": f"{other}.layers.{layer}.{b}" for a, b in LAYER.items()}
-    model = paper_model(pooling=pooling, positions=positions, shared=one_stage)
-    state = {}
-    for key in model.state_dict():
-        stem, _, leaf = key.rpartition(".")
-        state[key] = weights[theirs[key]] if key in theirs else weights[f"{theirs[stem]}.{leaf}"]
-    model.load_state_dict(state)
+@pytest.mark.parametrize("name", ["first_shared", "sum_unshared", "gated"])
+def test_the_papers_weights_give_the_papers_vectors(shared: Path, name: str) -> None:
+    config, weights, given = golden(shared / f"golden/paper_tern_{name}.safetensors")
+    model = from_tern(config, weights)
+    regions = torch.arange(9) < given["in.region_lengths"][:, None]
+    tokens = torch.arange(12) < given["in.token_lengths"][:, None]
+    images = model.encode_images(given["in.regions"], regions, given["in.boxes"])
+    texts = model.encode_texts(given["in.tokens"], tokens)
+    torch.testing.assert_close(images, given["out.image"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(texts, given["out.text"], atol=1e-5, rtol=0)
 
-    regions = torch.arange(9) < golden["in.region_lengths"][:, None]
-    tokens = torch.arange(12) < golden["in.token_lengths"][:, None]
-    images = model.encode_images(golden["in.regions"], regions, golden["in.boxes"])
-    texts = model.encode_texts(golden["in.tokens"], tokens)
-    torch.testing.assert_close(images, golden["out.image"], atol=1e-5, rtol=0)
-    torch.testing.assert_close(texts, golden["out.text"], atol=1e-5, rtol=0)
+
+@pytest.mark.parametrize("name", ["mean", "first_shared"])
+def test_the_reimplementations_weights_give_its_vectors(shared: Path, name: str) -> None:
+    config, weights, given = golden(shared / f"golden/seed_tern_{name}.safetensors")
+    model = from_reimplementation(config, weights)
+    regions, tokens = torch.ones(5, 36, dtype=torch.bool), torch.ones(5, 9, dtype=torch.bool)
+    images = model.encode_images(given["in.regions"], regions, given["in.region_positions"])
+    texts = model.encode_texts(given["in.tokens_equal_length"], tokens)
+    torch.testing.assert_close(images, given["out.image"], atol=1e-5, rtol=0)
+    torch.testing.assert_close(texts, given["out.text_equal_length"], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["mean", "first_shared"])
+def test_padded_captions_get_the_vectors_that_they_have_alone(shared: Path, name: str) -> None:
+    config, weights, given = golden(shared / f"golden/seed_tern_{name}.safetensors")
+    model = from_reimplementation(config, weights)
+    values, lengths = given["in.tokens_zero_padded"], given["in.token_lengths_zero_padded"]
+    padded = model.encode_texts(values, torch.arange(9) < lengths[:, None])
+    for row, length in enumerate(lengths.tolist()):
+        alone = model.encode_texts(values[row, None, :length], torch.ones(1, length, dtype=torch.bool))
+        torch.testing.assert_close(padded[row], alone[0], atol=1e-6, rtol=0)
+    assert (padded - given["out.text_zero_padded_unmasked"]).abs().max() > 1e-3
