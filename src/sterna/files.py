@@ -12,6 +12,7 @@ import shutil
 import time
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -223,8 +224,26 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+_held: set[FileLock] = set()
+
+
+@cache
+def _leave_locks_to_the_parent() -> None:
+    """From now on close, in every process that is forked, what it inherits of locks."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_drop_inherited)
+
+
+def _drop_inherited() -> None:
+    for lock in _held:
+        lock._close()
+    _held.clear()
+
+
 class FileLock:
     """An exclusive lock on a file, released by the system when its process dies, however it dies.
+
+    Processes forked while it is held do not hold it.
 
     Arguments:
         path: the lock's own file; made where missing, never removed.
@@ -260,9 +279,15 @@ class FileLock:
                 raise LockedError(f"{self.what} is being written by another process; {self.advice}")
             time.sleep(0.05)
         self._handle = handle
+        _held.add(self)
+        _leave_locks_to_the_parent()
         return self
 
     def __exit__(self, *_: object) -> None:
+        _held.discard(self)
+        self._close()
+
+    def _close(self) -> None:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

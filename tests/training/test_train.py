@@ -178,7 +178,14 @@ def test_an_accumulated_step_is_a_step_on_the_mean_of_its_parts(toy):
     torch.manual_seed(settings.seed)
     model = new_model(settings.model, image_sources=SOURCES, text_sources=(WORDS,))
     learner = Learner(model, build_objective("infonce"))
-    inputs = find_inputs(settings.data, settings.features, folder=toy / "features", threads=1, progress=None)
+    inputs = find_inputs(
+        settings.data,
+        settings.features,
+        finetune=settings.finetune,
+        folder=toy / "features",
+        threads=1,
+        progress=None,
+    )
     plan = Plan(images=48, batch_images=12, accumulation=4, epochs=1, seed=0)
     reader = Reader(toy / "features", views=["original"], image_means=True, text_means=True)
     batches = list(read_batches(reader, inputs.train, plan, start=0, captions_per_image=None, workers=0))

@@ -53,9 +53,15 @@ class Drawn:
     def tokens(self, rows):
         return torch.zeros(len(rows), 1, 3), torch.ones(len(rows), 1).bool()
 
+    def maps(self, rows, views):
+        return None
 
-def reading(reader, *, workers: int = 2, lock: Path | None = None):
-    return read_batches(reader, SPLIT, PLAN, start=0, captions_per_image=None, workers=workers, lock=lock)
+    def ids(self, rows):
+        return None, None
+
+
+def reading(reader, *, workers: int = 2):
+    return read_batches(reader, SPLIT, PLAN, start=0, captions_per_image=None, workers=workers)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="counts processes as POSIX has them")
@@ -101,7 +107,7 @@ def test_a_busy_worker_is_deaf_to_sigterm_until_the_reading_ends(monkeypatch):
 def test_workers_do_not_hold_the_lock_of_the_run(tmp_path):
     file = tmp_path / ".lock"
     with FileLock(file, what="the run"):
-        batches = reading(Drawn(), lock=file)
+        batches = reading(Drawn())
         next(batches)
         next(batches)  # one of each worker
     with contextlib.closing(batches), FileLock(file, what="the run"):

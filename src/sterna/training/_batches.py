@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -12,7 +11,6 @@ from collections.abc import Generator
 from ctypes import c_bool
 from functools import partial
 from multiprocessing.sharedctypes import RawValue
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,13 +42,17 @@ class _Parts(Dataset[Batch]):
         captions = [self._captions(part.epoch, int(image)) for image in part.images]
         rows = self.split.caption_rows[np.concatenate(captions)]
         owners = np.repeat(np.arange(len(captions)), [len(chosen) for chosen in captions])
-        regions = self.reader.regions(self.split.image_rows[part.images], part.views)
+        image_rows = self.split.image_rows[part.images]
+        ids, ids_mask = self.reader.ids(rows)
         return Batch(
-            *regions,
+            *self.reader.regions(image_rows, part.views),
             *self.reader.tokens(rows),
             owners=torch.from_numpy(owners),
             places=torch.from_numpy(part.images),
             epoch=torch.tensor(part.step / self.plan.steps_per_epoch, dtype=torch.float64),
+            maps=self.reader.maps(image_rows, part.views),
+            ids=ids,
+            ids_mask=ids_mask,
         )
 
     def _captions(self, epoch: int, image: int) -> NDArray[np.int64]:
@@ -69,15 +71,13 @@ def read_batches(
     start: int,
     captions_per_image: int | None,
     workers: int,
-    lock: Path | None = None,
 ) -> Generator[Batch, None, None]:
     """Every batch from step `start` to the end of the run, in order; `workers` processes read ahead.
 
-    They end with the run, or when the generator is closed, and do not hold the run's `lock`, a file. Raises
-    `RunError` where a worker dies.
+    They end with the run, or when the generator is closed. Raises `RunError` where a worker dies.
     """
     ending = RawValue(c_bool, False) if workers else None
-    start_worker = partial(_start_worker, parent=_forking_parent(), ending=ending, lock=lock)
+    start_worker = partial(_start_worker, parent=_forking_parent(), ending=ending)
     loader: DataLoader[Batch] = DataLoader(
         _Parts(reader, split, plan, captions_per_image=captions_per_image),
         sampler=BatchOrder(plan, start),
@@ -111,7 +111,7 @@ def _forking_parent() -> int | None:
     return os.getpid() if multiprocessing.get_start_method() == "fork" else None
 
 
-def _start_worker(number: int, *, parent: int | None, ending: Any, lock: Path | None) -> None:
+def _start_worker(number: int, *, parent: int | None, ending: Any) -> None:
     # Ctrl-C, and a scheduler's SIGTERM, reach the whole group; they are for the parent, which still wants the
     # batches of its step. Only when it has ended reading is a SIGTERM its own. A parent that is killed takes
     # its workers along.
@@ -121,14 +121,3 @@ def _start_worker(number: int, *, parent: int | None, ending: Any, lock: Path | 
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         if parent is not None and os.getppid() != parent:  # it was killed before this line
             os._exit(1)
-    if parent is not None and lock is not None:
-        _close(lock)
-
-
-def _close(file: Path) -> None:
-    """Close what a fork inherited of an open file; a lock would be held until this process ends, too."""
-    known = file.stat()
-    for entry in Path("/dev/fd").iterdir():
-        with contextlib.suppress(OSError):  # the descriptor that the listing itself was read by
-            if os.path.samestat(os.fstat(int(entry.name)), known):
-                os.close(int(entry.name))

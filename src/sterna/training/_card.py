@@ -121,12 +121,28 @@ def _made_from(config: Mapping[str, Any]) -> str:
     for backbone in (architecture["image_backbone"], architecture["text_backbone"]):
         for told, parts in _told(backbone).items():
             lines.append(f"- **{_names('+'.join(parts))}**: {told}")
+    if tuned := _tuned(architecture.get("tuned", {})):
+        lines.append(f"- **Trained further on the data above**: {'; '.join(tuned)}.")
     versions = ", ".join(f"{name} {number}" for name, number in config["versions"].items())
     lines.append(
         f"- Seed {config['seed']}, weights of step {config['step']}, made on {config['made']} "
         f"with {versions}."
     )
     return "\n".join(lines) + "\n"
+
+
+def _tuned(sides: Mapping[str, Any]) -> list[str]:
+    """What was trained of the backbones, in words."""
+    words = []
+    if image := sides.get("image"):
+        norms = ", with moving batch norms" if image["batch_norm"] == "moving" else ""
+        words.append(f"the last {image['stages']} trainable parts of the image backbone{norms}")
+    if text := sides.get("text"):
+        layers, rank = text["layers"], text["low_rank"]
+        where = f"the last {layers} layers of" if layers not in (0, "all") else "all of"
+        what = f"adapters of rank {rank} in {where}" if rank else where
+        words.append(f"{what} the text backbone")
+    return words
 
 
 def _preprocessing(config: Mapping[str, Any]) -> str:

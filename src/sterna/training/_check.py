@@ -21,7 +21,10 @@ def check_settings(settings: TrainSettings) -> None:
         objective = build_objective(
             settings.objective.name, settings.objective.params, images=1, embedding=settings.model.embedding
         )
-        parts = {"model": model, "objective": objective}
+        parts: dict[str, nn.Module] = {"model": model, "objective": objective}
+        for side, tuning in (("image", settings.finetune.image), ("text", settings.finetune.text)):
+            if tuning.tuned:
+                parts[f"{side}_backbone"] = nn.Linear(1, 1)  # in the place of what is slow to build
         _check_parts(settings, build_optimizer(nn.ModuleDict(parts), settings.optimizer))
     for part in objective.modules():
         if isinstance(part, Hinge) and part.similarity != "dot":

@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file each, written aside and renamed, so that it is whole or not there.
 
 `last.safetensors` holds all that the next step depends on: the weights, the optimizer's moments, the averaged
-weights and, in its metadata, where the run stands. `best.safetensors` holds the weights to use.
+weights and, in its metadata, where the run stands. `best.safetensors` holds the weights to use. Of backbones
+both hold what training changes alone, and in their metadata the fingerprints of what that stands on.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from sterna.backbones import ImageBackbone, TextBackbone
 from sterna.errors import ModelError
 from sterna.files import new_file
 from sterna.training._ema import Average
+from sterna.training._learner import Learner, kept_tensors
 from sterna.training._schedule import Plateau
 
 __all__ = [
@@ -68,17 +71,24 @@ def save_last(
     """Write all that the run needs to go on."""
     names: dict[Tensor, str] = {parameter: name for name, parameter in learner.named_parameters()}
     tensors = {f"weights/{name}": value for name, value in _named(learner).items()}
-    for parameter, values in optimizer.state.items():
-        tensors |= {f"optimizer/{names[parameter]}/{key}": value for key, value in values.items()}
+    moments = {
+        f"optimizer/{names[parameter]}/{key}": value
+        for parameter, values in optimizer.state.items()
+        for key, value in values.items()
+    }
+    tensors |= {key: value for key, value in moments.items() if isinstance(value, Tensor)}
+    plain = {key: value for key, value in moments.items() if key not in tensors}
     if average is not None:
         tensors |= {f"average/{name}": value for name, value in average.values.items()}
-    _save(checkpoint_path(run, "last"), tensors, position)
+    metadata = {"optimizer": plain, "stands_on": _stands_on(learner)}
+    _save(checkpoint_path(run, "last"), tensors, position, metadata)
 
 
 def save_best(run: Path, position: Position, *, learner: nn.Module, report: Mapping[str, Any]) -> None:
     """Write the weights as they are now, with the validation report that made them the best."""
     tensors = {f"weights/{name}": value for name, value in _named(learner).items()}
-    _save(checkpoint_path(run, "best"), tensors, position, report=report)
+    metadata = {"report": report, "stands_on": _stands_on(learner)}
+    _save(checkpoint_path(run, "best"), tensors, position, metadata)
 
 
 def load_last(
@@ -87,18 +97,22 @@ def load_last(
     """Put a run's last checkpoint back into its parts; they are bit for bit what they were."""
     path = checkpoint_path(run, "last")
     tensors, position = _load(path)
+    _check_ground(path, _stands_on(learner))
     _fill(_named(learner), tensors, kind="weights", path=path)
     # Plain SGD remembers nothing, but then there is no report of a validation either.
     if not any(name.startswith("optimizer/") for name in tensors) and read_report(path):
         raise ModelError(f"{path}: holds weights alone, not what a run needs to go on; train to a new folder")
     # A fused optimizer wants its count of steps, too, where the weights are; others want it on the CPU.
     fused = {one for group in optimizer.param_groups if group.get("fused") for one in group["params"]}
+    moments: dict[str, Any] = {**tensors, **_read_metadata(path, "optimizer")}
     for name, parameter in learner.named_parameters():
         start = f"optimizer/{name}/"
-        state = {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
+        state = {key.removeprefix(start): value for key, value in moments.items() if key.startswith(start)}
         if state:
             optimizer.state[parameter] = {
-                key: value if key == "step" and parameter not in fused else value.to(parameter.device)
+                key: value.to(parameter.device)
+                if isinstance(value, Tensor) and (key != "step" or parameter in fused)
+                else value
                 for key, value in state.items()
             }
     if average is not None:
@@ -106,16 +120,32 @@ def load_last(
     return position
 
 
-def load_weights(path: Path, model: nn.Module) -> tuple[Position, dict[str, Any]]:
-    """Fill `model` from a checkpoint, with averaged weights where it has them; its position and report."""
+def load_weights(
+    path: Path,
+    model: nn.Module,
+    *,
+    backbones: Mapping[str, ImageBackbone | TextBackbone] | None = None,
+    stands_on: Mapping[str, str] | None = None,
+) -> tuple[Position, dict[str, Any]]:
+    """Fill `model` from a checkpoint, with averaged weights where it has them; its position and report.
+
+    Arguments:
+        backbones: "image_backbone" and "text_backbone", of which what was trained is filled, too.
+        stands_on: fingerprints of the backbones in use, by the kind of store.
+
+    Raises `ModelError` where the checkpoint is damaged, of another architecture, or stands on others.
+    """
     report = read_report(path)
     tensors, position = _load(path)
+    _check_ground(path, stands_on or {})
     tensors |= {
         key.replace("average/", "weights/", 1): value
         for key, value in tensors.items()
         if key.startswith("average/")
     }
     wanted = {f"{_MODEL}{name}": value for name, value in _named(model).items()}
+    for part, backbone in (backbones or {}).items():
+        wanted |= {f"{part}.{name}": value for name, value in backbone.tuned().items()}
     _fill(wanted, tensors, kind="weights", path=path)
     return position, report
 
@@ -128,23 +158,42 @@ def read_position(path: Path) -> Position:
 
 def read_report(path: Path) -> dict[str, Any]:
     """The validation report of a checkpoint's weights; empty where they were never measured."""
+    return _read_metadata(path, "report")
+
+
+def _read_metadata(path: Path, key: str) -> dict[str, Any]:
     with _open(path) as file:
-        report: dict[str, Any] = json.loads((file.metadata() or {}).get("report", "{}"))
-    return report
+        found: dict[str, Any] = json.loads((file.metadata() or {}).get(key, "{}"))
+    return found
+
+
+def _stands_on(learner: nn.Module) -> dict[str, str]:
+    return learner.stands_on if isinstance(learner, Learner) else {}
+
+
+def _check_ground(path: Path, stands_on: Mapping[str, str]) -> None:
+    """Raise `ModelError` where weights were trained on other backbones; older checkpoints do not say."""
+    for kind, wanted in _read_metadata(path, "stands_on").items():
+        came = stands_on.get(kind, wanted)
+        if came != wanted:
+            raise ModelError(
+                f"{path}: its weights stand on another backbone of {kind} (fingerprint {wanted[:12]}) "
+                f"than the one here ({came[:12]}); put it beside the run.json that it was trained with"
+            )
 
 
 def _named(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach() for name, value in (*module.named_parameters(), *module.named_buffers())}
+    return {name: value.detach() for name, value in kept_tensors(module).items()}
 
 
 def _save(
-    path: Path, tensors: Mapping[str, Tensor], position: Position, *, report: Mapping[str, Any] | None = None
+    path: Path, tensors: Mapping[str, Tensor], position: Position, metadata: Mapping[str, Mapping[str, Any]]
 ) -> None:
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    said = {"position": asdict(position), **metadata}
     with new_file(path) as aside:
         # Not save_file: it tells of a full disk in an error of its own.
-        metadata = {"position": json.dumps(asdict(position)), "report": json.dumps(report or {})}
-        aside.write_bytes(save(whole, metadata=metadata))
+        aside.write_bytes(save(whole, metadata={key: json.dumps(value) for key, value in said.items()}))
 
 
 def _open(path: Path) -> safe_open:

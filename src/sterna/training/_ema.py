@@ -8,11 +8,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from sterna.training._learner import kept_tensors
+
 __all__ = ["Average"]
 
 
 class Average:
-    """The averaged copy of a module's parameters; buffers are not averaged.
+    """The averaged copy of a module's parameters, without those that stay frozen; buffers are not averaged.
 
     The decay starts at 0.1 and rises to `decay`, `min(decay, (1 + steps) / (10 + steps))`, so that the first
     random weights are soon forgotten.
@@ -20,19 +22,19 @@ class Average:
 
     def __init__(self, module: nn.Module, *, decay: float) -> None:
         self.decay = decay
-        self.values = {name: value.detach().clone() for name, value in module.named_parameters()}
+        self.values = _copies(module)
 
     @torch.no_grad()
     def update(self, module: nn.Module, *, steps: int) -> None:
         """Move towards `module`'s weights; `steps` is how many updates came before this one."""
         decay = min(self.decay, (1 + steps) / (10 + steps))
-        for name, value in module.named_parameters():
+        for name, value in kept_tensors(module, buffers=False).items():
             self.values[name].lerp_(value.detach(), 1 - decay)
 
     @contextlib.contextmanager
     def inside(self, module: nn.Module) -> Iterator[None]:
         """Let `module` carry the averaged weights for the length of a `with`."""
-        kept = {name: value.detach().clone() for name, value in module.named_parameters()}
+        kept = _copies(module)
         _copy(self.values, module)
         try:
             yield
@@ -40,7 +42,11 @@ class Average:
             _copy(kept, module)
 
 
+def _copies(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in kept_tensors(module, buffers=False).items()}
+
+
 @torch.no_grad()
 def _copy(values: dict[str, Tensor], module: nn.Module) -> None:
-    for name, parameter in module.named_parameters():
+    for name, parameter in kept_tensors(module, buffers=False).items():
         parameter.copy_(values[name])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from sterna._version import versions
-from sterna.backbones import ImageBackbone, TextBackbone, export_onnx, fold_batch_norm
+from sterna.backbones import ImageBackbone, TextBackbone, export_onnx, fold_batch_norm, merge_low_rank
 from sterna.errors import ModelError, PhotoError
 from sterna.files import hash_file, hash_json, new_folder, write_json, write_text
 from sterna.images import open_photo, to_square
@@ -77,7 +76,8 @@ def export(
             and word vectors, with a scale for each output channel and word. Computing is float32.
         results: measured figures by split for the configuration and the card (what `sterna eval` reports as
             JSON), beside or in place of the run's own on validation, which are of its float32 weights.
-        torch_weights: also write `model.safetensors`, TERN's weights in float32, for training to go on from,
+        torch_weights: also write `model.safetensors`, TERN's weights in float32 and what was trained of the
+            backbones ("image_backbone." and "text_backbone." before the names), for training to go on from,
             later: nothing reads it yet.
 
     Returns `out`. Raises `ModelError` where ONNX Runtime's vectors differ from torch's by more than 1e-4,
@@ -98,6 +98,7 @@ def export(
             from safetensors.torch import save
 
             weights = {key: value.contiguous() for key, value in run.model.named_parameters()}
+            weights |= {key: value.contiguous() for key, value in run.tuned.items()}
             (folder / "model.safetensors").write_bytes(save(weights))
     return Path(out)
 
@@ -107,7 +108,7 @@ def _write_networks(run: Run, folder: Path, stored: Mapping[str, Precision]) -> 
     round_weights(image, stored["image"])
     pixels = {"pixels": torch.from_numpy(_photographs(run))}
     _write_graph(image, pixels, folder / "image.onnx", stored["image"])
-    text = copy.deepcopy(_TextEncoder(run.text_backbone, run.model)).eval()
+    text = merge_low_rank(_TextEncoder(run.text_backbone, run.model)).eval()  # a copy
     round_weights(text, stored["text"])
     ids, mask = run.text_backbone.tokenize(_sentences(run))
     words = {"ids": ids, "mask": mask.to(torch.int64)}
@@ -204,6 +205,7 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
             "regions": run.image_backbone.regions,
             "model": run.model.config(),
             "weights": dict(stored),
+            **({"tuned": tuned} if (tuned := _tuned(run)) else {}),
         },
         "data": data,
         "training": settings,
@@ -213,6 +215,14 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
         "versions": {**run.facts["versions"], **versions(_PACKAGES)},
         "results": {data["validation"]: {**run.results, "weights": "float32"}, **results},
     }
+
+
+def _tuned(run: Run) -> dict[str, Any]:
+    """What was trained of the backbones, by side; nothing of those that are as they were published."""
+    finetune = run.settings.finetune
+    image = {"image": finetune.image.model_dump(mode="json")} if finetune.image.tuned else {}
+    text = {"text": finetune.text.model_dump(mode="json")} if finetune.text.tuned else {}
+    return {**image, **text}
 
 
 def _portable(backbone: str) -> str:

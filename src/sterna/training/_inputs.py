@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sterna.backbones import image_backbone, text_backbone
 from sterna.data import CaptionedImages, read
-from sterna.errors import DataError, RunError, StoreError, UsageError
-from sterna.features import ExtractProgress, FeatureStore, extract
+from sterna.errors import DataError, RunError, UsageError
+from sterna.features import ExtractProgress, FeatureStore
 from sterna.files import hash_json
-from sterna.training._settings import DataSettings, FeatureSettings
+from sterna.training._completing import complete, failed_photographs
+from sterna.training._settings import DataSettings, FeatureSettings, FinetuneSettings
 from sterna.training._split import Split
 
 __all__ = ["Inputs", "find_inputs"]
 
-# what a manifest's meta must say
-_OF_IMAGES = ("backbone", "fingerprint", "fit", "dtype", "size", "regions", "sources")
-_OF_CAPTIONS = ("backbone", "fingerprint", "dtype", "max_tokens", "dim")
 _SAMPLES = 8  # validation images and captions that an export is checked with
 _LEFT_OUT = 50  # sentences of what was left out that are written down
 
@@ -51,6 +47,11 @@ class Inputs:
     left_out: tuple[str, ...]
     facts: Mapping[str, Any]
 
+    @property
+    def stands_on(self) -> dict[str, str]:
+        """Fingerprints of the backbones that made the features, by the kind of store."""
+        return {kind: meta["fingerprint"] for kind, meta in self.facts["features"].items()}
+
 
 class _Placed(NamedTuple):
     """A split, and the ids of its images and captions in the stores."""
@@ -68,11 +69,14 @@ def find_inputs(
     data: DataSettings,
     features: FeatureSettings,
     *,
+    finetune: FinetuneSettings,
     folder: Path,
     threads: int | None,
     progress: Callable[[ExtractProgress], None] | None,
 ) -> Inputs:
     """Read the data, extract what `folder` lacks of it, and find both splits there.
+
+    Of backbones that are trained in part, what enters that part is extracted too.
 
     Raises `DataError` where the data or a split cannot be read, `StoreError` where the folder holds the
     features of other backbones or does not say of which, `RunError` where no data is named or a split has no
@@ -84,7 +88,7 @@ def find_inputs(
         data.path, format=data.format, restval=data.restval, images=data.images, columns=data.columns
     )
     train, validation, names = _splits(whole, data)
-    _complete(folder, features, train, validation, threads=threads, progress=progress)
+    complete(folder, features, finetune, (train, validation), threads=threads, progress=progress)
     images, captions = FeatureStore.open(folder / "images"), FeatureStore.open(folder / "captions")
     placed = (
         _place(train, images, captions, views=features.views, name=names[0], captioned=True),
@@ -113,34 +117,6 @@ def find_inputs(
             **_facts(validation, placed, images, captions, views=features.views),
         },
     )
-
-
-def _complete(
-    folder: Path,
-    features: FeatureSettings,
-    train: CaptionedImages,
-    validation: CaptionedImages,
-    *,
-    threads: int | None,
-    progress: Callable[[ExtractProgress], None] | None,
-) -> None:
-    """Extract what is missing: every view of the training split, and the original one of the other."""
-    if not _lacks(folder, features, (train, validation)):
-        return
-    images = image_backbone(features.image, size=features.size, cells=features.cells, fit=features.fit)
-    texts = text_backbone(features.text, max_tokens=features.max_tokens)
-    for split, views in ((train, features.views), (validation, ("original",))):
-        extract(
-            split,
-            folder,
-            image_backbone=images,
-            text_backbone=texts,
-            views=views,
-            dtype=features.dtype,
-            batch_size=features.batch_size,
-            threads=threads,
-            progress=progress,
-        )
 
 
 def _splits(
@@ -176,48 +152,8 @@ def _hold_out(
     return named.split(names[0]), named.split(names[1]), names
 
 
-def _lacks(folder: Path, features: FeatureSettings, splits: tuple[CaptionedImages, CaptionedImages]) -> bool:
-    """Whether to extract: something is missing, or what is there may not be what was asked for.
-
-    In the second case extraction builds the backbones, compares fingerprints, and says what differs.
-    """
-    if not all((folder / name / "manifest.json").is_file() for name in ("images", "captions")):
-        return True
-    images, captions = FeatureStore.open(folder / "images"), FeatureStore.open(folder / "captions")
-    for store, needed in ((images, _OF_IMAGES), (captions, _OF_CAPTIONS)):
-        if unsaid := [key for key in needed if key not in store.meta]:
-            raise StoreError(
-                f"{store.path}: its manifest's meta does not say {', '.join(unsaid)}; "
-                "train on features that `sterna extract` made, or add what they were made with"
-            )
-    there, read_with = images.meta, captions.meta
-    same = (
-        (there["backbone"], there["fit"], there["dtype"]) == (features.image, features.fit, features.dtype)
-        and there["regions"] == features.cells**2
-        and features.size in (None, there["size"])
-        and (read_with["backbone"], read_with["max_tokens"]) == (features.text, features.max_tokens)
-    )
-    train, validation = splits
-    wanted = [(view, train.image_ids) for view in features.views] + [("original", validation.image_ids)]
-    return (
-        not same
-        or any(view not in images.columns for view, _ in wanted)
-        or any(set(images.missing(view, ids)) - set(_failed(folder)) for view, ids in wanted)
-        or any(captions.missing("values", split.caption_ids) for split in splits)
-    )
-
-
-def _failed(folder: Path) -> dict[str, str]:
-    """Photographs that an extraction could not read, by id, and why."""
-    file = folder / "images" / "failed.jsonl"
-    if not file.is_file():
-        return {}
-    failures = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    return {one["id"]: f"{one['path']}: {one['reason']}" for one in failures}
-
-
 def _unreadable(folder: Path, image_ids: Iterable[str]) -> list[str]:
-    failed = _failed(folder)
+    failed = failed_photographs(folder)
     return [failed[one] for one in image_ids if one in failed]
 
 

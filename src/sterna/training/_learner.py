@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
+from sterna.backbones import ImageBackbone, TextBackbone
 from sterna.model import TERN, Tower, build_model
 from sterna.objectives import Given, Objective
 from sterna.training._settings import ModelSettings
 
-__all__ = ["Batch", "Learner", "new_model", "takes_means"]
+__all__ = ["Batch", "Learner", "kept_tensors", "new_model", "takes_means"]
 
 
 class Batch(NamedTuple):
-    """N images with C captions; R and T are the longest of the batch, masks are False at padding."""
+    """N images with C captions; R and T are the longest of the batch, masks are False at padding.
+
+    R or T is 0 where nothing looks at what the frozen backbones made.
+    """
 
     regions: Shaped[Tensor, "N R D"]
     """as stored, float16 or float32"""
@@ -31,30 +36,93 @@ class Batch(NamedTuple):
     """positions of the images in the whole training split"""
     epoch: Float[Tensor, ""]
     """float64: epochs gone before the step"""
+    maps: Shaped[Tensor, "N ..."] | None = None
+    """as stored: what enters the stages that are trained, where the image backbone is"""
+    ids: Int64[Tensor, "C L"] | None = None
+    """token ids, where the text backbone is trained"""
+    ids_mask: Bool[Tensor, "C L"] | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
-        return Batch(*(value.to(device) for value in self))
+        return Batch(*(None if value is None else value.to(device) for value in self))  # type: ignore[arg-type]
 
 
 class Learner(nn.Module):
-    """The loss of a batch, in float32 whatever the features are stored in and the model computes in."""
+    """The loss of a batch, in float32 whatever the features are stored in and the model computes in.
 
-    def __init__(self, model: TERN, objective: Objective) -> None:
+    Arguments:
+        model: takes what the backbones make.
+        objective: takes what the model makes.
+        image_backbone, text_backbone: those of which a part is trained; `None` for what is frozen, whose
+            features are read.
+        stands_on: fingerprints of the backbones as they are published.
+    """
+
+    def __init__(
+        self,
+        model: TERN,
+        objective: Objective,
+        *,
+        image_backbone: ImageBackbone | None = None,
+        text_backbone: TextBackbone | None = None,
+        stands_on: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.objective = objective
+        self.image_backbone = image_backbone
+        self.text_backbone = text_backbone
+        self.stands_on = dict(stands_on or {})
+        self.frozen = frozenset(
+            name
+            for part, backbone in (("image_backbone", image_backbone), ("text_backbone", text_backbone))
+            if backbone is not None
+            for name in _frozen(backbone, part)
+        )
+        """names of parameters and buffers that training never changes"""
 
     def forward(self, batch: Batch) -> Float[Tensor, ""]:
         """The loss."""
-        images = self.model.encode_images(batch.regions.float(), batch.regions_mask, batch.boxes)
-        captions = self.model.encode_texts(batch.tokens.float(), batch.tokens_mask)
+        images = self.model.encode_images(
+            *self.see(batch.regions, batch.regions_mask, batch.boxes, maps=batch.maps)
+        )
+        captions = self.model.encode_texts(
+            *self.read(batch.tokens, batch.tokens_mask, ids=batch.ids, ids_mask=batch.ids_mask)
+        )
         # similarities and their exponentials want more digits than bfloat16 has
         with torch.autocast(images.device.type, enabled=False):
             loss: Tensor = self.objective(
                 images.float(), captions.float(), batch.owners, given=self._given(batch)
             )
         return loss
+
+    def see(
+        self,
+        regions: Shaped[Tensor, "N R D"],
+        mask: Bool[Tensor, "N R"],
+        boxes: Float[Tensor, "N R 4"],
+        *,
+        maps: Shaped[Tensor, "N ..."] | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Values, mask and boxes for the model's image tower: as stored, or by the trained backbone."""
+        if self.image_backbone is None or maps is None:
+            return regions.float(), mask, boxes
+        seen = self.image_backbone.tail(maps.float())
+        return seen.values.float(), seen.mask, seen.boxes
+
+    def read(
+        self,
+        tokens: Shaped[Tensor, "C T W"],
+        mask: Bool[Tensor, "C T"],
+        *,
+        ids: Int64[Tensor, "C L"] | None,
+        ids_mask: Bool[Tensor, "C L"] | None,
+    ) -> tuple[Tensor, Tensor]:
+        """Values and mask for the model's text tower: as stored, or by the trained backbone."""
+        if self.text_backbone is None or ids is None or ids_mask is None:
+            return tokens.float(), mask
+        read = self.text_backbone(ids, ids_mask)
+        return read.values.float(), read.mask
 
     def _given(self, batch: Batch) -> Given:
         needs = self.objective.needs
@@ -64,6 +132,23 @@ class Learner(nn.Module):
             places=batch.places,
             epoch=float(batch.epoch),
         )
+
+
+def _frozen(backbone: nn.Module, part: str) -> list[str]:
+    assert isinstance(backbone, ImageBackbone | TextBackbone)
+    tuned = backbone.tuned()
+    return [f"{part}.{name}" for name in _tensors(backbone) if name not in tuned]
+
+
+def kept_tensors(module: nn.Module, *, buffers: bool = True) -> dict[str, Tensor]:
+    """Parameters and buffers by name, without those of a learner that training never changes."""
+    frozen = module.frozen if isinstance(module, Learner) else frozenset()
+    return {name: value for name, value in _tensors(module, buffers=buffers).items() if name not in frozen}
+
+
+def _tensors(module: nn.Module, *, buffers: bool = True) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = dict(module.named_parameters())
+    return {**tensors, **dict(module.named_buffers())} if buffers else tensors
 
 
 def _mean(values: Shaped[Tensor, "B R D"], mask: Bool[Tensor, "B R"]) -> Float[Tensor, "B D"]:

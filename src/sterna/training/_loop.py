@@ -22,7 +22,6 @@ from sterna.objectives import build_objective
 from sterna.training._batches import read_batches
 from sterna.training._checkpoint import Position, checkpoint_path, load_last, save_best, save_last
 from sterna.training._ema import Average
-from sterna.training._folder import lock_file
 from sterna.training._inputs import Inputs
 from sterna.training._learner import Batch, Learner, new_model
 from sterna.training._log import RunLog, TrainProgress
@@ -33,6 +32,7 @@ from sterna.training._process import Interrupt
 from sterna.training._readers import open_readers
 from sterna.training._schedule import Schedule
 from sterna.training._settings import TrainSettings
+from sterna.training._tuning import tuned_backbones
 from sterna.training._validation import validate
 
 __all__ = ["Loop"]
@@ -74,7 +74,10 @@ class Loop:
             images=len(inputs.train.image_rows),
             embedding=settings.model.embedding,
         )
-        self.learner = Learner(model, objective).to(self.accelerator.device)
+        images, texts = tuned_backbones(settings.features, settings.finetune, inputs.facts["features"])
+        self.learner = Learner(
+            model, objective, image_backbone=images, text_backbone=texts, stands_on=inputs.stands_on
+        ).to(self.accelerator.device)
         self.optimizer = build_optimizer(self.learner, settings.optimizer)
         self.average = Average(self.learner, decay=settings.ema) if settings.ema else None
         self.position = Position()
@@ -91,7 +94,10 @@ class Loop:
         if self._ended():
             return
         reader, self.validation_reader = open_readers(
-            self.inputs, self.learner.model, views=settings.features.views
+            self.inputs,
+            self.learner,
+            views=settings.features.views,
+            stages=settings.finetune.image.stages,
         )
         wanted = settings.captions_per_image
         reading = read_batches(
@@ -101,7 +107,6 @@ class Loop:
             start=position.step,
             captions_per_image=None if wanted == "all" else wanted,
             workers=settings.workers,
-            lock=lock_file(self.run),
         )
         began = time.monotonic()
         with (
@@ -174,7 +179,7 @@ class Loop:
         weights = self.average.inside(self.learner) if self.average else contextlib.nullcontext()
         with weights:
             measured = validate(
-                self.learner.model,
+                self.learner,
                 self.validation_reader,
                 self.inputs.validation,
                 device=self.accelerator.device,

@@ -1,4 +1,4 @@
-"""Reading features of images and captions as tensors, or only their means where a model looks at no more."""
+"""Reading features of images and captions as tensors, or only what is looked at of them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,27 @@ from torch import Tensor
 
 from sterna.errors import DiskError
 from sterna.features import FeatureStore
-from sterna.model import TERN
-from sterna.training._learner import takes_means
+from sterna.model import TERN, Tower
+from sterna.training._learner import Learner, takes_means
 from sterna.training._means import keep_means, mean_column
 
 if TYPE_CHECKING:
     from sterna.training._inputs import Inputs
 
-__all__ = ["Reader", "open_readers"]
+__all__ = ["TOKENS", "Reader", "maps_column", "open_readers"]
 
+TOKENS = "tokens"  # the column of token ids
+_NOTHING, _MEANS, _WHOLE_ITEMS = "nothing", "means", "items"
 _WHOLE = np.array([[[0, 0, 1, 1]]], dtype=np.float32)
 
 
+def maps_column(view: str, stages: int) -> str:
+    """The name of the column that holds what enters the last `stages` of the image backbone."""
+    return f"{view}.maps{stages}"
+
+
 class Reader:
-    """Reads features of images and captions, or only their means where a tower looks at no more.
+    """Reads features of images and captions, or only what is looked at of them.
 
     It opens the stores when it is first used, in whichever process that is.
 
@@ -35,13 +42,31 @@ class Reader:
         folder: holds the stores `images` and `captions`.
         views: names of the images' views, as numbered by a plan.
         image_means, text_means: read the kept means (`sterna.training._means`).
+        regions, tokens: whether anything looks at what the frozen backbones made; nothing is read else.
+        stages: read what enters so many stages of the image backbone, too.
+        ids: read token ids, too.
     """
 
-    def __init__(self, folder: Path, *, views: Sequence[str], image_means: bool, text_means: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        views: Sequence[str],
+        image_means: bool,
+        text_means: bool,
+        regions: bool = True,
+        tokens: bool = True,
+        stages: int = 0,
+        ids: bool = False,
+    ) -> None:
         self.folder = folder
         self.views = tuple(views)
         self.image_means = image_means
         self.text_means = text_means
+        self.reads_regions = regions
+        self.reads_tokens = tokens
+        self.stages = stages
+        self.reads_ids = ids
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key not in ("images", "captions")}
@@ -58,6 +83,8 @@ class Reader:
 
     def regions(self, rows: NDArray[np.int64], views: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
         """Values [B, R, D], mask [B, R] and boxes [B, R, 4] of stored images, each in its view."""
+        if not self.reads_regions:
+            return *_nothing(len(rows)), torch.zeros(len(rows), 0, 4)
         pieces = [(np.flatnonzero(views == view), self.views[view]) for view in np.unique(views)]
         read = [(chosen, *self._one_view(rows[chosen], view)) for chosen, view in pieces]
         if len(read) == 1:
@@ -70,10 +97,33 @@ class Reader:
         values, mask, boxes = (torch.from_numpy(array) for array in whole)
         return values, mask, boxes
 
+    def maps(self, rows: NDArray[np.int64], views: NDArray[np.int64]) -> Tensor | None:
+        """What enters the stages that are trained, [B, places, channels], each image's in its view."""
+        if not self.stages:
+            return None
+        whole: NDArray[Any] | None = None
+        for view in np.unique(views):
+            chosen = np.flatnonzero(views == view)
+            values, _ = self.images.rows(maps_column(self.views[view], self.stages), rows[chosen])
+            if len(chosen) == len(rows):
+                return torch.from_numpy(values)
+            whole = np.empty((len(rows), *values.shape[1:]), values.dtype) if whole is None else whole
+            whole[chosen] = values
+        return None if whole is None else torch.from_numpy(whole)
+
     def tokens(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Values [B, T, D] and mask [B, T] of stored captions."""
+        if not self.reads_tokens:
+            return _nothing(len(rows))
         values, mask = self.captions.rows(mean_column("values") if self.text_means else "values", rows)
         return torch.from_numpy(values), torch.from_numpy(mask)
+
+    def ids(self, rows: NDArray[np.int64]) -> tuple[Tensor | None, Tensor | None]:
+        """Token ids [B, T] int64 and mask [B, T] of stored captions."""
+        if not self.reads_ids:
+            return None, None
+        values, mask = self.captions.rows(TOKENS, rows)
+        return torch.from_numpy(values.astype(np.int64)), torch.from_numpy(mask)
 
     def _one_view(
         self, rows: NDArray[np.int64], view: str
@@ -86,21 +136,58 @@ class Reader:
         return values, mask, boxes
 
 
-def open_readers(inputs: Inputs, model: TERN, *, views: tuple[str, ...]) -> tuple[Reader, Reader]:
-    """Readers for training, with `views`, and for validation; means that do for `model` are kept first."""
-    image_means, text_means = takes_means(model.image), takes_means(model.text)
+def _nothing(count: int) -> tuple[Tensor, Tensor]:
+    return torch.zeros(count, 0, 1), torch.zeros(count, 0, dtype=torch.bool)
+
+
+def open_readers(
+    inputs: Inputs, learner: Learner, *, views: tuple[str, ...], stages: int = 0, others: Sequence[TERN] = ()
+) -> tuple[Reader, Reader]:
+    """Readers for training, with `views`, and for validation; means that do are kept first.
+
+    Arguments:
+        learner: is fed by them; what its backbones are trained on is read in place of features.
+        stages: of the image backbone that are trained.
+        others: models that read the same features while it is trained.
+    """
+    needs, model = learner.objective.needs, learner.model
+    image_tuned, text_tuned = learner.image_backbone is not None, learner.text_backbone is not None
+    training = (
+        _look([one.image for one in others], model.image, tuned=image_tuned, mean="image_targets" in needs),
+        _look([one.text for one in others], model.text, tuned=text_tuned, mean="targets" in needs),
+    )
+    validation = (_look([], model.image, tuned=image_tuned), _look([], model.text, tuned=text_tuned))
     try:
-        if image_means:
-            images = FeatureStore.open(inputs.folder / "images")
+        images = FeatureStore.open(inputs.folder / "images")
+        if training[0] == _MEANS:
             for view in views:
                 images = keep_means(images, view, inputs.train_ids)
+        if validation[0] == _MEANS:
             keep_means(images, "original", inputs.validation_ids)
-        if text_means:
+        if _MEANS in (training[1], validation[1]):
             keep_means(FeatureStore.open(inputs.folder / "captions"), "values", inputs.caption_ids)
+        kept = True
     except DiskError:  # features of somebody else, or a full disk: slower, the same model
-        image_means = text_means = False
-    training, validation = (
-        Reader(inputs.folder, views=names, image_means=image_means, text_means=text_means)
-        for names in (views, ("original",))
+        kept = False
+    readers = (
+        Reader(
+            inputs.folder,
+            views=names,
+            image_means=kept and image == _MEANS,
+            text_means=kept and text == _MEANS,
+            regions=image != _NOTHING,
+            tokens=text != _NOTHING,
+            stages=stages if image_tuned else 0,
+            ids=text_tuned,
+        )
+        for names, (image, text) in ((views, training), (("original",), validation))
     )
-    return training, validation
+    return next(readers), next(readers)
+
+
+def _look(others: Sequence[Tower], tower: Tower, *, tuned: bool, mean: bool = False) -> str:
+    """How much is looked at of what a frozen backbone made; `mean` says that its mean is, in any case."""
+    looking = [*others, *([] if tuned else [tower])]
+    if not looking and not mean:
+        return _NOTHING
+    return _MEANS if all(takes_means(one) for one in looking) else _WHOLE_ITEMS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -11,15 +11,22 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from sterna.backbones import ImageBackbone, TextBackbone, image_backbone, text_backbone
-from sterna.errors import ModelError, RunError
+from sterna.backbones import ImageBackbone, TextBackbone
+from sterna.errors import RunError
 from sterna.files import hash_bytes, hash_json, read_json
 from sterna.model import TERN
 from sterna.settings import load_settings
 from sterna.training._checkpoint import Position, checkpoint_path, load_weights
 from sterna.training._learner import new_model
-from sterna.training._settings import FeatureSettings, TrainSettings
+from sterna.training._settings import TrainSettings
+from sterna.training._tuning import (
+    check_backbone,
+    load_image_backbone,
+    load_text_backbone,
+    tuned_fingerprint,
+)
 
 __all__ = ["Run", "load_run"]
 
@@ -35,6 +42,7 @@ class Run:
         position: where training stood when these weights were kept.
         facts: what was written down at the start: data, features, versions.
         results: the validation report of these weights; empty where they were never measured.
+        tuned: what was trained of the backbones, as "image_backbone.NAME" and "text_backbone.NAME".
     """
 
     path: Path
@@ -45,6 +53,7 @@ class Run:
     position: Position
     facts: Mapping[str, Any]
     results: Mapping[str, Any]
+    tuned: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -114,10 +123,21 @@ def load_run(path: str | Path, which: Literal["best", "last"] = "best") -> Run:
         raise RunError(f"{path}: has no {which} checkpoint yet; train it further with --resume")
     settings = load_settings(TrainSettings, run / "settings.yaml")
     facts = read_json(run / "run.json", error=RunError)
-    images, texts = _load_backbones(settings.features, facts["features"])
+    images, texts = _load_backbones(settings, facts["features"])
     with torch.random.fork_rng(devices=[]):
         model = new_model(settings.model, image_sources=images.sources, text_sources=(texts.dim,))
-    position, results = load_weights(checkpoint, model)
+    backbones: dict[str, ImageBackbone | TextBackbone] = {"image_backbone": images, "text_backbone": texts}
+    position, results = load_weights(
+        checkpoint,
+        model,
+        backbones=backbones,
+        stands_on={"images": images.fingerprint, "captions": texts.fingerprint},
+    )
+    tuned: dict[str, Tensor] = {}
+    for part, backbone in backbones.items():
+        tuned |= {f"{part}.{name}": value for name, value in backbone.tuned().items()}
+        backbone.fingerprint = tuned_fingerprint(backbone)
+        backbone.requires_grad_(False).eval()
     return Run(
         path=run,
         settings=settings,
@@ -127,21 +147,17 @@ def load_run(path: str | Path, which: Literal["best", "last"] = "best") -> Run:
         position=position,
         facts=facts,
         results=results,
+        tuned=tuned,
     )
 
 
 def _load_backbones(
-    settings: FeatureSettings, trained_on: Mapping[str, Any]
+    settings: TrainSettings, trained_on: Mapping[str, Any]
 ) -> tuple[ImageBackbone, TextBackbone]:
-    """Both backbones, frozen; they must be those that the features of the run were made with."""
+    """Both backbones as they are published; they must be those that the run's features were made with."""
     size = trained_on["images"]["size"]
-    images = image_backbone(settings.image, size=size, cells=settings.cells, fit=settings.fit)
-    texts = text_backbone(settings.text, max_tokens=settings.max_tokens)
-    for backbone, kind in ((images, "images"), (texts, "captions")):
-        if backbone.fingerprint != trained_on[kind]["fingerprint"]:
-            raise ModelError(
-                f"{backbone.name}: not the backbone that the run's features were made with "
-                f"(fingerprint {backbone.fingerprint[:12]}, wanted {trained_on[kind]['fingerprint'][:12]}); "
-                "install the version of its weights that run.json names"
-            )
+    images = load_image_backbone(settings.features, settings.finetune, size=size)
+    texts = load_text_backbone(settings.features, settings.finetune)
+    check_backbone(images, trained_on["images"])
+    check_backbone(texts, trained_on["captions"])
     return images, texts

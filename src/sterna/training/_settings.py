@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from sterna.settings import Settings
 from sterna.training._steps import (
@@ -19,11 +19,14 @@ from sterna.training._steps import (
 __all__ = [
     "DataSettings",
     "FeatureSettings",
+    "FinetuneSettings",
+    "ImageTuningSettings",
     "ModelSettings",
     "ObjectiveSettings",
     "OptimizerSettings",
     "PartSettings",
     "ScheduleSettings",
+    "TextTuningSettings",
     "TowerSettings",
     "TrainSettings",
     "ValidationSettings",
@@ -52,7 +55,9 @@ class DataSettings(Settings):
 class FeatureSettings(Settings):
     """Which backbones see them, and where what they saw is kept (left out: `features` inside the run).
 
-    Training draws one of `views` for each image and epoch; validation sees "original".
+    Training draws one of `views` for each image and epoch; validation sees "original". `hidden_layer` is
+    whose output the tokens are: 0 the text backbone's embeddings, K its K-th layer's; left out or -1 the last
+    one's.
     """
 
     path: Path | None = None
@@ -62,15 +67,71 @@ class FeatureSettings(Settings):
     cells: PositiveInt = 6
     fit: Literal["squeeze", "crop", "letterbox"] = "squeeze"
     max_tokens: PositiveInt = 64
+    hidden_layer: int | None = None
     views: Annotated[tuple[str, ...], Field(min_length=1)] = ("original",)
     dtype: Literal["float16", "float32"] = "float16"
     batch_size: PositiveInt = 16
 
 
+class TextTuningSettings(Settings):
+    """What of the text backbone is trained: its last `layers`, or "all" of it with the word vectors.
+
+    With `low_rank` adapters of this rank are trained beside the queries and values of those layers (of all
+    layers where none are named), and everything else stays frozen.
+    """
+
+    layers: Literal["all"] | Annotated[int, Field(ge=0)] = 0
+    low_rank: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def tuned(self) -> bool:
+        """Whether anything is trained."""
+        return bool(self.layers or self.low_rank)
+
+
+class ImageTuningSettings(Settings):
+    """What of the image backbone is trained: its last `stages`; see `sterna.backbones.image_backbone`.
+
+    The statistics of `batch_norm` inside them are "frozen", or "moving" with the batches.
+    """
+
+    stages: Annotated[int, Field(ge=0)] = 0
+    batch_norm: Literal["frozen", "moving"] = "frozen"
+
+    @property
+    def tuned(self) -> bool:
+        """Whether anything is trained."""
+        return self.stages > 0
+
+    @model_validator(mode="after")
+    def _norms_are_trained(self) -> Self:
+        if self.batch_norm == "moving" and not self.stages:
+            raise ValueError("batch_norm='moving' would change nothing: no stages are trained")
+        return self
+
+
+class FinetuneSettings(Settings):
+    """Which parts of the backbones are trained along with the model: none, unless named.
+
+    `checkpointing` runs their layers again for the gradients, for less memory and more time.
+    """
+
+    text: TextTuningSettings = TextTuningSettings()
+    image: ImageTuningSettings = ImageTuningSettings()
+    checkpointing: bool = False
+
+    @model_validator(mode="after")
+    def _something_is_run_again(self) -> Self:
+        if self.checkpointing and not (self.text.tuned or self.image.tuned):
+            raise ValueError("checkpointing would change nothing: no backbone is trained")
+        return self
+
+
 class TowerSettings(Settings):
     """What may differ between the two towers; see `sterna.model.Tower`.
 
-    `positions` left out: boxes for images, none for texts.
+    `positions` left out: boxes for images, none for texts. `width`, `heads`, `feedforward`, `dropout`,
+    `norm`, `activation` and `layer_norm` left out: those of the model.
     """
 
     skip: bool = True
@@ -78,11 +139,24 @@ class TowerSettings(Settings):
     skip_dropout: Share = 0.4
     layers: Annotated[int, Field(ge=0)] = 0
     second_layers: Annotated[int, Field(ge=0)] = 0
-    pooling: Literal["first", "mean", "sum", "max", "attention", "gpo"] = "mean"
+    width: PositiveInt | None = None
+    heads: PositiveInt | None = None
+    feedforward: PositiveInt | None = None
+    dropout: Share | None = None
+    norm: Literal["pre", "post"] | None = None
+    activation: Literal["gelu", "relu"] | None = None
+    layer_norm: Literal["variance", "deviation"] | None = None
+    projection: Literal["linear", "network"] = "linear"
+    pooling: Literal[
+        "first", "mean", "sum", "max", "kmax", "attention", "gated", "gpo", "gru", "sum-network"
+    ] = "mean"
+    k: PositiveInt = 5
     inputs: Literal["norm", "linear", "none"] = "norm"
     positions: Literal["boxes", "concat", "learned", "none"] | None = None
+    box_numbers: Literal["corners", "area", "size"] = "area"
     max_items: PositiveInt = 128
-    cls_token: bool = False
+    cls_token: bool | Literal["pair", "zero"] = False
+    trim: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (0, 0)
     drop_items: Share = 0.0
 
 
@@ -96,7 +170,10 @@ class ModelSettings(Settings):
     dropout: Share = 0.1
     norm: Literal["pre", "post"] = "pre"
     activation: Literal["gelu", "relu"] = "gelu"
+    layer_norm: Literal["variance", "deviation"] = "variance"
     shared_layers: Annotated[int, Field(ge=0)] = 0
+    second_at: Literal["embedding", "width"] = "embedding"
+    absolute: bool = False
     image: TowerSettings = TowerSettings()
     text: TowerSettings = TowerSettings()
 
@@ -121,6 +198,7 @@ class TrainSettings(Settings):
 
     data: DataSettings = DataSettings()
     features: FeatureSettings = FeatureSettings()
+    finetune: FinetuneSettings = FinetuneSettings()
     model: ModelSettings = ModelSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     optimizer: OptimizerSettings = OptimizerSettings()

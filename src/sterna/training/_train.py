@@ -101,6 +101,7 @@ def _train(
         inputs = find_inputs(
             settings.data,
             settings.features,
+            finetune=settings.finetune,
             folder=settings.features.path or run / "features",
             threads=settings.threads,
             progress=extract_progress,
