@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sterna.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from sterna.data import CaptionedImages
     from sterna.encoders import Encoder
-    from sterna.evaluation import Progress, Report
+    from sterna.evaluation import Bank, Captioned, Encoded, Encodes, Progress, Protocol, Report, Source
 
-__all__ = ["evaluate"]
+__all__ = ["RunOnFeatures", "evaluate", "source"]
 
 
 def evaluate(
-    model: str | Path | Encoder | None,
+    model: str | Path | Encoder | Source | Sequence[str | Path | Encoder | Source] | None,
     data: str | Path | CaptionedImages,
     *,
     split: str | None = None,
@@ -26,22 +29,99 @@ def evaluate(
     bootstrap: int = 1000,
     seed: int = 0,
     progress: Callable[[Progress], None] | None = None,
+    protocol: Protocol | None = None,
+    relevance: Sequence[str | Path] = (),
+    bank: str | Bank | None = None,
+    features: str | Path | None = None,
 ) -> Report:
     """Measure a model on captioned images.
 
     Arguments:
-        model: as `sterna.load` takes it (None: the model inside the package), or an encoder.
+        model: as `sterna.load` takes it (None: the model inside the package), an encoder, or several of these
+            as a committee, whose similarities are averaged.
         data: as `sterna.data.read` takes it, or what it gave.
         split: needed where the data has several splits.
         format, restval, images, columns: how to read the data, as for `sterna.data.read`.
-        bootstrap, seed, progress: as for `sterna.evaluation.evaluate`.
+        bootstrap, seed, progress, protocol, relevance, bank: as for `sterna.evaluation.evaluate`.
+        features: a folder of features that the model, a training run, looks at in place of the photographs,
+            which need not be there.
 
     Raises `DataError` and `ModelError` where the data or the model cannot be used.
     """
-    from sterna import encoders, evaluation
+    from sterna import evaluation
     from sterna.data import CaptionedImages, read
 
     if not isinstance(data, CaptionedImages):
-        data = read(data, format=format, restval=restval, images=images, columns=columns)
-    encoder = encoders.load(model) if model is None or isinstance(model, str | Path) else model
-    return evaluation.evaluate(encoder, data, split=split, bootstrap=bootstrap, seed=seed, progress=progress)
+        data = read(
+            data, format=format, restval=restval, images=images, columns=columns, photographs=features is None
+        )
+    several = model if isinstance(model, Sequence) and not isinstance(model, str) else [model]
+    return evaluation.evaluate(
+        [source(each, features) for each in several],
+        data,
+        split=split,
+        bootstrap=bootstrap,
+        seed=seed,
+        progress=progress,
+        protocol=protocol or evaluation.Protocol(),
+        relevance=relevance,
+        bank=bank,
+    )
+
+
+@dataclass(frozen=True)
+class RunOnFeatures:
+    """A training run that looks at features in place of photographs; a `Source` of `evaluation.evaluate`.
+
+    Fields:
+        run: the folder that `sterna train` wrote.
+        features: the folder of the feature stores.
+    """
+
+    run: Path
+    features: Path
+
+    @property
+    def name(self) -> str:
+        """The run's folder."""
+        return self.run.resolve().name
+
+    def vectors(self, data: Captioned, tell: Callable[[Progress], None]) -> Encoded:
+        """The vectors, NaN for an image that has no features."""
+        from sterna.data import CaptionedImages
+        from sterna.evaluation import Encoded
+
+        if not isinstance(data, CaptionedImages):
+            raise UsageError("a run on features is measured on what sterna.data.read gives")
+        try:
+            from sterna.training import encode_features  # type: ignore[attr-defined,unused-ignore]
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "sterna":
+                raise
+            raise MissingExtraError("A training run", extra="train") from error
+        images, captions = encode_features(self.run, data, self.features)
+        missing = [
+            f"{name}: no features"
+            for name, row in zip(data.image_ids, images, strict=True)
+            if row[0] != row[0]
+        ]
+        return Encoded(images, captions, self._score(), tuple(missing))
+
+    def _score(self) -> str:
+        from sterna.evaluation import SCORES
+        from sterna.settings import load_settings
+        from sterna.training import TrainSettings
+
+        score = str(load_settings(TrainSettings, self.run / "settings.yaml").score)  # type: ignore[attr-defined,unused-ignore]
+        return score if score in SCORES else "dot"
+
+
+def source(model: str | Path | Encoder | Source | None, features: str | Path | None) -> Encodes | Source:
+    """What gives a model's vectors: an encoder, or a training run that looks at features."""
+    from sterna import encoders
+
+    if features is None:
+        return encoders.load(model) if model is None or isinstance(model, str | Path) else model
+    if not isinstance(model, str | Path):
+        raise UsageError("features are for a training run: name its folder as the model")
+    return RunOnFeatures(Path(model), Path(features))

@@ -65,12 +65,19 @@ def read_data(
     restval: bool,
     images: Path | None,
     columns: str | None,
+    photographs: bool = True,
 ) -> CaptionedImages:
     """Read captioned images as the options say; tell on stderr about rows that were left out."""
     from sterna.data import read
 
     data = read(
-        path, format=data_format, split=split, restval=restval, images=images, columns=_columns(columns)
+        path,
+        format=data_format,
+        split=split,
+        restval=restval,
+        images=images,
+        columns=_columns(columns),
+        photographs=photographs,
     )
     say_some(data.problems, rest=" like these")
     return data

@@ -1,84 +1,259 @@
-"""`sterna eval`: measure a model on captioned images."""
+"""`sterna eval`: measure a model, or vectors, or a run, on captioned images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sterna.cli._data_options import (
-    ColumnsOption,
-    DataFormatOption,
-    DataOption,
-    ImagesOption,
-    RestvalOption,
-    read_data,
-)
-from sterna.cli._options import FormatOption, ModelOption, SplitOption
-from sterna.cli._output import number, print_json, print_table, say, say_some
-from sterna.cli._progress import progress_line
+from sterna.cli import _eval_options as options
+from sterna.cli._data_options import ColumnsOption, DataFormatOption, ImagesOption, RestvalOption, read_data
+from sterna.cli._eval_print import print_report, print_run
+from sterna.cli._options import FormatOption, SplitOption
+from sterna.cli._output import print_json, say, say_some
+from sterna.cli._paths import file_to_write
+from sterna.cli._progress import ProgressLine, progress_line
+from sterna.errors import UsageError
 
 if TYPE_CHECKING:
-    from sterna.evaluation import Report
+    from sterna.evaluation import Bank, Captioned, Encodes, Progress, Protocol, Report, Source, VectorFiles
 
 __all__ = ["evaluate"]
 
+_FIRST = 10  # how many of the first answers --ranks writes
+
 
 def evaluate(
-    data: DataOption,
+    data: options.EvalDataOption = None,
     *,
-    model: ModelOption = None,
+    model: options.ModelsOption = None,
     split: SplitOption = None,
     data_format: DataFormatOption = None,
     restval: RestvalOption = True,
     images: ImagesOption = None,
     columns: ColumnsOption = None,
+    features: options.FeaturesOption = None,
+    protocol: options.ProtocolOption = "full",
+    at: options.AtOption = "1,5,10",
+    metrics: options.MetricsOption = None,
+    relevance: options.RelevanceOption = None,
+    min_score: options.MinScoreOption = None,
+    max_distance: options.MaxDistanceOption = None,
+    hubs: options.HubsOption = None,
+    bank: options.BankOption = None,
+    hubs_k: options.NearestOption = 10,
+    hubs_beta: options.BetaOption = 20.0,
+    image_vectors: options.ImageVectorsOption = None,
+    text_vectors: options.TextVectorsOption = None,
+    captions_per_image: options.CaptionsPerImageOption = None,
+    score: options.ScoreOption = None,
+    bank_image_vectors: options.BankImagesOption = None,
+    bank_text_vectors: options.BankTextsOption = None,
+    run: options.RunOption = None,
+    qrels: options.QrelsOption = None,
+    ranks: options.RanksOption = None,
+    trec_out: options.TrecOption = None,
+    trec_depth: options.TrecDepthOption = 1000,
     output: FormatOption = "table",
 ) -> None:
-    """Measure a model on captioned images.
+    """Measure a model on captioned images; or someone else's vectors, or a run.
 
     How well does it find images by their captions (t2i), and captions by their images (i2t)?
     A hit: any right answer is among the first K. Recall: the share of the right answers among the first K.
     rsum is the sum of the six hits at 1, 5 and 10, in per cent. Ties count against the model.
+    The page on metrics of the documentation defines every figure.
 
     \b
     Examples:
       sterna eval --data flickr8k --split dev
       sterna eval --data captions.csv --columns image=file,caption=text --images photos
       sterna eval --data flickr8k --split dev --model hf:openai/clip-vit-base-patch32 --format json
+      sterna eval --data coco --split test --protocol folds:5x1000 --at 1,5,10,50
+      sterna eval --data flickr8k --split dev --model runs/a --model runs/b --ranks ranks.csv
+      sterna eval --data flickr8k --split dev --hubs csls --bank train
+      sterna eval --image-vectors images.npy --text-vectors texts.npy --captions-per-image 5
+      sterna eval --run someone.run --qrels t2i.qrels
     """
-    from sterna import encoders, evaluation
-
-    captioned = read_data(
-        data, split=None, data_format=data_format, restval=restval, images=images, columns=columns
-    )
+    chosen = _protocol(
+        protocol, at=at, metrics=metrics, min_score=min_score, max_distance=max_distance,
+        hubs=None if hubs is None else (hubs, hubs_k, hubs_beta),
+        top=max(0 if ranks is None else _FIRST, 0 if trec_out is None else trec_depth),
+    )  # fmt: skip
+    names = None if metrics is None else chosen.metrics
+    ranks = None if ranks is None else _ranks_file(ranks)
+    if run is not None or qrels is not None:
+        others = {"--data": data, "--model": model, "--image-vectors": image_vectors, "--hubs": hubs}
+        more = {"--ranks": ranks, "--trec-out": trec_out, "--relevance": relevance}
+        _refuse({**others, **more}, beside="--run")
+        _measure_run(run, qrels, chosen, names=names, output=output)
+        return
+    files = _Files(image_vectors, text_vectors, bank_image_vectors, bank_text_vectors, score=score)
+    if files.given:
+        _refuse({"--model": model, "--features": features}, beside="--image-vectors")
+    if data is not None:
+        _refuse({"--captions-per-image": captions_per_image}, beside="--data")
+    sources = [files.source()] if files.given else _sources(model, features)
+    captioned: Captioned
+    if data is not None:
+        captioned = read_data(
+            data, split=None, data_format=data_format, restval=restval, images=images, columns=columns,
+            photographs=features is None and not files.given,
+        )  # fmt: skip
+    else:
+        captioned = files.numbered(captions_per_image)
     with progress_line() as line:
+        report = _measured(
+            sources, captioned, split=split, relevance=relevance or (), bank=files.bank() or bank,
+            protocol=chosen, line=line,
+        )  # fmt: skip
+    _write(report, ranks=ranks, trec_out=trec_out)
+    _show(report, names=names, output=output)
 
-        def show(progress: evaluation.Progress) -> None:
-            line("encoding", progress.done, progress.total, unit=progress.what)
 
-        report = evaluation.evaluate(encoders.load(model), captioned, split=split, progress=show)
-    say_some(report.unreadable, rest=" that cannot be read")
+def _protocol(
+    name: str,
+    *,
+    at: str,
+    metrics: str | None,
+    min_score: float | None,
+    max_distance: float | None,
+    hubs: tuple[str, int, float] | None,
+    top: int,
+) -> Protocol:
+    from sterna import evaluation
+
+    chosen = {} if metrics is None else {"metrics": options.words_of("--metrics", metrics)}
+    return evaluation.Protocol(
+        folds=evaluation.parse_folds(name),
+        at=options.numbers_of("--at", at),
+        min_score=min_score,
+        max_distance=max_distance,
+        hubs=None if hubs is None else evaluation.Hubs(hubs[0], k=hubs[1], beta=hubs[2]),
+        top=top,
+        **chosen,
+    )
+
+
+def _ranks_file(path: Path) -> Path:
+    target = file_to_write("--ranks", path)
+    if target.suffix not in {".csv", ".jsonl"}:
+        raise UsageError(f"--ranks {path}: name a file that ends in .csv or .jsonl")
+    return target
+
+
+def _refuse(given: Mapping[str, object], *, beside: str) -> None:
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"{name} does not go with {beside}")
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The options that name files of vectors."""
+
+    images: Path | None
+    texts: Path | None
+    bank_images: Path | None
+    bank_texts: Path | None
+    score: str | None
+
+    def __post_init__(self) -> None:
+        if (self.images is None) != (self.texts is None):
+            raise UsageError("--image-vectors and --text-vectors go together")
+        if (self.bank_images is None) != (self.bank_texts is None):
+            raise UsageError("--bank-image-vectors and --bank-text-vectors go together")
+        if not self.given:
+            _refuse({"--score": self.score, "--bank-image-vectors": self.bank_images}, beside="a model")
+
+    @property
+    def given(self) -> bool:
+        return self.images is not None
+
+    def source(self) -> VectorFiles:
+        from sterna import evaluation
+
+        if self.images is None or self.texts is None:
+            raise UsageError("--image-vectors and --text-vectors are missing")
+        return evaluation.VectorFiles(self.images, self.texts, score=self.score or "dot")
+
+    def numbered(self, captions_per_image: int | None) -> Captioned:
+        from sterna import evaluation
+
+        if not self.given:
+            raise UsageError("--data is missing: name the captioned images to measure on")
+        if captions_per_image is None:
+            raise UsageError("--data or --captions-per-image is missing: whose are the captions?")
+        return evaluation.Numbered.of(self.source(), captions_per_image=captions_per_image)
+
+    def bank(self) -> Bank | None:
+        from sterna import evaluation
+
+        if self.bank_images is None or self.bank_texts is None:
+            return None
+        return evaluation.read_bank(self.bank_images, self.bank_texts)
+
+
+def _sources(models: Sequence[str] | None, features: Path | None) -> list[Encodes | Source]:
+    from sterna._evaluate import source
+
+    return [source(name, features) for name in models or (None,)]
+
+
+def _measured(
+    sources: Sequence[Encodes | Source],
+    data: Captioned,
+    *,
+    split: str | None,
+    relevance: Sequence[str],
+    bank: str | Bank | None,
+    protocol: Protocol,
+    line: ProgressLine,
+) -> Report:
+    from sterna import evaluation
+
+    def show(progress: Progress) -> None:
+        line("encoding", progress.done, progress.total, unit=progress.what)
+
+    return evaluation.evaluate(
+        sources, data, split=split, progress=show, protocol=protocol, relevance=relevance, bank=bank
+    )
+
+
+def _write(report: Report, *, ranks: Path | None, trec_out: Path | None) -> None:
+    from sterna import evaluation
+
+    if ranks is not None:
+        evaluation.write_ranks(ranks, report.parts, first=_FIRST)
+    if trec_out is not None:
+        evaluation.write_trec(trec_out, report.parts, tag=report.model)
+
+
+def _show(report: Report, *, names: Sequence[str] | None, output: str) -> None:
+    say_some(report.unreadable, rest=" that cannot be used")
     if report.unreadable:
-        say("photographs that cannot be read count as never found")
+        say("photographs and captions that cannot be used count as never found")
     if output == "json":
         print_json(report.as_json())
     else:
-        _print(report)
+        print_report(report, metrics=names)
 
 
-def _print(report: Report) -> None:
-    part = f"{report.data}, split {report.split}" if report.split else report.data
-    print(f"{report.model} on {part}: {number(report.images)} images, {number(report.captions)} captions")
-    rows = []
-    for way, figures in (("i2t", report.i2t), ("t2i", report.t2i)):
-        ranks = (f"{figures.median_rank:g}", f"{figures.mean_rank:.1f}", f"{figures.mrr:.3f}")
-        rows.append([f"{way} hits", *_percent(figures.hits), *ranks])
-        rows.append([f"{way} recall", *_percent(figures.recall), "", "", ""])
-    cutoffs = [f"@{cutoff}" for cutoff in report.i2t.hits]
-    print_table(("%", *cutoffs, "median rank", "mean rank", "MRR"), rows, right=range(1, len(cutoffs) + 4))
-    interval = report.intervals.get("rsum")
-    print(f"rsum {report.rsum:.1f}" + (f" (95%: {interval[0]:.1f} to {interval[1]:.1f})" if interval else ""))
+def _measure_run(
+    run: Path | None, qrels: Path | None, protocol: Protocol, *, names: Sequence[str] | None, output: str
+) -> None:
+    from sterna import evaluation
 
-
-def _percent(shares: Mapping[int, float]) -> list[str]:
-    return [f"{100 * share:.1f}" for share in shares.values()]
+    if run is None or qrels is None:
+        raise UsageError("--run and --qrels go together")
+    if protocol.folds is not None:
+        raise UsageError("--protocol folds does not go with --run, whose gallery is its own")
+    report = evaluation.evaluate_run(run, qrels, protocol=protocol)
+    if report.unanswered:
+        say(f"{len(report.unanswered):,} queries are not answered, such as {report.unanswered[0]!r}")
+    if report.unjudged:
+        say(f"{len(report.unjudged):,} queries have no right answer and do not count")
+    if output == "json":
+        print_json(report.as_json())
+    else:
+        print_run(report, metrics=names)

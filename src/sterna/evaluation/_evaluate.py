@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sterna.errors import DataError, UsageError
+from sterna.evaluation._aligned import first_of_source, reranking_of, told
 from sterna.evaluation._hubs import Bank
 from sterna.evaluation._judged import read_relevance
 from sterna.evaluation._measure import measure
 from sterna.evaluation._protocol import Protocol
 from sterna.evaluation._report import Report
+from sterna.evaluation._rerank import rerank as adjust_by
 from sterna.evaluation._sources import Captioned, Encodes, Progress, Source, Tell, source_of
 
 __all__ = ["evaluate"]
@@ -27,6 +29,7 @@ def evaluate(
     protocol: Protocol = Protocol(),  # noqa: B008  it is frozen
     relevance: Sequence[str | Path] = (),
     bank: str | Bank | None = None,
+    rerank: int | None = None,
 ) -> Report:
     """Encode the images and captions of a split and report how well each finds the other.
 
@@ -42,12 +45,15 @@ def evaluate(
         protocol: what is measured, and how.
         relevance: files that say what is right, as `read_relevance` takes them.
         bank: what `protocol.hubs` are known by: the name of another split, or vectors.
+        rerank: how many of a query's first answers are ordered by alignment of regions and words, 0 for none;
+            left out: all, where the model is measured by an alignment, and else none.
 
     Raises `DataError` where the split is not there, not named though there are several, or without captions,
-    or where the bank holds images that are measured.
+    or where the bank holds images that are measured; `UsageError` where the model cannot align.
     """
     tell = progress or (lambda _: None)
     source = source_of(encoder)
+    first = first_of_source(source, rerank, protocol=protocol)
     part = data.one_split(split)
     if not len(part.captions):
         raise DataError(f"{data.name}: there are no captions, which are needed to measure anything")
@@ -57,7 +63,8 @@ def evaluate(
     judged = read_relevance(relevance, image_ids=part.image_ids, caption_ids=part.caption_ids)
     found = source.vectors(part, tell)
     names = set(part.splits)
-    return measure(
+    reranking = reranking_of(source, part, first=first, tell=tell)
+    report = measure(
         found.images,
         found.captions,
         part.owners,
@@ -65,6 +72,7 @@ def evaluate(
         score=found.score,
         relevance=judged.relevance,
         grades=judged.grades,
+        adjust=None if reranking is None else adjust_by(reranking),
         bank=_encoded(source, other, str(bank), tell) if other is not None else _vectors(bank),
         image_ids=part.image_ids,
         caption_ids=part.caption_ids,
@@ -76,6 +84,7 @@ def evaluate(
         unreadable=found.unreadable,
         problems=data.problems,
     )
+    return told(report, reranking)
 
 
 def _vectors(bank: str | Bank | None) -> Bank | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sterna.errors import UsageError
 from sterna.evaluation._bootstrap import Interval, Part, figures, intervals, part_of
-from sterna.evaluation._metrics import METRICS
+from sterna.evaluation._metrics import METRICS, chosen_metrics
 from sterna.evaluation._protocol import Protocol
 from sterna.evaluation._ranks import Ranks
 
@@ -106,6 +106,7 @@ class Report:
         relevance: where it is known what is right, by way: the captions themselves or a file.
         graded: NDCG by a matrix of grades, the mean over all captions and over those above 0, by cut-off.
         hubs: the figures after a correction of hubs.
+        rerank: by which alignment how many of the first answers were ordered anew, "all" for all of them.
     """
 
     model: str
@@ -126,6 +127,7 @@ class Report:
     relevance: Mapping[str, str] = field(default_factory=lambda: {"i2t": "captions", "t2i": "captions"})
     graded: Mapping[str, Mapping[int, float]] | None = None
     hubs: Corrected | None = None
+    rerank: Mapping[str, int | str] | None = None
 
     @property
     def ranks(self) -> Ranks:
@@ -156,6 +158,8 @@ class Report:
             "relevance": dict(self.relevance),
             "hubs": None if self.hubs is None else self.hubs.as_json(),
         }
+        if self.rerank is not None:
+            found["rerank"] = dict(self.rerank)
         if self.graded is not None:
             found["graded"] = {
                 name: {str(cutoff): value for cutoff, value in values.items()}
@@ -223,8 +227,6 @@ def both_ways(
         raise UsageError("there are no captions; at least one is needed to measure anything")
     parts = [part_of(ranks, metrics=protocol.figures, at=protocol.at) for ranks in galleries]
     found = figures(parts)
-    i2t, t2i = (
-        Figures({n.removeprefix(f"{way}."): value for n, value in found.items() if n.startswith(f"{way}.")})
-        for way in ("i2t", "t2i")
-    )
+    names = chosen_metrics(protocol.figures, at=protocol.at)
+    i2t, t2i = (Figures({name: found[f"{way}.{name}"] for name in names}) for way in ("i2t", "t2i"))
     return i2t, t2i, found["rsum"], parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from sterna.evaluation._relevance import Way
 from sterna.scoring import ALIGNMENTS, Vectors, align
 
 __all__ = ["Reranking", "rerank"]
+
+_KEPT = 1 << 27  # alignments, half a gigabyte: 5,000 images and 25,000 captions
 
 Places = NDArray[np.int64]
 Compute = Callable[[Places, Places], Vectors]  # alignments [B, G] of some queries [B] and a gallery [G]
@@ -29,6 +32,7 @@ class Reranking:
         alignment: how they are compared; one of `sterna.scoring.ALIGNMENTS`.
         first: how many of a query's answers, and all that tie with the last of these; `None` for all: then
             alignments are the scores, and vectors decide nothing.
+        align: computes them, where `sterna.scoring.align` shall not.
 
     Raises `UsageError` where `alignment` is not known or `first` is below 1.
     """
@@ -37,6 +41,7 @@ class Reranking:
     words: Sequence[Vectors]
     alignment: str
     first: int | None = None
+    align: Callable[..., Vectors] = align
 
     def __post_init__(self) -> None:
         check_known("alignment", self.alignment, ALIGNMENTS)
@@ -50,21 +55,48 @@ def rerank(reranking: Reranking) -> Mapping[Way, Adjust]:
     Where only the first are re-ranked, they get scores above those of all others, which say their order and
     no more; the others keep theirs. Images with the same regions, and captions with the same words, tie.
     """
-    images, captions = _Distinct(reranking.regions), _Distinct(reranking.words)
-    name, first = reranking.alignment, reranking.first
+    alignments, first = _Alignments(reranking), reranking.first
 
-    def captions_for(rows: Places, columns: Places) -> Vectors:
-        return _scores(images, captions, rows, columns, name)
+    def captions_of(images: Places, captions: Places) -> Vectors:
+        return alignments(images, captions)
 
-    def images_for(rows: Places, columns: Places) -> Vectors:
-        return _scores(images, captions, columns, rows, name).T
+    def images_of(captions: Places, images: Places) -> Vectors:
+        return alignments(images, captions).T
 
     def adjust(compute: Compute) -> Adjust:
         if first is None:
             return lambda queries, gallery, scores: _all(compute, queries, gallery, scores)
         return lambda queries, gallery, scores: _first(compute, queries, gallery, scores, first=first)
 
-    return {"i2t": adjust(captions_for), "t2i": adjust(images_for)}
+    return {"i2t": adjust(captions_of), "t2i": adjust(images_of)}
+
+
+class _Alignments:
+    """Alignments [N, C] of images and captions at some places, NaN where one has no items.
+
+    Where all are wanted, of both ways, they are computed once and kept, unless they are very many.
+    """
+
+    def __init__(self, reranking: Reranking) -> None:
+        self.images, self.captions = _Distinct(reranking.regions), _Distinct(reranking.words)
+        self.compute = partial(reranking.align, score=reranking.alignment)
+        self.keep = reranking.first is None and len(self.images) * len(self.captions) <= _KEPT
+        self.kept: Vectors | None = None
+
+    def __call__(self, images: Places, captions: Places) -> Vectors:
+        if not self.keep:
+            return self._some(images, captions)
+        if self.kept is None:
+            self.kept = self._some(np.arange(len(self.images)), np.arange(len(self.captions)))
+        return self.kept[np.ix_(images, captions)]
+
+    def _some(self, images: Places, captions: Places) -> Vectors:
+        regions, which_image = self.images.some(images)
+        words, which_caption = self.captions.some(captions)
+        scores = self.compute(regions, words)[np.ix_(which_image, which_caption)]
+        scores[~self.images.there[images]] = np.nan
+        scores[:, ~self.captions.there[captions]] = np.nan
+        return scores
 
 
 class _Distinct:
@@ -78,6 +110,9 @@ class _Distinct:
         )
         self.there = np.array([one is not None for one in items], dtype=bool)
 
+    def __len__(self) -> int:
+        return len(self.items)
+
     def some(self, places: Places) -> tuple[list[Vectors], Places]:
         """The different items at these places, and which of them stands at each place."""
         distinct, which = np.unique(self.which[places], return_inverse=True)
@@ -88,22 +123,6 @@ class _Distinct:
 
 def _key(one: Vectors | None) -> tuple[object, ...]:
     return () if one is None else (one.shape, one.dtype.str, one.tobytes())
-
-
-def _scores(
-    images: _Distinct,
-    captions: _Distinct,
-    rows: Places,
-    columns: Places,
-    name: str,
-) -> Vectors:
-    """Alignments [rows, columns], NaN where an image or a caption has no items."""
-    regions, which_image = images.some(rows)
-    words, which_caption = captions.some(columns)
-    scores = align(regions, words, score=name)[np.ix_(which_image, which_caption)]
-    scores[~images.there[rows]] = np.nan
-    scores[:, ~captions.there[columns]] = np.nan
-    return scores
 
 
 def _all(compute: Compute, queries: Places, gallery: Places, scores: Vectors) -> Vectors:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 
@@ -15,6 +17,9 @@ from sterna.evaluation._measure import SCORES, committee
 from sterna.scoring import Score, Vectors
 
 __all__ = ["Captioned", "Encoded", "Encodes", "Progress", "Source", "Tell", "joined", "source_of"]
+
+
+_THREADS = 4  # that read photographs for their regions
 
 
 class Captioned(Protocol):
@@ -106,8 +111,21 @@ class _FromEncoder:
         texts = np.asarray(self.encoder.encode_texts(list(data.captions)))
         tell(Progress("captions", len(data.captions), len(data.captions)))
         images, unreadable = _encode_images(self.encoder, data.paths, dim=texts.shape[1], tell=tell)
-        score = getattr(self.encoder, "score", "dot")
-        return Encoded(images, texts, score if score in SCORES else "dot", unreadable)
+        return Encoded(images, texts, self.score if self.score in SCORES else "dot", unreadable)
+
+    @property
+    def score(self) -> str:
+        """What the encoder is measured by, which may be an alignment."""
+        return getattr(self.encoder, "score", "dot")
+
+    @property
+    def alignment(self) -> str | None:
+        """How it compares regions with words, where it tells them."""
+        return getattr(self.encoder, "alignment", None)
+
+    def items(self, data: Captioned, tell: Tell) -> tuple[Sequence[Vectors | None], Sequence[Vectors]]:
+        """Each image's regions [R, E], `None` where it cannot be read, and each caption's words [T, E]."""
+        return encode_items(self.encoder, data, tell)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +161,29 @@ def joined(members: Sequence[Encoded]) -> Encoded:
         score=committee(scores, [each.images.shape[1] for each in members]),
         unreadable=tuple(dict.fromkeys(name for each in members for name in each.unreadable)),
     )
+
+
+def encode_items(
+    encoder: Any, data: Captioned, tell: Tell
+) -> tuple[Sequence[Vectors | None], Sequence[Vectors]]:
+    """Regions and words by an encoder that has `regions(photo)` and `words(sentence)`."""
+    regions: list[Vectors | None] = []
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="sterna-align") as threads:
+        for one in threads.map(partial(_readable, encoder), data.paths):
+            regions.append(one)
+            tell(Progress("photographs' regions", len(regions), len(data.paths)))
+    words: list[Vectors] = []
+    for caption in data.captions:
+        words.append(encoder.words(caption))
+        tell(Progress("captions' words", len(words), len(data.captions)))
+    return regions, words
+
+
+def _readable(encoder: Any, photo: Path) -> Vectors | None:
+    try:
+        return encoder.regions(photo)  # type: ignore[no-any-return]
+    except PhotoError:
+        return None
 
 
 def _encode_images(

@@ -21,25 +21,26 @@ __all__ = ["write_ranks", "write_trec"]
 _COLUMNS = ("way", "query", "answers", "ranks", "first")
 
 
-def write_ranks(path: Path, parts: Sequence[Ranks]) -> None:
+def write_ranks(path: Path, parts: Sequence[Ranks], *, first: int = 10) -> None:
     """Write for every query the ids of its right answers, their ranks, and the first answers.
 
     Arguments:
         path: a `.csv`, in which lists are JSON, or a `.jsonl`.
         parts: ranks, as a report has them; ids are positions where they have none.
+        first: how many of the first answers to write, of those that were kept (`top`).
 
-    A rank is counted from 1, and `null` for what is not found at all. `first` is empty unless the ranks were
-    made with `top`. Raises `UsageError` for another kind of file.
+    A rank is counted from 1, and `null` for what is not found at all. Raises `UsageError` for another kind of
+    file.
     """
     if path.suffix not in {".csv", ".jsonl"}:
         raise UsageError(f"{path}: ranks are written as .csv or .jsonl")
     with new_file(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
         if path.suffix == ".jsonl":
-            file.writelines(json.dumps(row) + "\n" for row in _rows(parts))
+            file.writelines(json.dumps(row) + "\n" for row in _rows(parts, first))
         else:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(_COLUMNS)
-            for row in _rows(parts):
+            for row in _rows(parts, first):
                 table.writerow(
                     [json.dumps(cell) if isinstance(cell, list) else cell for cell in row.values()]
                 )
@@ -67,14 +68,14 @@ def write_trec(folder: Path, parts: Sequence[Ranks], *, tag: str = "sterna") -> 
                 file.writelines(_qrels(ranks, way))
 
 
-def _rows(parts: Sequence[Ranks]) -> Iterator[dict[str, Any]]:
+def _rows(parts: Sequence[Ranks], first: int) -> Iterator[dict[str, Any]]:
     for ranks in parts:
         for way in WAYS:
             ranking, queries, gallery = _one_way(ranks, way)
             for number, query in enumerate(_known(ranking.queries)):
                 mine = slice(ranking.offsets[number], ranking.offsets[number + 1])
                 places = ranking.ranks[mine].tolist()
-                top = [] if ranking.top is None else ranking.top[number].tolist()
+                top = [] if ranking.top is None else ranking.top[number, :first].tolist()
                 cells = (
                     way,
                     queries[query],
