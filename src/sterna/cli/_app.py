@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from sterna._version import __version__
-from sterna.cli import _caption, _doctor, _eval, _export, _extract, _index, _model, _search, _status, _train
+from sterna.cli import (
+    _caption,
+    _doctor,
+    _eval,
+    _export,
+    _extract,
+    _features,
+    _index,
+    _model,
+    _search,
+    _status,
+    _train,
+)
 
 __all__ = ["app"]
 
@@ -28,6 +40,7 @@ app.command("eval")(_eval.evaluate)
 app.command("extract")(_extract.extract)
 app.command("export")(_export.export)
 app.command("doctor")(_doctor.doctor)
+app.add_typer(_features.group, name="features")
 app.add_typer(_model.group, name="model")
 
 

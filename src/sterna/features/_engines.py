@@ -107,7 +107,7 @@ def _session(export: Callable[[Path], None], threads: int | None) -> onnxruntime
 
 
 def image_engine(backbone: ImageBackbone, *, kind: str, threads: int | None, maps: bool = False) -> Engine:
-    """`engine(pixels [B, S, S, 3] uint8) -> ([B, R, D],)`, and with `maps` the stem's maps [B, ...] as well."""
+    """`engine(pixels [B, S, S, 3] uint8) -> ([B, R, D],)`; with `maps` also the stem's [B, ...]."""
     from sterna.backbones import export_image_backbone
 
     def slow(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:

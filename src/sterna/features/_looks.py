@@ -43,7 +43,7 @@ class Look(Protocol):
 def look_of(
     backbone: ImageBackbone, *, dtype: str, engine: str, threads: int | None, maps: int | None
 ) -> Look:
-    """The look that fits a backbone; the arguments are those of `extract`. Raises `UsageError`, `ModelError`."""
+    """The look that fits a backbone; arguments as in `extract`. Raises `UsageError`, `ModelError`."""
     from sterna.backbones import Detector
 
     if not isinstance(backbone, Detector):
