@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -255,9 +257,29 @@ def test_a_plateaus_memory_survives_being_stopped(toy, tmp_path):
         assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_the_best_by_ranks_is_the_lowest(toy, tmp_path):
-    import json
+@pytest.mark.parametrize(
+    "metric", ["rsum", "t2i.hits.20", "i2t.hits.5", "t2i.map_at_r", "i2t.ndcg.10", "t2i.median_rank"]
+)
+def test_any_figure_of_a_report_may_decide(metric, toy, tmp_path):
+    result = train(toy_settings(toy, validation={"metric": metric}, epochs=1), tmp_path / "run")
+    row = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    for key in metric.split("."):
+        row = row[key]
+    assert result.best == row
 
+
+@pytest.mark.parametrize(
+    "metric",
+    ["hits.5", "i2t.hits", "i2t.hits.0", "i2t.hits.05", "i2t.mrr.5", "i2t.returned", "i2t.rsum", "t2i."],
+)
+def test_what_is_no_figure_of_a_report_cannot_decide(metric):
+    with pytest.raises(
+        SettingsError, match=r"a metric is rsum, or i2t\. or t2i\. and one of hits\.K, recall\.K"
+    ):
+        load_settings(TrainSettings, {"validation": {"metric": metric}})
+
+
+def test_the_best_by_ranks_is_the_lowest(toy, tmp_path):
     validation = {"metric": "i2t.mean_rank"}
     result = train(toy_settings(toy, validation=validation, epochs=5), tmp_path / "run")
     log = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

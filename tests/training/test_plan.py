@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,6 +30,41 @@ def test_an_epoch_shows_no_image_twice_and_leaves_out_less_than_a_batch(plan):
         assert len(set(shown)) == len(shown) <= plan.images
         assert plan.images - len(shown) < plan.batch_images
         assert all(part.epoch == epoch for step in steps for part in plan.parts(step))
+
+
+def padded(plan, lengths):
+    """Tokens of all batches of an epoch that stand for nothing."""
+    parts = [part.images for step in range(plan.steps_per_epoch) for part in plan.parts(step)]
+    return sum(int((lengths[images].max() - lengths[images]).sum()) for images in parts)
+
+
+@given(plans, st.integers(0, 99))
+def test_batches_of_like_lengths_show_the_same_images_once_and_pad_no_more(plan, seed):
+    lengths = np.random.default_rng(seed).integers(1, 40, plan.images)
+    bucketed = dataclasses.replace(plan, lengths=tuple(lengths.tolist()))
+    for epoch in range(plan.epochs):
+        steps = range(epoch * plan.steps_per_epoch, (epoch + 1) * plan.steps_per_epoch)
+        one, other = (
+            np.concatenate([part.images for step in steps for part in each.parts(step)])
+            for each in (plan, bucketed)
+        )
+        assert sorted(one) == sorted(other)  # what is left out is chosen whatever its length
+    assert padded(bucketed, lengths) <= padded(plan, lengths)
+
+
+def test_batches_of_like_lengths_are_shuffled_and_pad_far_less():
+    lengths = np.random.default_rng(0).poisson(12, 6000) + 2
+    plan = Plan(
+        images=6000, batch_images=50, accumulation=1, epochs=2, seed=0, lengths=tuple(lengths.tolist())
+    )
+    plain = dataclasses.replace(plan, lengths=None)
+    assert padded(plan, lengths) < 0.15 * padded(plain, lengths)
+    means = [lengths[plan.parts(step)[0].images].mean() for step in range(plan.steps_per_epoch)]
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3  # not from short to long
+    first, second = ({frozenset(plan.parts(step)[0].images) for step in range(s, s + 120)} for s in (0, 120))
+    assert not first & second  # other company every epoch
+    again = dataclasses.replace(plan, lengths=tuple(lengths.tolist()))
+    assert np.array_equal(plan.parts(150)[0].images, again.parts(150)[0].images)
 
 
 @given(plans, st.data())

@@ -36,7 +36,7 @@ def test_all_mistakes_are_named_at_once_with_the_nearest_known_key():
     message = str(caught.value)
     assert "epoch: unknown setting; did you mean 'epochs'?" in message
     assert "optimizer.rate" in message
-    assert "a metric is rsum, or after i2t. or t2i. one of hits.1, hits.5" in message
+    assert "a metric is rsum, or i2t. or t2i. and one of hits.K, recall.K, median_rank" in message
 
 
 def test_settings_say_what_the_model_takes_with_the_same_defaults():

@@ -52,6 +52,14 @@ def train(
             help="Where features are, or go.  [default: in RUN]",
         ),
     ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="NAME",
+            help="Where to compute, in place of the settings' own: cpu, cuda, cuda:1, mps, or auto.",
+        ),
+    ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
     ] = None,
@@ -70,9 +78,8 @@ def train(
       sterna train --config configs/base.yaml --data flickr8k --out runs/seed1 --set seed=1
       sterna train --out runs/base --resume
     """
-    places = {
-        key: path for key, path in (("data.path", data), ("features.path", features)) if path is not None
-    }
+    named = {"data.path": data, "features.path": features, "device": device}
+    places = {key: value for key, value in named.items() if value is not None}
     if config is None and resume and (places or changes):
         config = out / "settings.yaml"
     if config is None and not resume:

@@ -7,7 +7,8 @@ from torch import nn
 
 from sterna.errors import UsageError
 from sterna.objectives import Hinge, build_objective
-from sterna.training._learner import new_model
+from sterna.training._device import choose_device
+from sterna.training._learner import new_model, takes_means
 from sterna.training._optimizer import build_optimizer
 from sterna.training._settings import TrainSettings
 
@@ -16,6 +17,7 @@ __all__ = ["check_settings"]
 
 def check_settings(settings: TrainSettings) -> None:
     """Build what settings describe, small; raises `UsageError` naming what cannot be."""
+    choose_device(settings.device, settings.precision)
     with torch.random.fork_rng(devices=[]):
         model = new_model(settings.model, image_sources=(8,), text_sources=(8,))
         objective = build_objective(
@@ -26,6 +28,11 @@ def check_settings(settings: TrainSettings) -> None:
             if tuning.tuned:
                 parts[f"{side}_backbone"] = nn.Linear(1, 1)  # in the place of what is slow to build
         _check_parts(settings, build_optimizer(nn.ModuleDict(parts), settings.optimizer))
+    if settings.bucket and takes_means(model.text) and not settings.finetune.text.tuned:
+        raise UsageError(
+            "bucket=true would change nothing: the text tower sees the mean of a caption alone, and no batch "
+            "is padded; leave it out"
+        )
     for part in objective.modules():
         if isinstance(part, Hinge) and part.similarity != "dot":
             raise UsageError(

@@ -53,6 +53,7 @@ class Position:
     seconds: float = 0.0
     value: float | None = None  # of the latest validation
     plateau: Plateau = field(default_factory=Plateau)
+    scaler: dict[str, float] | None = None  # of float16's losses
 
 
 def checkpoint_path(run: Path, which: str) -> Path:

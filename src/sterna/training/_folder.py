@@ -18,13 +18,14 @@ from sterna.training._settings import TrainSettings
 __all__ = ["choose_settings", "clear_leftovers", "is_under_way", "lock_file", "read_threads", "write_facts"]
 
 # These decide where and how fast a run is computed, not what is computed; data may lie somewhere else.
-# (`threads` decides the last bits of sums.)
+# (`threads` and `device` decide the last bits of sums.)
 _FREE = frozenset(
     {
         "checkpoint_every",
         "data.images",
         "data.path",
         "data.terms",
+        "device",
         "features.batch_size",
         "features.path",
         "tensorboard",

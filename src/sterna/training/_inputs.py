@@ -52,6 +52,12 @@ class Inputs:
         """Fingerprints of the backbones that made the features, by the kind of store."""
         return {kind: meta["fingerprint"] for kind, meta in self.facts["features"].items()}
 
+    def caption_lengths(self) -> tuple[int, ...]:
+        """How many tokens the longest caption of each training image has."""
+        captions = FeatureStore.open(self.folder / "captions")
+        lengths = captions.lengths("values", self.train.caption_rows)
+        return tuple(np.maximum.reduceat(lengths, self.train.starts[:-1]).tolist())
+
 
 class _Placed(NamedTuple):
     """A split, and the ids of its images and captions in the stores."""

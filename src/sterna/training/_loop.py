@@ -21,11 +21,12 @@ from sterna.errors import RunError, StoppedError
 from sterna.objectives import build_objective
 from sterna.training._batches import read_batches
 from sterna.training._checkpoint import Position, checkpoint_path, load_last, save_best, save_last
+from sterna.training._device import new_accelerator
 from sterna.training._ema import Average
 from sterna.training._inputs import Inputs
 from sterna.training._learner import Batch, Learner, new_model
 from sterna.training._log import RunLog, TrainProgress
-from sterna.training._metrics import is_better, lower_is_better, metric_of
+from sterna.training._metrics import cutoffs_for, is_better, lower_is_better, metric_of
 from sterna.training._optimizer import build_optimizer, set_rates
 from sterna.training._plan import Plan, seed_of
 from sterna.training._process import Interrupt
@@ -45,9 +46,6 @@ class Loop:
     """
 
     def __init__(self, run: Path, settings: TrainSettings, inputs: Inputs, interrupt: Interrupt) -> None:
-        from accelerate import Accelerator
-        from accelerate.state import AcceleratorState
-
         self.run, self.settings, self.inputs, self.interrupt = run, settings, inputs, interrupt
         self.plan = Plan(
             images=len(inputs.train.image_rows),
@@ -56,14 +54,10 @@ class Loop:
             epochs=settings.epochs,
             seed=settings.seed,
             views=len(settings.features.views),
+            lengths=inputs.caption_lengths() if settings.bucket else None,
         )
         self.schedule = Schedule(settings.schedule, self.plan.steps, self.plan.steps_per_epoch)
-        # Accelerate keeps the device of a process's first run for all that follow, unless told to forget it.
-        AcceleratorState._reset_state(reset_partial_state=True)
-        mixed = "bf16" if settings.precision == "bfloat16" else "no"
-        self.accelerator = Accelerator(cpu=settings.device == "cpu", mixed_precision=mixed)
-        if self.accelerator.num_processes > 1:
-            raise RunError(f"{self.accelerator.num_processes} processes: a run trains in one process")
+        self.accelerator = new_accelerator(settings.device, settings.precision)
         torch.manual_seed(settings.seed)
         model = new_model(
             settings.model, image_sources=inputs.image_sources, text_sources=inputs.text_sources
@@ -86,6 +80,8 @@ class Loop:
                 run, learner=self.learner, optimizer=self.optimizer, average=self.average
             )
         self.compute, self.stepper = self.accelerator.prepare(self.learner, self.optimizer)
+        if self.accelerator.scaler is not None and self.position.scaler is not None:
+            self.accelerator.scaler.load_state_dict(self.position.scaler)
         self.started, self.first_step = time.monotonic() - self.position.seconds, self.position.step
 
     def go(self, tell: Callable[[TrainProgress], None]) -> None:
@@ -165,6 +161,8 @@ class Loop:
                 self._validate(log)
         if epoch_ends or position.step % settings.checkpoint_every == 0 or self.interrupt.asked:
             log.settle()
+            if self.accelerator.scaler is not None:
+                position.scaler = self.accelerator.scaler.state_dict()
             save_last(
                 self.run, position, learner=self.learner, optimizer=self.optimizer, average=self.average
             )
@@ -183,6 +181,7 @@ class Loop:
                 self.validation_reader,
                 self.inputs.validation,
                 device=self.accelerator.device,
+                at=cutoffs_for(settings.metric),
             )
             value = metric_of(measured, settings.metric)
             position.value = value

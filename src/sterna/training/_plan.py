@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ from torch.utils.data import Sampler
 __all__ = ["BatchOrder", "Part", "Plan", "seed_of"]
 
 # What a stream of random numbers is for; part of its seed, so that no two streams are the same.
-_ORDER, _VIEW, _CAPTIONS, _STEP = range(4)
+_ORDER, _VIEW, _CAPTIONS, _STEP, _BATCHES = range(5)
+_POOL = 16  # batches that images of like length are gathered from
 
 
 class Part(NamedTuple):
@@ -35,6 +36,8 @@ class Plan:
         batch_images: images a forward pass; the last of an epoch that do not fill one are left out.
         accumulation: forward passes a step; an epoch's last step may have fewer.
         views: how many views an image has; one is drawn for each image and epoch.
+        lengths: of each image, such as the tokens of its longest caption; with them, images of like length
+            share a batch. As many are left out of an epoch as without, chosen whatever their length.
     """
 
     images: int
@@ -43,6 +46,7 @@ class Plan:
     epochs: int
     seed: int
     views: int = 1
+    lengths: tuple[int, ...] | None = field(default=None, repr=False)
 
     @property
     def parts_per_epoch(self) -> int:
@@ -71,7 +75,7 @@ class Plan:
     def parts(self, step: int) -> list[Part]:
         """The forward passes of `step`, in order."""
         epoch = self.epoch_of(step)
-        order, views = _epoch(self.images, self.views, self.seed, epoch)
+        order, views = _epoch(self, epoch)
         first = step % self.steps_per_epoch * self.accumulation
         parts = []
         for number in range(first, first + self.parts_in(step)):
@@ -88,9 +92,22 @@ class Plan:
 
 
 @lru_cache(maxsize=2)
-def _epoch(images: int, views: int, seed: int, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    order = np.random.default_rng([seed, _ORDER, epoch]).permutation(images)
-    return order, np.random.default_rng([seed, _VIEW, epoch]).integers(0, views, images)
+def _epoch(plan: Plan, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    order = np.random.default_rng([plan.seed, _ORDER, epoch]).permutation(plan.images)
+    if plan.lengths is not None:
+        order = _gathered(order, plan, np.random.default_rng([plan.seed, _BATCHES, epoch]))
+    return order, np.random.default_rng([plan.seed, _VIEW, epoch]).integers(0, plan.views, plan.images)
+
+
+def _gathered(order: NDArray[np.int64], plan: Plan, random: np.random.Generator) -> NDArray[np.int64]:
+    """`order` with images of like length beside each other, in batches that come in any order."""
+    shown = order[: plan.parts_per_epoch * plan.batch_images]
+    lengths = np.asarray(plan.lengths)[shown]
+    pools = np.arange(len(shown)) // (_POOL * plan.batch_images)
+    shown = shown[np.lexsort((lengths, pools))]
+    if len(shown) < plan.batch_images:
+        return shown
+    return random.permutation(shown.reshape(-1, plan.batch_images), axis=0).ravel()
 
 
 def seed_of(seed: int, step: int, part: int) -> int:

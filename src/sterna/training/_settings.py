@@ -188,12 +188,15 @@ class ObjectiveSettings(Settings):
 class TrainSettings(Settings):
     """A training run. A step sees `accumulation` times `batch_images` images, each with its captions.
 
-    `captions_per_image` is how many captions of an image a batch holds, drawn anew every epoch.
+    `captions_per_image` is how many captions of an image a batch holds, drawn anew every epoch. With `bucket`
+    images whose longest captions are of like length share batches, which are then padded less.
     `ema` is the decay of the averaged weights, which are then what is measured, kept and exported.
     `clip` bounds the norm of the gradients. `workers` are processes that read batches ahead.
     `checkpoint_every` and `log_every` count steps; a checkpoint is also written after every epoch.
-    `device` "auto" takes the accelerator there is; on the CPU a run is repeatable bit for bit with the same
-    number of `threads` (left out: as many as torch takes; a run that goes on takes what it began with).
+    `device` is cpu, a device of torch such as cuda, cuda:1 or mps, or auto, the accelerator there is; on the
+    CPU a run is repeatable bit for bit with the same number of `threads` (left out: as many as torch takes; a
+    run that goes on takes what it began with). `precision` is what layers multiply in; weights, losses and
+    similarities are float32 in any case, and float16 scales the loss as its gradients allow.
     """
 
     data: DataSettings = DataSettings()
@@ -206,6 +209,7 @@ class TrainSettings(Settings):
     validation: ValidationSettings = ValidationSettings()
     batch_images: Annotated[int, Field(ge=2)] = 500
     captions_per_image: Literal["all"] | PositiveInt = "all"
+    bucket: bool = False
     epochs: PositiveInt = 15
     accumulation: PositiveInt = 1
     clip: PositiveFloat | None = None
@@ -216,5 +220,5 @@ class TrainSettings(Settings):
     tensorboard: bool = True
     workers: Annotated[int, Field(ge=0)] = 0
     threads: PositiveInt | None = None
-    device: Literal["cpu", "auto"] = "cpu"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    device: str = "cpu"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"

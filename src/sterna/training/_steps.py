@@ -126,8 +126,8 @@ class ScheduleSettings(Settings):
 class ValidationSettings(Settings):
     """Every `every` epochs; the run stops after `patience` validations without a better `metric`.
 
-    `metric` is any figure of a report by its path, such as rsum, t2i.hits.5 or i2t.mrr; of ranks the lowest
-    is the best, of all others the highest.
+    `metric` is any figure of a report by its path, such as rsum, t2i.hits.5 or i2t.map_at_r; of ranks the
+    lowest is the best, of all others the highest.
     """
 
     every: PositiveInt = 1

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sterna.evaluation import rank_both_ways, report
+from sterna.evaluation import CUTOFFS, Protocol, rank_both_ways, report
 from sterna.training._learner import Learner
 from sterna.training._readers import Reader
 from sterna.training._split import Split
@@ -18,8 +18,10 @@ __all__ = ["validate"]
 _IMAGES, _CAPTIONS = 128, 1024
 
 
-def validate(learner: Learner, reader: Reader, split: Split, *, device: torch.device) -> dict[str, Any]:
-    """What `sterna.evaluation` reports of the learner's model on a split's original views."""
+def validate(
+    learner: Learner, reader: Reader, split: Split, *, device: torch.device, at: tuple[int, ...] = CUTOFFS
+) -> dict[str, Any]:
+    """What `sterna.evaluation` reports of the learner's model on a split's original views, at cut-offs."""
     training = learner.training
     learner.eval()
     try:
@@ -28,7 +30,8 @@ def validate(learner: Learner, reader: Reader, split: Split, *, device: torch.de
             captions = _encode_captions(learner, reader, split.caption_rows, device)
     finally:
         learner.train(training)
-    measured = report(rank_both_ways(images, captions, split.owners), bootstrap=0).as_json()
+    ranks = rank_both_ways(images, captions, split.owners)
+    measured = report(ranks, bootstrap=0, protocol=Protocol(at=at)).as_json()
     return {key: measured[key] for key in ("images", "captions", "rsum", "i2t", "t2i")}
 
 
