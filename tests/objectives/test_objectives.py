@@ -13,28 +13,14 @@ safetensors = pytest.importorskip("safetensors.torch")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from torch.nn.functional import normalize
 
 from sterna.errors import UsageError
-from sterna.objectives import METRIC_LEARNING, OBJECTIVES, Given, build_objective
-
-# Uneven captions; image 2 has none.
-UNEVEN = [0, 0, 1, 3, 3, 3, 4, 1, 5, 5]
+from sterna.objectives import OBJECTIVES, Given, build_objective
+from tests.objectives.toy import UNEVEN, batch
 
 owner_lists = st.integers(1, 6).flatmap(
     lambda images: st.tuples(st.just(images), st.lists(st.integers(0, images - 1), min_size=1, max_size=9))
 )
-
-
-def batch(owners: list[int], *, images: int | None = None, seed: int = 0) -> tuple[torch.Tensor, ...]:
-    torch.manual_seed(seed)
-    count = images or max(owners) + 1
-    return (
-        normalize(torch.randn(count, 5, dtype=torch.float64), dim=1),
-        normalize(torch.randn(len(owners), 5, dtype=torch.float64), dim=1),
-        torch.tensor(owners),
-        torch.randn(len(owners), 7, dtype=torch.float64),
-    )
 
 
 def distributions(scores: list[float]) -> list[float]:
@@ -236,15 +222,11 @@ def test_what_crashed_in_the_earlier_implementation_works(name: str, params: dic
     assert images.grad.abs().sum() > 0
 
 
-def test_losses_see_every_true_pair_when_labels_are_one_tensor() -> None:
+def test_losses_see_every_true_pair_when_labels_are_the_same() -> None:
     """pytorch-metric-learning gives 0 where it is handed the same labels twice."""
     images, captions, _, _ = batch([0, 1, 2, 3])
     owners = torch.arange(4)
-    torch_arange, torch.arange = torch.arange, lambda *_, **__: owners
-    try:
-        loss = build_objective("pml:NTXentLoss", {"temperature": 0.1})(images, captions, owners)
-    finally:
-        torch.arange = torch_arange
+    loss = build_objective("pml:NTXentLoss", {"temperature": 0.1})(images, captions, owners)
     logits = images @ captions.T / 0.1
     by_hand = (
         nn.functional.cross_entropy(logits, owners) + nn.functional.cross_entropy(logits.T, owners)
@@ -270,13 +252,6 @@ def test_ntxent_takes_each_caption_of_an_image_as_its_positive() -> None:
     assert loss.item() == pytest.approx(sum(ways) / 2, rel=1e-6)
 
 
-@pytest.mark.parametrize("miner", METRIC_LEARNING["miners"])
-def test_every_miner_works_between_images_and_captions(miner: str) -> None:
-    images, captions, owners, _ = batch(UNEVEN)
-    objective = build_objective("pml:TripletMarginLoss", {"margin": 1.0, "miner": miner})
-    assert objective(images, captions, owners).isfinite()
-
-
 def test_a_miner_of_the_hardest_triplets_gives_vsepps_hinge() -> None:
     images, captions, owners, _ = batch([0, 1, 2, 3, 4, 5])
     hardest = build_objective(
@@ -293,17 +268,6 @@ def test_a_miner_of_the_hardest_triplets_gives_vsepps_hinge() -> None:
     assert loss.item() == pytest.approx(hinge(images, captions, owners).item() / 2, rel=1e-6)
 
 
-@pytest.mark.parametrize("reducer", METRIC_LEARNING["reducers"])
-@pytest.mark.parametrize("distance", METRIC_LEARNING["distances"])
-def test_distances_and_reducers_go_together(distance: str, reducer: str) -> None:
-    images, captions, owners, _ = batch(UNEVEN)
-    bounds = {"low": 0.0, "high": 5.0} if reducer == "ThresholdReducer" else {}
-    objective = build_objective(
-        "pml:TripletMarginLoss", {"margin": 1.0, "distance": distance, "reducer": {"name": reducer, **bounds}}
-    )
-    assert objective(images, captions, owners).shape == ()
-
-
 def test_a_weighted_sum_is_the_sum_of_weighted_terms() -> None:
     images, captions, owners, targets = batch(UNEVEN)
     soft = {"soft_weight": 0.3}
@@ -315,45 +279,6 @@ def test_a_weighted_sum_is_the_sum_of_weighted_terms() -> None:
     wanted = 0.5 * build_objective("hinge")(images, captions, owners)
     wanted = wanted + build_objective("infonce", soft)(images, captions, owners, given=Given(targets=targets))
     torch.testing.assert_close(objective(images, captions, owners, given=Given(targets=targets)), wanted)
-
-
-SETTINGS = {
-    "hinge": {},
-    "infonce": {},
-    "weighted_sum": {"terms": [{"name": "hinge"}, {"name": "infonce", "weight": 0.1}]},
-    **{f"pml:{name}": {} for name in METRIC_LEARNING["losses"]},
-}
-
-
-def test_every_objective_is_trained_in_these_tests() -> None:
-    assert {name for name in SETTINGS if not name.startswith("pml:")} == set(OBJECTIVES)
-
-
-@pytest.mark.parametrize("name", sorted(SETTINGS))
-def test_separable_data_are_learned(name: str) -> None:
-    """After 40 steps of two linear maps, captions find their image far above chance at a lower loss."""
-    torch.manual_seed(0)
-    seen = torch.randn(24, 12)
-    owners = torch.arange(24).repeat_interleave(2)
-    told = seen[owners] @ torch.randn(12, 10) / 3 + 0.05 * torch.randn(48, 10)
-    towers = nn.ModuleList([nn.Linear(12, 8), nn.Linear(10, 8)])
-    objective = build_objective(name, SETTINGS[name])
-    optimizer = torch.optim.Adam([*towers.parameters(), *objective.parameters()], lr=0.02)
-
-    def vectors() -> tuple[torch.Tensor, torch.Tensor]:
-        return normalize(towers[0](seen), dim=1), normalize(towers[1](told), dim=1)
-
-    losses = []
-    for _ in range(40):
-        loss = objective(*vectors(), owners)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    images, captions = vectors()
-    found = ((captions @ images.T).argmax(1) == owners).float().mean().item()
-    assert losses[-1] < losses[0]
-    assert found > 0.3  # chance: 1 in 24
 
 
 @pytest.mark.parametrize("name", ["hinge", "infonce", "pml:NTXentLoss", "pml:TripletMarginLoss"])
@@ -369,7 +294,7 @@ def test_a_loss_does_not_depend_on_the_order_of_the_batch(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "params", "message"),
     [
-        ("infonse", {}, "objective infonse: not known; known: hinge, infonce, weighted_sum, and pml:NAME"),
+        ("infonse", {}, "objective infonse: not known; known: convirt, cusa, distill, hinge,"),
         (
             "infonce",
             {"temprature": 1},
@@ -403,7 +328,7 @@ def test_a_loss_does_not_depend_on_the_order_of_the_batch(name: str) -> None:
         (
             "weighted_sum",
             {"terms": [{"name": "hinge", "weight": "a"}]},
-            "objective weighted_sum: terms: weight='a': a finite number is needed",
+            "objective weighted_sum: terms: weight='a': a finite number of 0 or more is needed",
         ),
         ("weighted_sum", {"terms": [{"name": 3}]}, "terms: {'name': 3} has to have a name, and"),
         (
@@ -444,9 +369,10 @@ def test_what_is_wrong_is_named(name: str, params: dict[str, object], message: s
         build_objective(name, params)
 
 
-@pytest.mark.parametrize("name", sorted(set(SETTINGS)))
+@pytest.mark.parametrize("name", [*sorted(OBJECTIVES), "pml:NTXentLoss", "pml:ArcFaceLoss"])
 def test_a_batch_that_does_not_fit_is_named(name: str) -> None:
-    objective = build_objective(name, SETTINGS[name])
+    terms = {"terms": [{"name": "hinge"}, {"name": "instance"}]}
+    objective = build_objective(name, terms if name == "weighted_sum" else {}, images=6, embedding=5)
     images, captions, owners, _ = batch(UNEVEN)
     with pytest.raises(UsageError, match="owners: from 0 to 5; rows of 3 images"):
         objective(images[:3], captions, owners)

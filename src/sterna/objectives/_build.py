@@ -7,25 +7,40 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sterna.errors import UsageError
+from sterna.objectives._convirt import ConVIRT
+from sterna.objectives._cusa import CUSA
+from sterna.objectives._distill import Distill
 from sterna.objectives._hinge import Hinge
 from sterna.objectives._infonce import InfoNCE
+from sterna.objectives._instance import Instance
 from sterna.objectives._objective import Objective, is_number
-from sterna.objectives._pml import build_metric_learning
+from sterna.objectives._pml_build import build_metric_learning
+from sterna.objectives._smooth_ap import SmoothAP
 from sterna.objectives._weighted_sum import WeightedSum
 
 __all__ = ["OBJECTIVES", "build_objective"]
 
 PML = "pml:"
+OF_DATA = ("embedding", "images")
+"""what `build_objective` is told of the data and passes on to those that take it"""
 
 
-def _weighted_sum(*, terms: object = ()) -> WeightedSum:
-    """Build each term, a mapping of `name`, `params` and `weight` (1 unless given)."""
+def _weighted_sum(
+    *, terms: object = (), images: int | None = None, embedding: int | None = None
+) -> WeightedSum:
+    """The sum of objectives, each times its weight.
+
+    `terms` is a list of mappings of `name`, `params` and `weight` (1 unless given).
+    """
     if not isinstance(terms, list | tuple) or not all(isinstance(term, Mapping) for term in terms):
         raise UsageError("terms: a list of mappings with name, params and weight is needed")
     for term in terms:
         _check_term(term)
     return WeightedSum(
-        [build_objective(term["name"], term.get("params")) for term in terms],
+        [
+            build_objective(term["name"], term.get("params"), images=images, embedding=embedding)
+            for term in terms
+        ],
         [float(term.get("weight", 1.0)) for term in terms],
     )
 
@@ -35,13 +50,18 @@ def _check_term(term: Mapping[str, Any]) -> None:
         raise UsageError(f"terms: {dict(term)} has to have a name, and may have params and weight")
     if not isinstance(term.get("params", {}), Mapping | None):
         raise UsageError(f"terms: params={term['params']!r}: a mapping of names and values is needed")
-    if not is_number(term.get("weight", 1.0)):
-        raise UsageError(f"terms: weight={term['weight']!r}: a finite number is needed")
+    if not is_number(term.get("weight", 1.0)) or term.get("weight", 1.0) < 0:
+        raise UsageError(f"terms: weight={term['weight']!r}: a finite number of 0 or more is needed")
 
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
+    "convirt": ConVIRT,
+    "cusa": CUSA,
+    "distill": Distill,
     "hinge": Hinge,
     "infonce": InfoNCE,
+    "instance": Instance,
+    "smooth_ap": SmoothAP,
     "weighted_sum": _weighted_sum,
 }
 
@@ -57,10 +77,10 @@ def build_objective(
 
     Arguments:
         name: one of `OBJECTIVES`, or "pml:" and a loss of pytorch-metric-learning ("pml:NTXentLoss").
-        params: `InfoNCE`'s or `Hinge`'s arguments; for "weighted_sum" `terms`, a list of mappings with
+        params: the arguments of the objective's class; for "weighted_sum" `terms`, a list of mappings with
             `name`, `params` and `weight`; for "pml:..." the loss's own, and `distance`, `reducer`,
-            `embedding_regularizer`, `miner` (each a name or a mapping of `name` and parameters) and `pairs`
-            ("cross" or "all").
+            `embedding_regularizer`, `weight_regularizer`, `miner` (each a name or a mapping of `name` and
+            parameters) and `pairs` ("cross" or "all").
         images, embedding: how many images are trained on, and the width of the vectors, for objectives with
             weights of their own for each image.
     Raises `UsageError` listing what is known where the name or a parameter is not, and for values out of
@@ -69,20 +89,25 @@ def build_objective(
     given = dict(params or {})
     try:
         if name.startswith(PML):
-            return build_metric_learning(name.removeprefix(PML), given)
+            loss = name.removeprefix(PML)
+            return build_metric_learning(loss, given, images=images, embedding=embedding)
         if name not in OBJECTIVES:
             known = ", ".join(sorted(OBJECTIVES))
             raise UsageError(
                 f"not known; known: {known}, and {PML}NAME for losses of pytorch-metric-learning"
             )
-        return OBJECTIVES[name](**_checked(OBJECTIVES[name], given))
+        kind = OBJECTIVES[name]
+        told = {"embedding": embedding, "images": images}
+        taken = set(inspect.signature(kind).parameters)
+        return kind(**_checked(kind, given), **{key: value for key, value in told.items() if key in taken})
     except UsageError as error:
         raise UsageError(f"objective {name}: {error}") from None
 
 
 def _checked(kind: Callable[..., Objective], given: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters in their defaults' types; `UsageError` for those that do not fit or that `kind` lacks."""
-    known = inspect.signature(kind).parameters
+    taken = inspect.signature(kind).parameters
+    known = {key: value for key, value in taken.items() if key not in OF_DATA}
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise UsageError(f"{', '.join(unknown)} is not known; known: {', '.join(sorted(known))}")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sterna.errors import UsageError, check_known
-from sterna.objectives._objective import NOTHING, Given, Objective, check_batch, positives
+from sterna.objectives._objective import NOTHING, Given, Objective, check_above, positives, ready
+from sterna.objectives._similarity import needs_of, similarities
 
 __all__ = ["Hinge"]
 
 NEGATIVES = ("all", "hardest")
 REDUCTIONS = ("mean", "sum")
-SIMILARITIES = ("dot", "order")
 
 
 class Hinge(Objective):
@@ -27,11 +26,11 @@ class Hinge(Objective):
     Arguments:
         margin: of the similarity.
         negatives: "hardest" or "all".
+        warmup: epochs with all negatives before the hardest alone count (Chen et al., "VSE-infinity", CVPR
+            2021, begins with one); may be a fraction.
         reduction: the "sum" over pairs, as published, or their "mean".
-        similarity: "dot", or "order": minus the length of [|c| - |i|]+ (Vendrov et al., ICLR 2016, equation
-            3, on absolute values as VSE++ computes it), which needs memory for N x C x E numbers. Vectors are
-            measured and searched by dot product, so `sterna.training.train` refuses "order".
-    Raises `UsageError` for values that are not known.
+        similarity: "dot", "order" (`order_similarity`), or the name of a score in `Given.scores`.
+    Raises `UsageError` for values that are not known or out of range.
     """
 
     def __init__(
@@ -39,22 +38,22 @@ class Hinge(Objective):
         *,
         margin: float = 0.2,
         negatives: str = "hardest",
+        warmup: float = 0.0,
         reduction: str = "sum",
         similarity: str = "dot",
     ) -> None:
         super().__init__()
-        for what, value, known in (
-            ("negatives", negatives, NEGATIVES),
-            ("reduction", reduction, REDUCTIONS),
-            ("similarity", similarity, SIMILARITIES),
-        ):
-            check_known(what, value, known)
-        if margin < 0:
-            raise UsageError(f"margin={margin}: must be 0 or more")
+        check_known("negatives", negatives, NEGATIVES)
+        check_known("reduction", reduction, REDUCTIONS)
+        check_above(0.0, margin=margin, warmup=warmup)
+        if warmup and negatives == "all":
+            raise UsageError(f"warmup={warmup}: leads from all negatives to the hardest; negatives='all'")
         self.margin = margin
         self.negatives = negatives
+        self.warmup = warmup
         self.reduction = reduction
         self.similarity = similarity
+        self.needs = needs_of(similarity)
 
     def forward(
         self,
@@ -64,23 +63,15 @@ class Hinge(Objective):
         *,
         given: Given = NOTHING,
     ) -> Float[Tensor, ""]:
-        """See `Objective.forward`; nothing given is read."""
-        check_batch(images, captions, owners)
-        scores = images @ captions.T if self.similarity == "dot" else order_similarity(images, captions)
+        """See `Objective.forward`."""
+        images, captions = ready(images, captions, owners)
+        scores = similarities(self.similarity, images, captions, given=given)
         own = positives(owners, len(images))
         right = scores.gather(0, owners[None])  # [1, C]
-        t2i = (
-            (self.margin + scores - right).clamp_min(0).masked_fill(own, 0.0)
-        )  # [N, C]: image i' for caption c
-        i2t = (self.margin + scores[owners] - right.T).clamp_min(0).masked_fill(own[owners], 0.0)  # [C, C']
-        hardest = self.negatives == "hardest"
+        t2i = (self.margin + scores - right).clamp_min(0)  # [N, C]: image i' for caption c
+        t2i = t2i.masked_fill(own, 0.0)
+        i2t = (self.margin + scores[owners] - right.T).clamp_min(0)  # [C, C']: caption c' for c's image
+        i2t = i2t.masked_fill(own[owners], 0.0)
+        hardest = self.negatives == "hardest" and given.epoch >= self.warmup
         pairs = t2i.amax(0) + i2t.amax(1) if hardest else t2i.sum(0) + i2t.sum(1)
         return pairs.sum() if self.reduction == "sum" else pairs.mean()
-
-
-def order_similarity(images: Float[Tensor, "N E"], captions: Float[Tensor, "C E"]) -> Float[Tensor, "N C"]:
-    """Minus how far a caption's absolute values exceed an image's; 0 where they do not."""
-    excess = (captions.abs()[None] - images.abs()[:, None]).clamp_min(0)
-    squares = excess.square().sum(2)
-    # The root has no gradient at 0, where nothing is violated and nothing has to move.
-    return -torch.where(squares > 0, squares.clamp_min(torch.finfo(squares.dtype).tiny).sqrt(), 0.0)

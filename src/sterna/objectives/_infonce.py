@@ -10,9 +10,18 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sterna.errors import UsageError
-from sterna.objectives._objective import NOTHING, Given, Objective, check_batch, positives
+from sterna.objectives._objective import (
+    NOTHING,
+    Given,
+    Objective,
+    asked_for,
+    check_above,
+    positives,
+    ready,
+)
+from sterna.objectives._similarity import needs_of, similarities
 
-__all__ = ["InfoNCE"]
+__all__ = ["InfoNCE", "alike", "cross_entropies", "hard_targets"]
 
 
 class InfoNCE(Objective):
@@ -28,11 +37,12 @@ class InfoNCE(Objective):
     image, and averaged over an image's own captions for image to text.
 
     Arguments:
-        temperature: where it starts; logits are cosines divided by it.
+        temperature: where it starts; logits are similarities divided by it.
         learned: the temperature is a parameter (kept as the logarithm of its inverse).
         max_scale: the inverse of the temperature never exceeds this.
         label_smoothing: this share of every target is spread evenly over the whole row.
         soft_weight, soft_temperature: see above; 0 leaves soft targets out.
+        similarity: "dot", "order", or the name of a score in `Given.scores`.
     Raises `UsageError` for values that are out of range.
     """
 
@@ -45,12 +55,10 @@ class InfoNCE(Objective):
         label_smoothing: float = 0.0,
         soft_weight: float = 0.0,
         soft_temperature: float = 0.05,
+        similarity: str = "dot",
     ) -> None:
         super().__init__()
-        if not (temperature > 0 and soft_temperature > 0):
-            raise UsageError(
-                f"temperature={temperature}, soft_temperature={soft_temperature}: must be above 0"
-            )
+        check_above(0.0, strictly=True, temperature=temperature, soft_temperature=soft_temperature)
         if 1 / temperature > max_scale:
             raise UsageError(f"temperature={temperature}: its inverse is above max_scale={max_scale}")
         if not 0 <= label_smoothing < 1 or not 0 <= soft_weight <= 1:
@@ -62,7 +70,8 @@ class InfoNCE(Objective):
         self.label_smoothing = label_smoothing
         self.soft_weight = soft_weight
         self.soft_temperature = soft_temperature
-        self.needs = frozenset({"targets"}) if soft_weight else frozenset()
+        self.similarity = similarity
+        self.needs = needs_of(similarity) | (frozenset({"targets"}) if soft_weight else frozenset())
 
     def forward(
         self,
@@ -73,18 +82,17 @@ class InfoNCE(Objective):
         given: Given = NOTHING,
     ) -> Float[Tensor, ""]:
         """See `Objective.forward`."""
-        check_batch(images, captions, owners)
-        logits = self.scale() * images @ captions.T
-        own = positives(owners, len(images)).to(logits.dtype)
-        described = own.sum(1) > 0
-        wanted_i2t = own / own.sum(1, keepdim=True).clamp_min(1)
-        wanted_t2i = own.T
+        images, captions = ready(images, captions, owners)
+        logits = self.scale() * similarities(self.similarity, images, captions, given=given)
+        wanted = hard_targets(owners, len(images)).to(logits.dtype)
+        wanted_i2t, wanted_t2i = wanted, (wanted > 0).to(logits.dtype).T
         if self.soft_weight:
-            alike = self._alike(given.targets)
-            wanted_i2t = torch.lerp(wanted_i2t, wanted_i2t @ alike, self.soft_weight)
-            wanted_t2i = torch.lerp(wanted_t2i, alike @ own.T, self.soft_weight)
-        i2t = F.cross_entropy(logits[described], wanted_i2t[described], label_smoothing=self.label_smoothing)
-        t2i = F.cross_entropy(logits.T, wanted_t2i, label_smoothing=self.label_smoothing)
+            what = "soft targets need the captions' vectors of a frozen text model [C, D], which"
+            targets = asked_for(given, "targets", what, (len(owners), -1))
+            between = alike(targets, self.soft_temperature).to(logits.dtype)
+            wanted_i2t = torch.lerp(wanted_i2t, wanted_i2t @ between, self.soft_weight)
+            wanted_t2i = torch.lerp(wanted_t2i, between @ wanted_t2i, self.soft_weight)
+        i2t, t2i = cross_entropies(logits, wanted_i2t, wanted_t2i, smoothing=self.label_smoothing)
         return (i2t + t2i) / 2
 
     def scale(self) -> Float[Tensor, ""]:
@@ -98,9 +106,29 @@ class InfoNCE(Objective):
                 self.log_scale.clamp_(max=math.log(self.max_scale))
         return self.log_scale.exp()
 
-    def _alike(self, targets: Tensor | None) -> Tensor:
-        """How alike captions are, each row a distribution over all [C, C]."""
-        if targets is None:
-            raise UsageError("targets: soft targets need the captions' vectors of a frozen text model [C, D]")
-        unit = F.normalize(targets.detach(), dim=1)
-        return (unit @ unit.T / self.soft_temperature).softmax(1)
+
+def hard_targets(owners: Int64[Tensor, " C"], images: int) -> Float[Tensor, "N C"]:
+    """Each image's target over the captions: spread evenly over its own, all 0 where it has none."""
+    own = positives(owners, images).to(torch.float64)
+    return own / own.sum(1, keepdim=True).clamp_min(1)
+
+
+def cross_entropies(
+    logits: Float[Tensor, "N C"],
+    wanted_i2t: Float[Tensor, "N C"],
+    wanted_t2i: Float[Tensor, "C N"],
+    *,
+    smoothing: float = 0.0,
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The mean over the images whose target is not all 0, and over all captions."""
+    described = wanted_i2t.sum(1) > 0
+    return (
+        F.cross_entropy(logits[described], wanted_i2t[described], label_smoothing=smoothing),
+        F.cross_entropy(logits.T, wanted_t2i, label_smoothing=smoothing),
+    )
+
+
+def alike(vectors: Float[Tensor, "B D"], temperature: float) -> Float[Tensor, "B B"]:
+    """How alike rows are by a frozen model: the softmax of each one's cosines to all, itself among them."""
+    unit = F.normalize(vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32)), dim=1)
+    return (unit @ unit.T / temperature).softmax(1)

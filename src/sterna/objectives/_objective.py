@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sterna.errors import UsageError
 
-__all__ = ["NOTHING", "Given", "Objective", "check_batch", "is_number", "positives"]
+__all__ = ["NOTHING", "Given", "Objective", "asked_for", "check_above", "is_number", "positives", "ready"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Objective(nn.Module, ABC):
 
         | name | shape | dtype | |
         | --- | --- | --- | --- |
-        | images | [N, E] | float | unit vectors |
+        | images | [N, E] | float | unit vectors; those of half precision are computed with in float32 |
         | captions | [C, E] | float | unit vectors |
         | owners | [C] | int64 | the row of `images` that a caption describes |
         | given | | `Given` | what `needs` names |
@@ -67,8 +67,8 @@ class Objective(nn.Module, ABC):
         """
 
 
-def check_batch(images: Tensor, captions: Tensor, owners: Tensor) -> None:
-    """Raise `UsageError` where the batch's shapes do not fit together."""
+def ready(images: Tensor, captions: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:
+    """The vectors in float32 or more; `UsageError` where the batch's shapes do not fit together."""
     if owners.shape != captions.shape[:1] or images.shape[1:] != captions.shape[1:]:
         raise UsageError(
             f"images [N, E], captions [C, E] and owners [C] are needed; came {tuple(images.shape)},"
@@ -80,6 +80,32 @@ def check_batch(images: Tensor, captions: Tensor, owners: Tensor) -> None:
         raise UsageError(
             f"owners: from {int(owners.min())} to {int(owners.max())}; rows of {len(images)} images"
         )
+    dtype = torch.promote_types(torch.promote_types(images.dtype, captions.dtype), torch.float32)
+    return images.to(dtype), captions.to(dtype)
+
+
+def asked_for(given: Given, name: str, what: str, shape: tuple[int, ...]) -> Tensor:
+    """The field `name` of `given`; `UsageError` saying `what` it is where it lacks or does not fit `shape`.
+
+    Sizes that may be any are -1.
+    """
+    value: Tensor | None = getattr(given, name)
+    if value is None:
+        raise UsageError(f"{name}: {what} are needed")
+    fits = value.dim() == len(shape) and all(
+        wanted in (-1, came) for wanted, came in zip(shape, value.shape, strict=True)
+    )
+    if not fits:
+        raise UsageError(f"{name}: {what} are needed; came {list(value.shape)} for a batch of {list(shape)}")
+    return value
+
+
+def check_above(least: float, /, *, strictly: bool = False, **values: float) -> None:
+    """Raise `UsageError` naming the values below `least`, or not above it where `strictly`."""
+    wrong = {name: value for name, value in values.items() if value < least or (strictly and value == least)}
+    if wrong:
+        named = ", ".join(f"{name}={value}" for name, value in wrong.items())
+        raise UsageError(f"{named}: must be {f'above {least:g}' if strictly else f'{least:g} or more'}")
 
 
 def is_number(value: object) -> bool:
