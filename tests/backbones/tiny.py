@@ -68,6 +68,75 @@ def vision_folder(folder: Path, kind: str) -> Path:
     return folder
 
 
+def _convolutions(kind: type, *stages: int):
+    return kind(
+        embedding_size=8,
+        hidden_sizes=[8, 12, 16, 24],
+        depths=[1, 1, 1, 1],
+        layer_type="basic",
+        out_features=[f"stage{stage}" for stage in stages],
+    )
+
+
+_DETECTOR = {"use_timm_backbone": False, "use_pretrained_backbone": False, "backbone": None, "num_labels": 5}
+_QUERIES = {
+    "num_queries": 12,
+    "d_model": 32,
+    "encoder_layers": 1,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 16,
+    "decoder_ffn_dim": 16,
+}
+
+
+def _detr(kind: str, *stages: int):
+    convolutions = _convolutions(transformers.ResNetConfig, *stages)
+    config = getattr(transformers, f"{kind}Config")(**_DETECTOR, **_QUERIES, backbone_config=convolutions)
+    return getattr(transformers, f"{kind}ForObjectDetection")(config)
+
+
+def _rt_detr():
+    config = transformers.RTDetrConfig(
+        **{**_DETECTOR, **_QUERIES},
+        backbone_config=_convolutions(transformers.RTDetrResNetConfig, 2, 3, 4),
+        encoder_in_channels=[12, 16, 24],
+        encoder_hidden_dim=32,
+        decoder_in_channels=[32, 32, 32],
+        decoder_n_points=2,
+        hidden_expansion=0.5,
+        num_denoising=2,
+    )
+    return transformers.RTDetrForObjectDetection(config)
+
+
+DETECTORS = {
+    "Detr": lambda: _detr("Detr", 4),
+    "ConditionalDetr": lambda: _detr("ConditionalDetr", 4),
+    "DeformableDetr": lambda: _detr("DeformableDetr", 2, 3, 4),
+    "RTDetr": _rt_detr,
+}
+
+
+def detector_folder(folder: Path, kind: str = "Detr", *, side: int = 64) -> Path:
+    """A folder with a tiny detector that looks at photographs of 64 pixels (DETRs: at least, at most 96)."""
+    torch.manual_seed(0)
+    network = DETECTORS[kind]()
+    with torch.no_grad():  # chance that differs from query to query
+        for name, value in network.named_parameters():
+            if "quer" in name or (
+                value.ndim == 2 and ("decoder" in name or "class" in name or "bbox" in name)
+            ):
+                value.normal_(std=1.0 if "query_position" in name else 0.3)
+    network.save_pretrained(folder)
+    size = (
+        {"height": side, "width": side} if kind == "RTDetr" else {"shortest_edge": side, "longest_edge": 96}
+    )
+    getattr(transformers, f"{kind}ImageProcessorPil")(size=size).save_pretrained(folder)
+    return folder
+
+
 def make_tokenizer() -> Tokenizer:
     """A BERT's tokenizer of fourteen words."""
     tokenizer = Tokenizer(WordPiece({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))

@@ -359,7 +359,7 @@ def test_heavy_items_go_into_smaller_parts(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = few(photos)
-    monkeypatch.setattr("sterna.features._part._PART_BYTES", 5 * 4 * 4 * 2)  # five images' values in float16
+    monkeypatch.setattr("sterna.features._part._PART_BYTES", 5 * 4 * 4 * 4)  # five images' boxes in float32
     run(data, tmp_path)
     rows = [
         json.loads((part / "part.json").read_text())["rows"]
@@ -367,7 +367,7 @@ def test_heavy_items_go_into_smaller_parts(
     ]
     assert rows == [5, 5, 2]
     captions = FeatureStore.open(tmp_path / "captions")
-    assert len(list((captions.path / "parts").iterdir())) == 6  # four captions of at most 6 x 3 values each
+    assert len(list((captions.path / "parts").iterdir())) == 3  # eight captions of at most 6 x 3 values each
     assert captions.complete(data.caption_ids) == ("values", "tokens")
 
 

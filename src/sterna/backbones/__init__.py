@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from sterna.backbones._build import IMAGE_BACKBONES, TEXT_BACKBONES, image_backbone, text_backbone
-from sterna.backbones._onnx import export_image_backbone, export_onnx, export_text_backbone, fold_batch_norm
+from sterna.backbones._detector import Detections, Detector
+from sterna.backbones._onnx import (
+    export_image_backbone,
+    export_onnx,
+    export_text_backbone,
+    fold_batch_norm,
+    refuse_detector,
+)
 from sterna.backbones._tuning import merge_low_rank
 from sterna.backbones._types import ImageBackbone, Regions, TextBackbone, Tokens
 
 __all__ = [
     "IMAGE_BACKBONES",
     "TEXT_BACKBONES",
+    "Detections",
+    "Detector",
     "ImageBackbone",
     "Regions",
     "TextBackbone",
@@ -20,5 +29,6 @@ __all__ = [
     "fold_batch_norm",
     "image_backbone",
     "merge_low_rank",
+    "refuse_detector",
     "text_backbone",
 ]

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TypedDict
 
 from sterna.backbones._bert import minilm_folder
+from sterna.backbones._detector import load_detector
 from sterna.backbones._efficientnet import EfficientNetLite
 from sterna.backbones._huggingface import load_text
 from sterna.backbones._huggingface_image import load_image
 from sterna.backbones._side_by_side import SideBySide
 from sterna.backbones._tuning import check_tuning
 from sterna.backbones._types import ImageBackbone, TextBackbone
-from sterna.errors import UsageError
+from sterna.errors import ModelError, UsageError
 
 __all__ = ["IMAGE_BACKBONES", "TEXT_BACKBONES", "image_backbone", "text_backbone"]
 
@@ -38,18 +39,28 @@ def image_backbone(
     trainable_tail: int = 0,
     batch_norm: str = "frozen",
     checkpointing: bool = False,
+    top: int | None = None,
+    threshold: float | None = None,
+    suppress: float | None = None,
 ) -> ImageBackbone:
     """Build an image backbone, frozen but for its last `trainable_tail` parts.
 
     Arguments:
-        name: a name of `IMAGE_BACKBONES`, `hf:` with a hub name or a folder, or several joined by "+".
+        name: a name of `IMAGE_BACKBONES`, `hf:` with a hub name or a folder, or several joined by "+"; or
+            `detector:` with the hub name (and @REVISION) or folder of an object detector, behind which its
+            options may stand: "detector:folder,top=20,suppress=0.5".
         size: side of the square input in pixels; `None` means 384, for `hf:` what the network was made for.
+            For detectors the shorter side of the photograph.
         cells: the map is averaged over `cells` x `cells` regions; `None` keeps every place.
         fit: how photographs become squares: "squeeze", "crop", "letterbox".
         trainable_tail: how many blocks at the end of each network may be trained: of EfficientNets blocks of
             the last stage, of `hf:` layers of a transformer or stages of a convolutional network.
         batch_norm: "frozen", or "moving": in training mode those inside the tail take and move statistics.
         checkpointing: run what is trained again for its gradients instead of remembering it: less memory.
+        top: how many regions of a detector are kept at most, by their scores; `None` means 36.
+        threshold: regions of a lower score, 0..1, are left out, but never the best; `None` means 0.
+        suppress: regions are left out that overlap a better one, of whatever class, by more than this share
+            of their union; `None` leaves none out.
 
     Raises `UsageError` for an unknown name, `MissingExtraError`, `ModelError`.
     """
@@ -57,6 +68,13 @@ def image_backbone(
 
     if fit not in FITS:
         raise UsageError(f"fit={fit!r}: must be one of {', '.join(FITS)}")
+    chosen = {"top": top, "threshold": threshold, "suppress": suppress}
+    if name.startswith("detector:"):
+        if trainable_tail:
+            raise ModelError(f"{name}: a detector is frozen whole; trainable_tail={trainable_tail} cannot be")
+        return load_detector(name[9:], size=size, top=top, threshold=threshold, suppress=suppress)
+    if wrong := [key for key, value in chosen.items() if value is not None]:
+        raise UsageError(f"{wrong[0]}={chosen[wrong[0]]}: is for detectors; {name} has a grid of regions")
     folder = name.startswith("hf:") and Path(name[3:]).is_dir()  # a folder's name may hold a "+"
     check_tuning(batch_norm=batch_norm)
     options = _ImageOptions(
@@ -83,6 +101,10 @@ class _ImageOptions(TypedDict):
 def _one_image(name: str, options: _ImageOptions) -> ImageBackbone:
     if name.startswith("hf:"):
         return load_image(name[3:], **options)
+    if name.startswith("detector:"):
+        raise UsageError(
+            f"{name}: a detector's regions are its own; it does not stand side by side with others"
+        )
     build = IMAGE_BACKBONES.get(name)
     if build is None:
         raise _unknown("image", name, IMAGE_BACKBONES)
@@ -129,8 +151,7 @@ def text_backbone(
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:
     names = sorted(known)
+    others = ["hf:NAME-or-folder", *(["detector:NAME-or-folder"] if kind == "image" else [])]
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return UsageError(
-        f"{name!r}: no such {kind} backbone; {hint}known: {', '.join(names)}, hf:NAME-or-folder"
-    )
+    return UsageError(f"{name!r}: no such {kind} backbone; {hint}known: {', '.join([*names, *others])}")

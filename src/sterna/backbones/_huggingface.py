@@ -35,34 +35,41 @@ def trying(name: str, what: str = "loaded") -> Iterator[None]:
         reason = " ".join(str(error).split())[:300]
         hint = "name a folder with config.json and model.safetensors, or a model of the hub that is in reach"
         ending = f"; {hint}" if what == "loaded" else ""
-        raise ModelError(f"hf:{name}: cannot be {what} ({reason}){ending}") from error
+        raise ModelError(f"{name}: cannot be {what} ({reason}){ending}") from error
 
 
-def load_network(name: str) -> nn.Module:
+def load_network(name: str, *, kind: str = "hf", revision: str | None = None) -> nn.Module:
     """The network of a hub name or folder, in float32, safetensors alone.
+
+    Arguments:
+        name: of the hub, or a folder.
+        kind: what the name stands behind: "hf" for an encoder, "detector".
+        revision: of the hub's model; `None` means its main one.
 
     Raises `ModelError` where it is not there or not usable, `MissingExtraError` without `transformers`.
     """
     try:
-        from transformers import AutoModel
+        from transformers import AutoModel, AutoModelForObjectDetection
     except ImportError as error:
-        raise MissingExtraError(f"The backbone hf:{name}", extra="hf") from error
-    with quiet_transformers(bars=not Path(name).is_dir()), trying(name):
-        network, loaded = AutoModel.from_pretrained(
+        raise MissingExtraError(f"The backbone {kind}:{name}", extra="hf") from error
+    auto = AutoModelForObjectDetection if kind == "detector" else AutoModel
+    with quiet_transformers(bars=not Path(name).is_dir()), trying(f"{kind}:{name}"):
+        network, loaded = auto.from_pretrained(
             name,
+            revision=revision or "main",
             use_safetensors=True,
             trust_remote_code=False,
             dtype=torch.float32,
             output_loading_info=True,
         )
-    return _without_chance(network, missing=set(loaded["missing_keys"]), name=name)
+    return _without_chance(network, missing=set(loaded["missing_keys"]), name=f"{kind}:{name}")
 
 
 def _without_chance(network: nn.Module, *, missing: set[str], name: str) -> nn.Module:
     """Zero what the weights lack and `transformers` filled by chance, which would be part of the hash."""
     lacking = sorted(key for key in missing if "pooler" not in key)  # poolers are not used here
     if lacking:
-        raise ModelError(f"hf:{name}: its weights lack {lacking[0]!r} and {len(lacking) - 1} more tensors")
+        raise ModelError(f"{name}: its weights lack {lacking[0]!r} and {len(lacking) - 1} more tensors")
     with torch.no_grad():
         for key, value in network.named_parameters():
             if key in missing:
@@ -124,7 +131,7 @@ def _load_tokenizer(name: str) -> Tokenizer:
             ) from error
     from transformers import AutoTokenizer
 
-    with trying(name):
+    with trying(f"hf:{name}"):
         loaded = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     backend = getattr(loaded, "backend_tokenizer", None)
     if backend is None:
@@ -188,7 +195,7 @@ class HuggingFaceText(TextBackbone):
         ids = torch.full((1, self.max_tokens), other, dtype=torch.int64)
         with (
             torch.inference_mode(),
-            trying(self.name.removeprefix("hf:"), f"run on {self.max_tokens} tokens"),
+            trying(self.name, f"run on {self.max_tokens} tokens"),
         ):
             self(ids, torch.ones_like(ids))
 

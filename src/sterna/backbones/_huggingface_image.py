@@ -146,7 +146,7 @@ class HuggingFaceImage(ImageBackbone):
     def _probe(self) -> Tensor:
         pixels = torch.zeros((1, 3, self.size, self.size))
         pixels[..., self.size // 2 :, :] = 1.0
-        with torch.inference_mode(), trying(self.name.removeprefix("hf:"), f"run on {self.size} pixels"):
+        with torch.inference_mode(), trying(self.name, f"run on {self.size} pixels"):
             hidden: Tensor = self.network(pixel_values=pixels, **self._options).last_hidden_state
         return hidden
 
@@ -179,7 +179,7 @@ def _normalisation(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         (local / file).is_file() for file in ("preprocessor_config.json", "processor_config.json")
     ):
         return _MEAN, _DEVIATION
-    with trying(name):
+    with trying(f"hf:{name}"):
         settings: Mapping[str, Any] = ImageProcessingMixin.get_image_processor_dict(name)[0]
     if not settings.get("do_normalize", True):
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)

@@ -12,11 +12,19 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from sterna.backbones._detector import Detector
+from sterna.backbones._tuning import merge_low_rank
 from sterna.backbones._types import ImageBackbone, TextBackbone
-from sterna.errors import MissingExtraError
+from sterna.errors import MissingExtraError, ModelError
 from sterna.files import new_file
 
-__all__ = ["export_image_backbone", "export_onnx", "export_text_backbone", "fold_batch_norm"]
+__all__ = [
+    "export_image_backbone",
+    "export_onnx",
+    "export_text_backbone",
+    "fold_batch_norm",
+    "refuse_detector",
+]
 
 _PAIRS = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
 
@@ -85,12 +93,15 @@ def export_onnx(
 
 
 class _RegionValues(nn.Module):
-    def __init__(self, backbone: ImageBackbone) -> None:
+    def __init__(self, backbone: ImageBackbone, *, maps: bool) -> None:
         super().__init__()
         self.backbone = backbone
+        self.maps = maps
 
-    def forward(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B R D"]:
-        return self.backbone.tail(self.backbone.stem(pixels)).values
+    def forward(self, pixels: UInt8[Tensor, "B S S 3"]) -> tuple[Tensor, ...]:
+        maps = self.backbone.stem(pixels)
+        values = self.backbone.tail(maps).values
+        return (values, maps) if self.maps else (values,)
 
 
 class _TokenValues(nn.Module):
@@ -102,16 +113,31 @@ class _TokenValues(nn.Module):
         return self.backbone.tail(self.backbone.stem(ids, mask), mask).values
 
 
-def export_image_backbone(backbone: ImageBackbone, path: Path) -> None:
-    """Write a graph: `pixels` uint8 [N, S, S, 3] to `values` float32 [N, R, D]; normalisation is inside."""
+def export_image_backbone(backbone: ImageBackbone, path: Path, *, maps: bool = False) -> None:
+    """Write a graph: `pixels` uint8 [N, S, S, 3] to `values` float32 [N, R, D]; normalisation is inside.
+
+    With `maps` it also gives what lies between stem and tail, as `maps` float32 [N, ...].
+    Raises `ModelError` for a detector.
+    """
+    refuse_detector(backbone)
+    outputs = ["values", "maps"] if maps else ["values"]
     example = torch.randint(0, 256, (2, backbone.size, backbone.size, 3), dtype=torch.uint8)
     export_onnx(
-        _RegionValues(_folded(backbone)),
+        _RegionValues(_folded(backbone), maps=maps),
         {"pixels": example},
         path,
-        outputs=["values"],
-        dynamic={"pixels": {0: "n"}, "values": {0: "n"}},
+        outputs=outputs,
+        dynamic={name: {0: "n"} for name in ("pixels", *outputs)},
     )
+
+
+def refuse_detector(backbone: ImageBackbone) -> None:
+    """Raise `ModelError` where a backbone is a detector, which is no graph of pixels."""
+    if isinstance(backbone, Detector):
+        raise ModelError(
+            f"{backbone.name}: a detector is not written as an ONNX graph; "
+            "use the training run itself, or train on a grid of regions to export a model"
+        )
 
 
 def _folded(backbone: ImageBackbone) -> ImageBackbone:
@@ -124,7 +150,7 @@ def export_text_backbone(backbone: TextBackbone, path: Path) -> None:
     """Write a graph: `ids` int64 [N, T] and `mask` int64 [N, T] to `values` float32 [N, T, D]."""
     ids, mask = backbone.tokenize(["a longer sentence to trace with", "a dog"])
     export_onnx(
-        _TokenValues(backbone),
+        merge_low_rank(_TokenValues(backbone)),
         {"ids": ids, "mask": mask.to(torch.int64)},
         path,
         outputs=["values"],

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor, nn
 
 from sterna.errors import ModelError
+from sterna.images import to_square
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
     from tokenizers import Tokenizer
 
 __all__ = ["ImageBackbone", "Regions", "TextBackbone", "Tokens", "freeze"]
@@ -67,17 +70,17 @@ class ImageBackbone(_AlwaysEvaluating):
     dim: int
     """D, width of a region"""
     size: int
-    """side in pixels of the square it takes"""
+    """side in pixels of the square it takes, or the shorter side of a photograph that keeps its shape"""
     fit: str
-    """how a photograph becomes that square: "squeeze", "crop" or "letterbox" """
+    """how a photograph becomes that square: "squeeze", "crop", "letterbox"; "own" where it keeps its shape"""
     regions: int
-    """R, the same for every image"""
+    """R, the same for every image; of a detector the most there can be"""
     sources: tuple[int, ...]
     """widths of the networks side by side; their sum is `dim`"""
     fingerprint: str
     """hash of the published weights and of all preprocessing"""
     boxes: Float[Tensor, "R 4"]
-    """float32, x1 y1 x2 y2 in 0..1, the same for every image"""
+    """float32, x1 y1 x2 y2 in 0..1, the same for every image; a detector has none"""
     map_shape: tuple[int, ...]
     """[C, H, W] of one image's map between stem and tail"""
     moving: tuple[nn.Module, ...] = ()
@@ -89,6 +92,13 @@ class ImageBackbone(_AlwaysEvaluating):
         for norm in self.moving:
             norm.train(mode)
         return self
+
+    described: Mapping[str, Any] = {}
+    """what else features made with it should say of themselves"""
+
+    def prepare(self, image: Image.Image) -> NDArray[Any]:
+        """A photograph, upright and RGB, to what is stacked for `forward`: a square [S, S, 3] uint8."""
+        return to_square(image, self.size, self.fit)
 
     def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
         """[B, S, S, 3] uint8 RGB to maps [B, C, H, W] float32, frozen."""

@@ -42,7 +42,10 @@ def extract(
     image_backbone: Annotated[
         str,
         typer.Option(
-            "--image-backbone", metavar="NAME", help="Such as efficientnet-lite0, A+B, or hf:NAME-or-folder."
+            "--image-backbone",
+            "--backbone",
+            metavar="NAME",
+            help="Such as efficientnet-lite0, A+B, hf:NAME-or-folder, or detector:NAME-or-folder.",
         ),
     ] = "efficientnet-lite0+efficientnet-lite1+efficientnet-lite2",
     text_backbone: Annotated[
@@ -74,6 +77,39 @@ def extract(
         Literal["float16", "float32"],
         typer.Option("--dtype", metavar="float16|float32", help="Precision on disk."),
     ] = "float16",
+    maps: Annotated[
+        int | None,
+        typer.Option(
+            "--maps",
+            min=1,
+            metavar="N",
+            help="Keep the maps below the last N stages too, to fine-tune these.",
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option("--top", min=1, metavar="N", help="Of a detector keep the N surest regions; else 36."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold",
+            min=0,
+            max=1,
+            metavar="SCORE",
+            help="Of a detector leave out less sure regions, never the best.",
+        ),
+    ] = None,
+    suppress: Annotated[
+        float | None,
+        typer.Option(
+            "--suppress",
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Of a detector leave out boxes that overlap a surer one by more than this.",
+        ),
+    ] = None,
     engine: Annotated[
         Literal["auto", "onnx", "torch"],
         typer.Option(
@@ -101,6 +137,7 @@ def extract(
     Examples:
       sterna extract --data flickr8k --out features
       sterna extract --data flickr8k --out features --view original --view flip
+      sterna extract --data flickr8k --out regions --backbone detector:DETR-FOLDER --top 20 --threshold 0.1
       sterna extract --data flickr8k --out part1 --shard 1/4 --image-backbone efficientnet-lite0
     """
     part = _shard(shard)
@@ -121,6 +158,10 @@ def extract(
             hidden_layer=hidden_layer,
             views=tuple(view or ("original",)),
             dtype=dtype,
+            maps=maps,
+            top=top,
+            threshold=threshold,
+            suppress=suppress,
             engine=engine,
             shard=part,
             progress=show_extraction(line),
