@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,15 @@ transformers = pytest.importorskip("transformers")
 from safetensors.torch import load_file
 
 import sterna
-from sterna.images import to_square
+from sterna.backbones import image_backbone, text_backbone
+from sterna.data import read
+from sterna.errors import ModelError, SettingsError, StoreError
+from sterna.evaluation import rank_both_ways, report
+from sterna.images import open_photo, to_square
+from sterna.objectives import Objective, build_objective
+from sterna.settings import load_settings
 from sterna.training import Run, TrainSettings, export, load_run, train
+from sterna.training._learner import new_model
 from tests.conftest import draw_photo
 from tests.training.test_export import make_backbones, make_photographs
 
@@ -25,6 +33,12 @@ KINDS = {
     "the last layer of the text": {"text": {"layers": 1}},
     "the whole text": {"text": {"layers": "all"}},
     "adapters in the text": {"text": {"layers": 1, "low_rank": 2}},
+    "the last stage of the images": {"image": {"stages": 1}},
+    "both, with moving batch norms": {
+        "text": {"layers": 1},
+        "image": {"stages": 1, "batch_norm": "moving"},
+        "checkpointing": True,
+    },
 }
 
 
@@ -96,10 +110,14 @@ def test_a_tuned_run_says_other_vectors_and_another_fingerprint_than_its_ground(
     tuned: Path, ground: Path
 ) -> None:
     run, frozen = load_run(tuned), load_run(ground / "frozen")
-    assert run.text_backbone.fingerprint != frozen.text_backbone.fingerprint
-    ids, mask = frozen.text_backbone.tokenize(SENTENCES)
-    apart = run.text_backbone(ids, mask).values - frozen.text_backbone(ids, mask).values
-    assert apart.abs().max() > 1e-3
+    tuning = run.settings.finetune
+    for side, tuned_side in (("image", tuning.image.tuned), ("text", tuning.text.tuned)):
+        one, two = (getattr(each, f"{side}_backbone") for each in (run, frozen))
+        assert (one.fingerprint != two.fingerprint) is tuned_side
+        inputs = (
+            frozen.text_backbone.tokenize(SENTENCES) if side == "text" else [torch.from_numpy(squares(run))]
+        )
+        assert bool((one(*inputs).values - two(*inputs).values).abs().max() > 1e-3) is tuned_side
     assert frozen.fingerprint == load_run(ground / "frozen").fingerprint
 
 
@@ -118,3 +136,228 @@ def test_an_exported_model_has_the_tuned_backbones_inside(tuned: Path, tmp_path:
         if side in ("image", "text") and (value.get("layers") or value.get("stages"))
     }
     assert "**Trained further on the data above**" in (out / "README.md").read_text()
+
+
+@pytest.mark.parametrize("kind", ["adapters in the text", "both, with moving batch norms"])
+def test_a_step_is_what_the_slow_way_from_pixels_and_sentences_gives(
+    kind: str, ground: Path, tmp_path: Path
+) -> None:
+    tower = {"skip_hidden": 24, "skip_dropout": 0}
+    settings = settings_on(
+        ground,
+        KINDS[kind],
+        model={"embedding": 16, "image": tower, "text": tower},
+        optimizer={"name": "sgd", "rate": 0.5},
+        schedule={"name": "constant", "warmup": 0},
+        batch_images=16,
+        epochs=1,
+    )
+    train(settings, tmp_path / "run")
+    data = read(ground / "data" / "captions.csv").split("train")
+    torch.manual_seed(0)
+    model = new_model(settings.model, image_sources=(32,), text_sources=(32,))
+    objective = build_objective("infonce")
+    tuning = settings.finetune
+    images = image_backbone(
+        settings.features.image,
+        size=32,
+        cells=1,
+        trainable_tail=tuning.image.stages,
+        batch_norm=tuning.image.batch_norm,
+    ).train()
+    texts = text_backbone(
+        settings.features.text, max_tokens=16, trainable_layers=1, low_rank=tuning.text.low_rank
+    )
+    pixels = [to_square(open_photo(path, at_least=32).image, 32, "squeeze") for path in data.paths]
+    maps = images.stem(torch.from_numpy(np.stack(pixels))).half().float()  # as they are kept
+    seen, read_ = images.tail(maps), texts(*texts.tokenize(data.captions))
+    loss = objective(
+        model.encode_images(seen.values, seen.mask, seen.boxes),
+        model.encode_texts(read_.values, read_.mask),
+        torch.from_numpy(np.asarray(data.owners)),
+    )
+    parts = {"model": model, "objective": objective, "image_backbone": images, "text_backbone": texts}
+    trained = {
+        f"{part}.{name}": one
+        for part, module in parts.items()
+        for name, one in module.named_parameters()
+        if one.requires_grad
+    }
+    gradients = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
+    last = load_file(tmp_path / "run" / "checkpoints" / "last.safetensors")
+    assert {name for name in last if "num_batches" not in name and "running" not in name} == {
+        f"weights/{name}" for name in trained
+    }
+    for (name, value), gradient in zip(trained.items(), gradients, strict=True):
+        wanted = value.detach() - (0 if gradient is None else 0.5 * gradient)
+        torch.testing.assert_close(last[f"weights/{name}"], wanted, atol=5e-4, rtol=5e-3)
+    for name, value in images.named_buffers():
+        if f"weights/image_backbone.{name}" in last:
+            torch.testing.assert_close(last[f"weights/image_backbone.{name}"], value, atol=1e-3, rtol=1e-2)
+
+
+def test_validation_measures_what_the_run_says_of_photographs_and_sentences(
+    tuned: Path, ground: Path
+) -> None:
+    run = load_run(tuned)
+    data = read(ground / "data" / "captions.csv").split("val")
+    pixels = np.stack([to_square(open_photo(path, at_least=32).image, 32, "squeeze") for path in data.paths])
+    ranks = rank_both_ways(run.encode_images(pixels), run.encode_texts(data.captions), data.owners)
+    assert report(ranks, bootstrap=0).as_json()["rsum"] == pytest.approx(run.results["rsum"])
+
+
+class Stop(Exception):
+    pass
+
+
+def test_a_tuned_run_stopped_at_any_step_ends_with_the_bits_of_one_never_stopped(
+    ground: Path, tmp_path: Path
+) -> None:
+    """With a head that begins first, averages, steps of two parts, and moving batch norms."""
+    settings = settings_on(
+        ground,
+        KINDS["both, with moving batch norms"],
+        optimizer={"rate": 0.01, "parts": {"text_backbone": {"rate": 1e-3, "start_epoch": 1}}},
+        ema=0.9,
+        batch_images=4,
+        accumulation=2,
+        epochs=2,
+        checkpoint_every=1,
+    )
+    train(settings, tmp_path / "whole")
+    stopped = tmp_path / "stopped"
+    for step in (1, 2, 3):
+
+        def watch(progress, step=step):
+            if progress.step == step:
+                raise Stop
+
+        with pytest.raises(Stop):
+            train(settings, stopped, resume=stopped.exists(), progress=watch)
+    train(None, stopped, resume=True)
+    for which in ("best", "last"):
+        one, two = (
+            load_file(run / "checkpoints" / f"{which}.safetensors") for run in (tmp_path / "whole", stopped)
+        )
+        assert one.keys() == two.keys()
+        assert all(torch.equal(one[name], two[name]) for name in one), which
+
+
+def test_a_backbone_stands_still_until_its_first_epoch(ground: Path, tmp_path: Path) -> None:
+    parts = {"text_backbone": {"rate": 1e-3, "start_epoch": 1}}
+    settings = settings_on(
+        ground, KINDS["the last layer of the text"], optimizer={"rate": 0.01, "parts": parts}
+    )
+    states = []
+
+    def watch(progress):
+        tensors = load_file(tmp_path / "run" / "checkpoints" / "last.safetensors")
+        states.append({name: value for name, value in tensors.items() if "weights/text_backbone" in name})
+
+    settings = settings.model_copy(update={"checkpoint_every": 1})
+    train(settings, tmp_path / "run", progress=watch)
+    published = text_backbone(settings.features.text, max_tokens=16, trainable_layers=1).tuned()
+    for name, value in published.items():
+        assert torch.equal(states[1][f"weights/text_backbone.{name}"], value)
+    moved = [not torch.equal(states[2][name], states[1][name]) for name in states[1]]
+    assert sum(moved) > len(moved) / 2
+
+
+def test_layers_that_are_run_again_for_their_gradients_give_the_same_bits(
+    ground: Path, tmp_path: Path
+) -> None:
+    kept = []
+    for again in (True, False):
+        run = tmp_path / str(again)
+        train(
+            settings_on(ground, KINDS["both, with moving batch norms"] | {"checkpointing": again}, epochs=1),
+            run,
+        )
+        kept.append(load_file(run / "checkpoints" / "last.safetensors"))
+    assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+
+
+class Asking(Objective):
+    """Keeps what it was given."""
+
+    needs = frozenset({"targets", "image_targets"})
+
+    def __init__(self):
+        super().__init__()
+        self.given = []
+
+    def forward(self, images, captions, owners, *, given):
+        self.given.append(given)
+        return (images[owners] * captions).sum()
+
+
+def test_targets_are_of_the_frozen_backbones_whatever_is_trained(
+    ground: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    for finetune in ({}, {"text": {"layers": "all"}, "image": {"stages": 1}}):
+        asking = Asking()
+        monkeypatch.setattr("sterna.training._loop.build_objective", lambda *_, asking=asking, **__: asking)
+        train(settings_on(ground, finetune), tmp_path / f"run{len(finetune)}")
+        given.append(asking.given)
+    for one, two in zip(*given, strict=True):
+        assert torch.equal(one.targets, two.targets)
+        assert torch.equal(one.image_targets, two.image_targets)
+
+
+def test_weights_that_stand_on_other_backbones_are_refused(tuned: Path, ground: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(ground / "bert", other)
+    tensors = load_file(other / "model.safetensors")
+    from safetensors.torch import save_file
+
+    save_file(
+        {name: value + 0.1 for name, value in tensors.items()}, other / "model.safetensors", {"format": "pt"}
+    )
+    settings = settings_on(ground, {}, epochs=1)
+    features = settings.features.model_copy(update={"text": f"hf:{other}", "path": None})
+    train(settings.model_copy(update={"features": features}), tmp_path / "run")
+    shutil.copy(
+        tuned / "checkpoints" / "best.safetensors", tmp_path / "run" / "checkpoints" / "best.safetensors"
+    )
+    with pytest.raises(
+        ModelError, match=r"best\.safetensors: its weights stand on another backbone of captions"
+    ):
+        load_run(tmp_path / "run")
+
+
+def test_captions_without_token_ids_are_refused(ground: Path, tmp_path: Path) -> None:
+    shutil.copytree(ground / "features", tmp_path / "features")
+    for file in (tmp_path / "features" / "captions").glob("**/*.json"):
+        values = json.loads(file.read_text())
+        values["columns"].pop("tokens", None)
+        file.write_text(json.dumps(values))
+    settings = settings_on(ground, KINDS["the whole text"])
+    features = settings.features.model_copy(update={"path": tmp_path / "features"})
+    with pytest.raises(
+        StoreError, match="captions: lacks token ids of captions, which training the text backbone"
+    ):
+        train(settings.model_copy(update={"features": features}), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("finetune", "message"),
+    [
+        (
+            {"image": {"batch_norm": "moving"}},
+            "batch_norm='moving' would change nothing: no stages are trained",
+        ),
+        ({"checkpointing": True}, "checkpointing would change nothing: no backbone is trained"),
+        ({"text": {"layers": -1}}, "finetune.text.layers"),
+        ({"text": {"layer": 1}}, "finetune.text.layer: unknown setting; did you mean 'layers'?"),
+    ],
+)
+def test_tuning_that_would_change_nothing_is_refused(finetune: dict, message: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(TrainSettings, {"finetune": finetune})
+    assert message in str(caught.value)
+
+
+def test_more_than_a_backbone_has_is_refused_in_a_sentence(ground: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="7 trainable parts asked for; 0 to 1 can be trained"):
+        train(settings_on(ground, {"text": {"layers": 7}}), tmp_path / "run")

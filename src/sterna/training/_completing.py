@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from sterna.data import CaptionedImages
 from sterna.errors import StoreError
 from sterna.features import ExtractProgress, FeatureStore, extract
-from sterna.training._readers import TOKENS, maps_column
+from sterna.training._readers import TOKENS, image_columns
 from sterna.training._settings import FeatureSettings, FinetuneSettings
 from sterna.training._tuning import load_image_backbone, load_text_backbone
 
@@ -57,8 +56,6 @@ def _extract(
 ) -> None:
     images = load_image_backbone(features, finetune, size=features.size)
     texts = load_text_backbone(features, FinetuneSettings())
-    stages = finetune.image.stages
-    more: dict[str, Any] = {"maps": stages} if stages else {}
     for split, views in zip(splits, (features.views, ("original",)), strict=True):
         extract(
             split,
@@ -70,7 +67,7 @@ def _extract(
             batch_size=features.batch_size,
             threads=threads,
             progress=progress,
-            **more,
+            maps=finetune.image.stages or None,
         )
 
 
@@ -94,21 +91,24 @@ def _lacks(
                 "train on features that `sterna extract` made, or add what they were made with"
             )
     there, read_with = images.meta, captions.meta
+    own = features.image.startswith("detector:")  # photographs keep their shape, regions are as many as found
     same = (
-        (there["backbone"], there["fit"], there["dtype"]) == (features.image, features.fit, features.dtype)
-        and there["regions"] == features.cells**2
+        (there["backbone"], there["dtype"]) == (features.image, features.dtype)
+        and (own or (there["fit"], there["regions"]) == (features.fit, features.cells**2))
         and features.size in (None, there["size"])
         and (read_with["backbone"], read_with["max_tokens"]) == (features.text, features.max_tokens)
         and read_with.get("hidden_layer") == (None if features.hidden_layer == -1 else features.hidden_layer)
     )
     train, validation = splits
-    wanted = [(view, train.image_ids) for view in features.views] + [("original", validation.image_ids)]
-    if stages := finetune.image.stages:
-        wanted += [(maps_column(view, stages), ids) for view, ids in wanted]
+    stages = finetune.image.stages
+    wanted = [
+        *((column, train.image_ids) for column in image_columns(features.views, stages)),
+        *((column, validation.image_ids) for column in image_columns(("original",), stages)),
+    ]
     return (
         not same
-        or any(view not in images.columns for view, _ in wanted)
-        or any(set(images.missing(view, ids)) - set(failed_photographs(folder)) for view, ids in wanted)
+        or any(column not in images.columns for column, _ in wanted)
+        or any(set(images.missing(column, ids)) - set(failed_photographs(folder)) for column, ids in wanted)
         or any(captions.missing("values", split.caption_ids) for split in splits)
     )
 

@@ -16,6 +16,7 @@ from sterna.errors import DataError, RunError, UsageError
 from sterna.features import ExtractProgress, FeatureStore
 from sterna.files import hash_json
 from sterna.training._completing import complete, failed_photographs
+from sterna.training._readers import image_columns
 from sterna.training._settings import DataSettings, FeatureSettings, FinetuneSettings
 from sterna.training._split import Split
 
@@ -96,9 +97,12 @@ def find_inputs(
     train, validation, names = _splits(whole, data)
     complete(folder, features, finetune, (train, validation), threads=threads, progress=progress)
     images, captions = FeatureStore.open(folder / "images"), FeatureStore.open(folder / "captions")
+    seen, looked_at = (
+        image_columns(views, finetune.image.stages) for views in (features.views, ("original",))
+    )
     placed = (
-        _place(train, images, captions, views=features.views, name=names[0], captioned=True),
-        _place(validation, images, captions, views=("original",), name=names[1], captioned=False),
+        _place(train, images, captions, columns=seen, name=names[0], captioned=True),
+        _place(validation, images, captions, columns=looked_at, name=names[1], captioned=False),
     )
     left_out = (*whole.problems, *_unreadable(folder, (*train.image_ids, *validation.image_ids)))
     return Inputs(
@@ -188,12 +192,12 @@ def _place(
     images: FeatureStore,
     captions: FeatureStore,
     *,
-    views: tuple[str, ...],
+    columns: tuple[str, ...],
     name: str,
     captioned: bool,
 ) -> _Placed:
     """A split's images that could be read, in the data's order; for training, those that have captions."""
-    missing = {one for view in views for one in images.missing(view, data.image_ids)}
+    missing = {one for column in columns for one in images.missing(column, data.image_ids)}
     order = np.argsort(data.owners, kind="stable")
     ends = np.searchsorted(data.owners[order], np.arange(len(data) + 1))
     kept = [

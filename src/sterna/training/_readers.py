@@ -21,7 +21,7 @@ from sterna.training._means import keep_means, mean_column
 if TYPE_CHECKING:
     from sterna.training._inputs import Inputs
 
-__all__ = ["TOKENS", "Reader", "maps_column", "open_readers"]
+__all__ = ["TOKENS", "Reader", "image_columns", "open_readers"]
 
 TOKENS = "tokens"  # the column of token ids
 _NOTHING, _MEANS, _WHOLE_ITEMS = "nothing", "means", "items"
@@ -31,6 +31,11 @@ _WHOLE = np.array([[[0, 0, 1, 1]]], dtype=np.float32)
 def maps_column(view: str, stages: int) -> str:
     """The name of the column that holds what enters the last `stages` of the image backbone."""
     return f"{view}.maps{stages}"
+
+
+def image_columns(views: Sequence[str], stages: int) -> tuple[str, ...]:
+    """The columns that an image must have to be trained on: its views, and what enters trained stages."""
+    return (*views, *(maps_column(view, stages) for view in views if stages))
 
 
 class Reader:
@@ -98,7 +103,7 @@ class Reader:
         return values, mask, boxes
 
     def maps(self, rows: NDArray[np.int64], views: NDArray[np.int64]) -> Tensor | None:
-        """What enters the stages that are trained, [B, places, channels], each image's in its view."""
+        """What enters the stages that are trained, [B, P, Q] as stored, each image's in its view."""
         if not self.stages:
             return None
         whole: NDArray[Any] | None = None
