@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("torch")
 
-from sterna.errors import SettingsError, UsageError
+from sterna.errors import SettingsError
 from sterna.model import Tower, build_model
 from sterna.settings import load_settings, save_settings
-from sterna.training import ModelSettings, TowerSettings, TrainSettings, train
+from sterna.training import ModelSettings, TowerSettings, TrainSettings
 from sterna.training._check import check_settings
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -78,14 +78,6 @@ def test_a_constant_rate_takes_no_floor():
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
 def test_every_shipped_configuration_can_be_trained(file):
     check_settings(load_settings(TrainSettings, file))
-
-
-def test_an_objective_for_another_comparison_than_search_makes_is_refused(tmp_path):
-    order = {"name": "hinge", "params": {"similarity": "order"}}
-    for objective in (order, {"name": "weighted_sum", "params": {"terms": [{"name": "infonce"}, order]}}):
-        with pytest.raises(UsageError, match="similarity='order' trains vectors for another comparison than"):
-            train(TrainSettings.model_validate({"objective": objective}), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
 
 
 def test_the_reference_of_settings_is_up_to_date():

@@ -11,7 +11,7 @@ from sterna.scoring._cross_attention import scan_i2t, scan_t2i
 from sterna.scoring._items import Items
 from sterna.scoring._vectors import Score, dot, order
 
-__all__ = ["ALIGNMENTS", "SCORES", "Alignment"]
+__all__ = ["ALIGNMENTS", "SCORES", "VECTOR_SCORES", "Alignment"]
 
 Alignment = Callable[[Items, Items], Array]
 
@@ -26,4 +26,5 @@ ALIGNMENTS: Mapping[str, Alignment] = {
     "scan-t2i-lse": partial(scan_t2i, lse=6.0),
     "symm": symm,
 }
-SCORES: Mapping[str, Score | Alignment] = {"dot": dot, "order": order, **ALIGNMENTS}
+VECTOR_SCORES: Mapping[str, Score] = {"dot": dot, "order": order}
+SCORES: Mapping[str, Score | Alignment] = {**VECTOR_SCORES, **ALIGNMENTS}

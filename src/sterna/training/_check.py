@@ -6,10 +6,11 @@ import torch
 from torch import nn
 
 from sterna.errors import UsageError
-from sterna.objectives import Hinge, build_objective
+from sterna.objectives import build_objective
 from sterna.training._device import choose_device
 from sterna.training._learner import new_model, takes_means
 from sterna.training._optimizer import build_optimizer
+from sterna.training._scores import check_scores
 from sterna.training._settings import TrainSettings
 
 __all__ = ["check_settings"]
@@ -33,12 +34,7 @@ def check_settings(settings: TrainSettings) -> None:
             "bucket=true would change nothing: the text tower sees the mean of a caption alone, and no batch "
             "is padded; leave it out"
         )
-    for part in objective.modules():
-        if isinstance(part, Hinge) and part.similarity != "dot":
-            raise UsageError(
-                f"objective hinge: similarity={part.similarity!r} trains vectors for another comparison than "
-                "the dot product by which they are measured and searched; use similarity='dot'"
-            )
+    check_scores(settings.score, objective, model)
 
 
 def _check_parts(settings: TrainSettings, optimizer: torch.optim.Optimizer) -> None:

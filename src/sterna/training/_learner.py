@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sterna.backbones import ImageBackbone, TextBackbone
 from sterna.model import TERN, Tower, build_model
 from sterna.objectives import Given, Objective
+from sterna.training._scores import compute_scores, encode_images, encode_texts, score_names
 from sterna.training._settings import ModelSettings
 
 __all__ = ["Batch", "Learner", "kept_tensors", "new_model", "takes_means"]
@@ -36,8 +37,8 @@ class Batch(NamedTuple):
     """positions of the images in the whole training split"""
     epoch: Float[Tensor, ""]
     """float64: epochs gone before the step"""
-    maps: Shaped[Tensor, "N P Q"] | None = None
-    """as stored, the last axes as one: what enters those stages of the image backbone that are trained"""
+    maps: Shaped[Tensor, "N ..."] | None = None
+    """as stored: what enters the stages that are trained, where the image backbone is"""
     ids: Int64[Tensor, "C L"] | None = None
     """token ids, where the text backbone is trained"""
     ids_mask: Bool[Tensor, "C L"] | None = None
@@ -83,16 +84,16 @@ class Learner(nn.Module):
 
     def forward(self, batch: Batch) -> Float[Tensor, ""]:
         """The loss."""
-        images = self.model.encode_images(
-            *self.see(batch.regions, batch.regions_mask, batch.boxes, maps=batch.maps)
-        )
-        captions = self.model.encode_texts(
-            *self.read(batch.tokens, batch.tokens_mask, ids=batch.ids, ids_mask=batch.ids_mask)
-        )
+        names = score_names(self.objective)
+        seen = self.see(batch.regions, batch.regions_mask, batch.boxes, maps=batch.maps)
+        read = self.read(batch.tokens, batch.tokens_mask, ids=batch.ids, ids_mask=batch.ids_mask)
+        images = encode_images(self.model, *seen, names=names)
+        captions = encode_texts(self.model, *read, names=names)
         # similarities and their exponentials want more digits than bfloat16 has
-        with torch.autocast(images.device.type, enabled=False):
+        with torch.autocast(images.vectors.device.type, enabled=False):
+            given = self._given(batch, compute_scores(names, images, captions))
             loss: Tensor = self.objective(
-                images.float(), captions.float(), batch.owners, given=self._given(batch)
+                images.vectors.float(), captions.vectors.float(), batch.owners, given=given
             )
         return loss
 
@@ -102,13 +103,12 @@ class Learner(nn.Module):
         mask: Bool[Tensor, "N R"],
         boxes: Float[Tensor, "N R 4"],
         *,
-        maps: Shaped[Tensor, "N P Q"] | None,
+        maps: Shaped[Tensor, "N ..."] | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Values, mask and boxes for the model's image tower: as stored, or by the trained backbone."""
         if self.image_backbone is None or maps is None:
             return regions.float(), mask, boxes
-        shaped = maps.float().reshape(len(maps), *self.image_backbone.map_shape)
-        seen = self.image_backbone.tail(shaped)
+        seen = self.image_backbone.tail(maps.float())
         return seen.values.float(), seen.mask, seen.boxes
 
     def read(
@@ -125,9 +125,10 @@ class Learner(nn.Module):
         read = self.text_backbone(ids, ids_mask)
         return read.values.float(), read.mask
 
-    def _given(self, batch: Batch) -> Given:
+    def _given(self, batch: Batch, scores: Mapping[str, Tensor]) -> Given:
         needs = self.objective.needs
         return Given(
+            scores=scores,
             targets=_mean(batch.tokens, batch.tokens_mask) if "targets" in needs else None,
             image_targets=_mean(batch.regions, batch.regions_mask) if "image_targets" in needs else None,
             places=batch.places,

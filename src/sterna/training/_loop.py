@@ -182,6 +182,7 @@ class Loop:
                 self.inputs.validation,
                 device=self.accelerator.device,
                 at=cutoffs_for(settings.metric),
+                score=self.settings.score,
             )
             value = metric_of(measured, settings.metric)
             position.value = value

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, model_validator
 
+from sterna.scoring import SCORES
 from sterna.settings import Settings
 from sterna.training._steps import (
     OptimizerSettings,
@@ -185,11 +186,20 @@ class ObjectiveSettings(Settings):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
+def _known_score(name: str) -> str:
+    if name not in SCORES:
+        raise ValueError(f"{name!r} is not known; known: {', '.join(sorted(SCORES))}")
+    return name
+
+
 class TrainSettings(Settings):
     """A training run. A step sees `accumulation` times `batch_images` images, each with its captions.
 
     `captions_per_image` is how many captions of an image a batch holds, drawn anew every epoch. With `bucket`
     images whose longest captions are of like length share batches, which are then padded less.
+    `score` is what validation and `sterna eval` measure by, one of `sterna.scoring.SCORES`: "dot" and "order"
+    compare vectors, the others align regions with words.
+    `captions_per_image` is how many captions of an image a batch holds, drawn anew every epoch.
     `ema` is the decay of the averaged weights, which are then what is measured, kept and exported.
     `clip` bounds the norm of the gradients. `workers` are processes that read batches ahead.
     `checkpoint_every` and `log_every` count steps; a checkpoint is also written after every epoch.
@@ -204,6 +214,7 @@ class TrainSettings(Settings):
     finetune: FinetuneSettings = FinetuneSettings()
     model: ModelSettings = ModelSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
+    score: Annotated[str, AfterValidator(_known_score)] = "dot"
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     validation: ValidationSettings = ValidationSettings()
