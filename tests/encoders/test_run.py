@@ -20,7 +20,11 @@ class MeanColour:
 
     name, dim, size, fit, fingerprint = "toy-run", 3, 16, "crop", "f" * 64
 
-    def encode_images(self, pixels: np.ndarray) -> np.ndarray:
+    def prepare(self, image) -> np.ndarray:
+        return to_square(image, 16, "crop")
+
+    def encode_images(self, pixels) -> np.ndarray:
+        pixels = np.stack(pixels)
         assert pixels.dtype == np.uint8
         assert pixels.shape[1:] == (16, 16, 3)
         mean = pixels.astype(np.float32).mean(axis=(1, 2))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Detections", "Detector", "load_detector"]
 
+_AT_ONCE = 4  # large photographs through a transformer
 _PREPROCESSING = (
     "do_resize",
     "size",
@@ -136,9 +137,11 @@ class Detector(ImageBackbone):
         for place, one in enumerate(prepared):
             shapes.setdefault(one.shape, []).append(place)
         for places in shapes.values():
-            pixels = torch.from_numpy(np.stack([prepared[place] for place in places]))
-            for place, answers in zip(places, self._answers(pixels), strict=True):
-                found[place] = answers
+            for start in range(0, len(places), _AT_ONCE):
+                block = places[start : start + _AT_ONCE]
+                pixels = torch.from_numpy(np.stack([prepared[place] for place in block]))
+                for place, answers in zip(block, self._answers(pixels), strict=True):
+                    found[place] = answers
         pad = torch.nn.utils.rnn.pad_sequence
         columns = [pad(list(column), batch_first=True) for column in zip(*found, strict=True)]
         lengths = torch.tensor([len(one[0]) for one in found])
@@ -149,8 +152,11 @@ class Detector(ImageBackbone):
         """[B, S, S, 3] uint8 RGB, taken for photographs, to regions."""
         from PIL import Image
 
-        squares = [self.prepare(Image.fromarray(square)) for square in pixels.cpu().numpy()]
-        found = self.detect(squares)
+        return self.look([self.prepare(Image.fromarray(square)) for square in pixels.cpu().numpy()])
+
+    def look(self, prepared: Sequence[NDArray[Any]]) -> Regions:
+        """`detect` without scores and classes."""
+        found = self.detect(prepared)
         return Regions(found.values, found.boxes, found.mask)
 
     def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:

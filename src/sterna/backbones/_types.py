@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64, Shaped, UInt8
 from torch import Tensor, nn
@@ -97,8 +98,13 @@ class ImageBackbone(_AlwaysEvaluating):
     """what else features made with it should say of themselves"""
 
     def prepare(self, image: Image.Image) -> NDArray[Any]:
-        """A photograph, upright and RGB, to what is stacked for `forward`: a square [S, S, 3] uint8."""
+        """A photograph, upright and RGB, to what `look` takes: a square [S, S, 3] uint8."""
         return to_square(image, self.size, self.fit)
+
+    def look(self, prepared: Sequence[NDArray[Any]]) -> Regions:
+        """Photographs that `prepare` made, one or more, to regions."""
+        regions: Regions = self(torch.from_numpy(np.stack(prepared)))
+        return regions
 
     def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
         """[B, S, S, 3] uint8 RGB to maps [B, C, H, W] float32, frozen."""

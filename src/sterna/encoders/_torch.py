@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from sterna.encoders._protocol import EncodedPhoto
 from sterna.encoders._texts import as_sentences
 from sterna.encoders._threads import available_threads, torch_threads
 from sterna.errors import MissingExtraError
-from sterna.images import Photo, PhotoSource, to_square
+from sterna.images import Photo, PhotoSource
 
 __all__ = ["RunEncoder"]
 
@@ -40,9 +41,9 @@ class RunEncoder:
         self._run = load_run(run)
         self.name = self._run.name
         self.dim = self._run.dim
-        self._pipeline: Pipeline[NDArray[np.uint8]] = Pipeline(
+        self._pipeline: Pipeline[NDArray[Any]] = Pipeline(
             prepare=self._prepare,
-            network=lambda squares: self._run.encode_images(np.stack(squares)),
+            network=self._run.encode_images,
             dim=self.dim,
             size=self._run.size,
             batch=_BATCH,
@@ -67,5 +68,5 @@ class RunEncoder:
         """Encode sentences, or one, to `[M, E]`."""
         return self._run.encode_texts(as_sentences(sentences, max_tokens=_MOST_TOKENS))
 
-    def _prepare(self, photo: Photo) -> NDArray[np.uint8]:
-        return to_square(photo.image, self._run.size, self._run.fit)
+    def _prepare(self, photo: Photo) -> NDArray[Any]:
+        return self._run.prepare(photo.image)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,14 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from sterna._version import versions
-from sterna.backbones import ImageBackbone, TextBackbone, export_onnx, fold_batch_norm, merge_low_rank
+from sterna.backbones import (
+    ImageBackbone,
+    TextBackbone,
+    export_onnx,
+    fold_batch_norm,
+    merge_low_rank,
+    refuse_detector,
+)
 from sterna.errors import ModelError, PhotoError
 from sterna.files import hash_file, hash_json, new_folder, write_json, write_text
 from sterna.images import open_photo, to_square
@@ -28,29 +35,40 @@ __all__ = ["export"]
 
 _PACKAGES = ("torch", "onnx", "onnxruntime", "transformers")
 _TOLERANCE = 1e-4
+_REGIONS, _WORDS = ["regions", "regions_mask"], ["words", "words_mask"]
 _SENTENCES = ("a dog", "two people walk along a beach at sunset while a red boat passes behind them", "")
 
 
 class _ImageEncoder(nn.Module):
-    def __init__(self, backbone: ImageBackbone, model: TERN) -> None:
+    """Vectors; with `items` the regions' too, and their mask."""
+
+    def __init__(self, backbone: ImageBackbone, model: TERN, *, items: bool) -> None:
         super().__init__()
         self.backbone = backbone
         self.model = model
+        self.items = items
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         regions = self.backbone(pixels)
-        return self.model.encode_images(regions.values, regions.mask, regions.boxes)
+        if self.items:
+            return self.model.read_images(regions.values, regions.mask, regions.boxes)
+        return (self.model.encode_images(regions.values, regions.mask, regions.boxes),)
 
 
 class _TextEncoder(nn.Module):
-    def __init__(self, backbone: TextBackbone, model: TERN) -> None:
+    """Vectors; with `items` the words' too, and their mask."""
+
+    def __init__(self, backbone: TextBackbone, model: TERN, *, items: bool) -> None:
         super().__init__()
         self.backbone = backbone
         self.model = model
+        self.items = items
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         tokens = self.backbone(ids, mask)
-        return self.model.encode_texts(tokens.values, tokens.mask)
+        if self.items:
+            return self.model.read_texts(tokens.values, tokens.mask)
+        return (self.model.encode_texts(tokens.values, tokens.mask),)
 
 
 def export(
@@ -66,7 +84,8 @@ def export(
     """Write a model folder: `config.json`, `image.onnx`, `text.onnx`, `tokenizer.json`, `README.md`.
 
     The networks are compared with torch on the run's validation photographs and captions (drawn pictures
-    where these are gone) before the folder gets its name.
+    where these are gone) before the folder gets its name. Where the run was trained or is measured by an
+    alignment, they also give a vector for every region and word.
 
     Arguments:
         run: a run, or its folder, of which the best weights are taken.
@@ -84,6 +103,7 @@ def export(
     `SternaError` where `out` exists, `RunError` where `run` is not a run.
     """
     run = run if isinstance(run, Run) else load_run(run)
+    refuse_detector(run.image_backbone)
     stored: dict[str, Precision] = {"image": image_weights, "text": text_weights}
     with new_folder(Path(out)) as folder:
         _write_networks(run, folder, stored)
@@ -104,26 +124,37 @@ def export(
 
 
 def _write_networks(run: Run, folder: Path, stored: Mapping[str, Precision]) -> None:
-    image = fold_batch_norm(_ImageEncoder(run.image_backbone, run.model))
+    items = run.alignment is not None
+    image = fold_batch_norm(_ImageEncoder(run.image_backbone, run.model, items=items))
     round_weights(image, stored["image"])
     pixels = {"pixels": torch.from_numpy(_photographs(run))}
-    _write_graph(image, pixels, folder / "image.onnx", stored["image"])
-    text = merge_low_rank(_TextEncoder(run.text_backbone, run.model)).eval()  # a copy
+    outputs = ["vectors", *(_REGIONS if items else [])]
+    _write_graph(image, pixels, folder / "image.onnx", outputs=outputs, precision=stored["image"])
+    text = merge_low_rank(_TextEncoder(run.text_backbone, run.model, items=items)).eval()  # a copy
     round_weights(text, stored["text"])
     ids, mask = run.text_backbone.tokenize(_sentences(run))
     words = {"ids": ids, "mask": mask.to(torch.int64)}
-    _write_graph(text, words, folder / "text.onnx", stored["text"])
+    outputs = ["vectors", *(_WORDS if items else [])]
+    _write_graph(text, words, folder / "text.onnx", outputs=outputs, precision=stored["text"])
 
 
-def _write_graph(module: nn.Module, example: dict[str, Tensor], path: Path, precision: Precision) -> None:
+def _write_graph(
+    module: nn.Module,
+    example: dict[str, Tensor],
+    path: Path,
+    *,
+    outputs: Sequence[str],
+    precision: Precision,
+) -> None:
     """Export, store small, and hold ONNX Runtime's outputs against torch's."""
     axes = {0: "n", 1: "t"} if "ids" in example else {0: "n"}
+    changing = {"vectors": {0: "n"}, **dict.fromkeys(outputs[1:], axes)}
     export_onnx(
         module,
         example,
         path,
-        outputs=["vectors"],
-        dynamic={**dict.fromkeys(example, axes), "vectors": {0: "n"}},
+        outputs=outputs,
+        dynamic={**dict.fromkeys(example, axes), **changing},
     )
     shrink_graph(path, precision)
     from onnxruntime import InferenceSession, SessionOptions
@@ -135,14 +166,18 @@ def _write_graph(module: nn.Module, example: dict[str, Tensor], path: Path, prec
     for block in (slice(None), slice(0, 1)):
         inputs = {key: value[block] for key, value in example.items()}
         with torch.inference_mode():
-            wanted = module(*inputs.values()).numpy()
-        (came,) = session.run(["vectors"], {key: value.numpy() for key, value in inputs.items()})
-        apart = float(np.abs(came - wanted).max())
+            wanted = module(*inputs.values())
+        came = session.run(list(outputs), {key: value.numpy() for key, value in inputs.items()})
+        apart = max(_apart(one.numpy(), other) for one, other in zip(wanted, came, strict=True))
         if not apart <= _TOLERANCE:
             raise ModelError(
                 f"{path.name}: ONNX Runtime's vectors differ from torch's by {apart:.1e}, "
                 f"more than {_TOLERANCE:.0e}; the network cannot be exported as it is"
             )
+
+
+def _apart(wanted: NDArray[Any], came: NDArray[Any]) -> float:
+    return float(np.abs(wanted.astype(np.float64) - came).max(initial=0))
 
 
 def _photographs(run: Run) -> NDArray[np.uint8]:
@@ -180,17 +215,21 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
     settings["data"].pop("images")
     for side in ("image", "text"):
         settings["features"][side] = _portable(settings["features"][side])
+    aligned = run.alignment is not None
     return {
         "schema": 1,
         "name": name,
         "dim": run.dim,
         "fingerprint": "",
+        "score": run.score,
+        **({"alignment": run.alignment} if aligned else {}),
         "image": {
             "file": "image.onnx",
             "size": run.size,
             "fit": run.fit,
             "input": "pixels",
             "output": "vectors",
+            **({"items": _REGIONS} if aligned else {}),
         },
         "text": {
             "file": "text.onnx",
@@ -198,6 +237,7 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
             "inputs": ["ids", "mask"],
             "output": "vectors",
             "lowercase": False,
+            **({"items": _WORDS} if aligned else {}),
         },
         "architecture": {
             "image_backbone": _portable(run.image_backbone.name),

@@ -11,15 +11,18 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from sterna.backbones import ImageBackbone, TextBackbone
 from sterna.errors import RunError
 from sterna.files import hash_bytes, hash_json, read_json
 from sterna.model import TERN
+from sterna.scoring import Items
 from sterna.settings import load_settings
 from sterna.training._checkpoint import Position, checkpoint_path, load_weights
 from sterna.training._learner import new_model
+from sterna.training._scores import alignment_of, ragged
 from sterna.training._settings import TrainSettings
 from sterna.training._tuning import (
     check_backbone,
@@ -62,18 +65,28 @@ class Run:
 
     @property
     def size(self) -> int:
-        """Side in pixels of the square that `encode_images` takes."""
+        """Side in pixels of the square that `prepare` makes, or the shorter side of what keeps its shape."""
         return self.image_backbone.size
 
     @property
     def fit(self) -> str:
-        """How a photograph becomes that square: "squeeze", "crop" or "letterbox"."""
+        """How a photograph becomes that square: "squeeze", "crop", "letterbox"; "own" where it does not."""
         return self.image_backbone.fit
 
     @property
     def dim(self) -> int:
         """E, the width of the vectors."""
         return self.settings.model.embedding
+
+    @property
+    def score(self) -> str:
+        """What it was measured by in training, one of `sterna.scoring.SCORES`."""
+        return self.settings.score
+
+    @cached_property
+    def alignment(self) -> str | None:
+        """How its regions are compared with words; `None` where it was not trained for that."""
+        return alignment_of(self.settings)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -85,13 +98,16 @@ class Run:
         backbones = [self.image_backbone.fingerprint, self.text_backbone.fingerprint]
         return hash_json({"weights": weights, "backbones": backbones})
 
-    def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Squares [B, S, S, 3] uint8 RGB to unit vectors [B, E] float32."""
+    def prepare(self, image: Image.Image) -> NDArray[Any]:
+        """A photograph, upright and RGB, to what `encode_images` takes."""
+        return self.image_backbone.prepare(image)
+
+    def encode_images(self, pixels: NDArray[Any] | Sequence[NDArray[Any]]) -> NDArray[np.float32]:
+        """What `prepare` made, mostly squares [B, S, S, 3] uint8 RGB, to unit vectors [B, E] float32."""
         vectors = np.empty((len(pixels), self.dim), dtype=np.float32)
         with torch.inference_mode():
             for start in range(0, len(pixels), _BLOCK):
-                block = torch.from_numpy(np.ascontiguousarray(pixels[start : start + _BLOCK]))
-                regions = self.image_backbone(block)
+                regions = self.image_backbone.look(list(pixels[start : start + _BLOCK]))
                 vectors[start : start + _BLOCK] = self.model.encode_images(
                     regions.values, regions.mask, regions.boxes
                 ).numpy()
@@ -105,6 +121,26 @@ class Run:
                 tokens = self.text_backbone(*self.text_backbone.tokenize(sentences[start : start + _BLOCK]))
                 vectors[start : start + _BLOCK] = self.model.encode_texts(tokens.values, tokens.mask).numpy()
         return vectors
+
+    def image_items(self, pixels: NDArray[Any] | Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """What `prepare` made to the unit vectors [R, E] of each photograph's regions."""
+        found: list[NDArray[np.float32]] = []
+        with torch.inference_mode():
+            for start in range(0, len(pixels), _BLOCK):
+                regions = self.image_backbone.look(list(pixels[start : start + _BLOCK]))
+                read = self.model.read_images(regions.values, regions.mask, regions.boxes)
+                found += ragged(Items(read.items, read.mask))
+        return found
+
+    def text_items(self, sentences: Sequence[str]) -> list[NDArray[np.float32]]:
+        """Sentences to the unit vectors [T, E] of each one's words."""
+        found: list[NDArray[np.float32]] = []
+        with torch.inference_mode():
+            for start in range(0, len(sentences), _BLOCK):
+                tokens = self.text_backbone(*self.text_backbone.tokenize(sentences[start : start + _BLOCK]))
+                read = self.model.read_texts(tokens.values, tokens.mask)
+                found += ragged(Items(read.items, read.mask))
+        return found
 
 
 def load_run(path: str | Path, which: Literal["best", "last"] = "best") -> Run:
