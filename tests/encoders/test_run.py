@@ -19,6 +19,7 @@ class MeanColour:
     """Stands in for a run: the vector of a photograph is its mean colour, of a sentence its lengths."""
 
     name, dim, size, fit, fingerprint = "toy-run", 3, 16, "crop", "f" * 64
+    score, alignment = "dot", None
 
     def prepare(self, image) -> np.ndarray:
         return to_square(image, 16, "crop")

@@ -55,21 +55,19 @@ def chained(lists: list[list[int]]) -> list[int]:
     captions=st.integers(1, 9),
     first=st.sampled_from([None, 1, 2, 3, 100]),
     name=st.sampled_from(["MrSw", "MrAVGw", "MwSr", "symm"]),
+    kept=st.booleans(),
 )
 def test_the_first_answers_are_ordered_by_alignment_and_stay_ahead(
-    seed: int, images: int, captions: int, first: int | None, name: str
+    seed: int, images: int, captions: int, first: int | None, name: str, kept: bool
 ) -> None:
     what = made(seed, images, captions)
     cosines = what["images"] @ what["captions"].T
     aligned = ALIGNMENTS[name](pad(what["regions"]), pad(what["words"]))
     owners = what["owners"]
-    ranks = rank_both_ways(
-        what["images"],
-        what["captions"],
-        owners,
-        block=3,
-        adjust=rerank(Reranking(what["regions"], what["words"], name, first)),
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sterna.evaluation._rerank._KEPT", 1 << 27 if kept else 0)
+        adjust = rerank(Reranking(what["regions"], what["words"], name, first))
+    ranks = rank_both_ways(what["images"], what["captions"], owners, block=3, adjust=adjust)
     own = [np.flatnonzero(owners == image).tolist() for image in range(images)]
     asked = [image for image in range(images) if own[image]]
     orders = [slow_order(list(cosines[image]), list(aligned[image]), first) for image in asked]

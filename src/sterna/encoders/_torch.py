@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.encoders._pipeline import Pipeline
+from sterna.encoders._align import check_aligns
+from sterna.encoders._pipeline import Pipeline, decode
 from sterna.encoders._protocol import EncodedPhoto
-from sterna.encoders._texts import as_sentences
+from sterna.encoders._texts import as_sentence, as_sentences
 from sterna.encoders._threads import available_threads, torch_threads
 from sterna.errors import MissingExtraError
 from sterna.images import Photo, PhotoSource
@@ -41,6 +42,8 @@ class RunEncoder:
         self._run = load_run(run)
         self.name = self._run.name
         self.dim = self._run.dim
+        self.score = self._run.score
+        self.alignment = self._run.alignment
         self._pipeline: Pipeline[NDArray[Any]] = Pipeline(
             prepare=self._prepare,
             network=self._run.encode_images,
@@ -67,6 +70,16 @@ class RunEncoder:
     def encode_texts(self, sentences: Sequence[str] | str) -> NDArray[np.float32]:
         """Encode sentences, or one, to `[M, E]`."""
         return self._run.encode_texts(as_sentences(sentences, max_tokens=_MOST_TOKENS))
+
+    def regions(self, photo: PhotoSource) -> NDArray[np.float32]:
+        """The regions of a photograph; see `Aligns`. Raises `UsageError` where the model has none."""
+        check_aligns(self)
+        return self._run.image_items([decode(photo, at_least=self._run.size, prepare=self._prepare)])[0]
+
+    def words(self, sentence: str) -> NDArray[np.float32]:
+        """The words of a sentence; see `Aligns`. Raises `UsageError` where the model has none."""
+        check_aligns(self)
+        return self._run.text_items(as_sentences(as_sentence(sentence), max_tokens=_MOST_TOKENS))[0]
 
     def _prepare(self, photo: Photo) -> NDArray[Any]:
         return self._run.prepare(photo.image)

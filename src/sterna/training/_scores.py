@@ -14,12 +14,14 @@ from torch import Tensor
 
 from sterna.errors import UsageError
 from sterna.model import TERN, Tower
-from sterna.objectives import Objective, WeightedSum
+from sterna.objectives import Objective, WeightedSum, build_objective
 from sterna.scoring import ALIGNMENTS, SCORES, VECTOR_SCORES, Items, align
+from sterna.training._settings import TrainSettings
 
 __all__ = [
     "Side",
     "align_on",
+    "alignment_of",
     "check_scores",
     "compute_scores",
     "encode_images",
@@ -49,6 +51,16 @@ def trained_alignment(score: str, objective: Objective) -> str | None:
     if score in ALIGNMENTS:
         return score
     return next(iter(sorted(score_names(objective) & ALIGNMENTS.keys())), None)
+
+
+def alignment_of(settings: TrainSettings) -> str | None:
+    """`trained_alignment` of a run's settings."""
+    if settings.score in ALIGNMENTS:
+        return settings.score
+    with torch.random.fork_rng(devices=[]):
+        chosen = settings.objective
+        objective = build_objective(chosen.name, chosen.params, images=1, embedding=settings.model.embedding)
+    return trained_alignment(settings.score, objective)
 
 
 def encode_images(
