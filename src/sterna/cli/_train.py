@@ -52,6 +52,15 @@ def train(
             help="Where features are, or go.  [default: in RUN]",
         ),
     ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--init-from",
+            parser=typed_path,
+            metavar="RUN",
+            help="Begin with the weights of another run, a model folder or a .safetensors file.",
+        ),
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -78,7 +87,7 @@ def train(
       sterna train --config configs/base.yaml --data flickr8k --out runs/seed1 --set seed=1
       sterna train --out runs/base --resume
     """
-    named = {"data.path": data, "features.path": features, "device": device}
+    named = {"data.path": data, "features.path": features, "init_from": init_from, "device": device}
     places = {key: value for key, value in named.items() if value is not None}
     if config is None and resume and (places or changes):
         config = out / "settings.yaml"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sterna.training._encode import encode_features
 from sterna.training._export import export
 from sterna.training._log import TrainProgress
 from sterna.training._run import Run, load_run
@@ -39,6 +40,7 @@ __all__ = [
     "TrainProgress",
     "TrainSettings",
     "ValidationSettings",
+    "encode_features",
     "export",
     "load_run",
     "train",

@@ -29,6 +29,11 @@ def check_settings(settings: TrainSettings) -> None:
             if tuning.tuned:
                 parts[f"{side}_backbone"] = nn.Linear(1, 1)  # in the place of what is slow to build
         _check_parts(settings, build_optimizer(nn.ModuleDict(parts), settings.optimizer))
+    if bool(settings.teacher) is not ("teacher" in objective.needs):
+        raise UsageError(
+            f"teacher: {len(settings.teacher)} runs are named, and objective {settings.objective.name} "
+            f"learns from {'one or more' if 'teacher' in objective.needs else 'none'}"
+        )
     if settings.bucket and takes_means(model.text) and not settings.finetune.text.tuned:
         raise UsageError(
             "bucket=true would change nothing: the text tower sees the mean of a caption alone, and no batch "

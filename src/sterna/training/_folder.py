@@ -104,11 +104,12 @@ def write_facts(run: Path, facts: Mapping[str, Any]) -> None:
     begun: dict[str, Any] = {}
     if is_under_way(run) and file.is_file():
         begun = read_json(file, error=RunError)
-        if begun.get("inputs") != facts["inputs"]:
-            raise RunError(
-                f"{run}: its data or features are not those it was begun with; "
-                "put them back, or train to a new folder"
-            )
+        for key, what in (("inputs", "data or features"), ("teachers", "teachers")):
+            if begun.get(key, facts.get(key)) != facts.get(key):
+                raise RunError(
+                    f"{run}: its {what} are not those it was begun with; "
+                    "put them back, or train to a new folder"
+                )
     versions = {"sterna": __version__, "torch": str(torch.__version__)}
     now = {"schema": 1, "versions": versions, **begun, **facts}
     if now != begun:
@@ -165,7 +166,8 @@ def _absolute(settings: TrainSettings) -> TrainSettings:
             "text": _absolute_backbone(features.text),
         }
     )
-    return settings.model_copy(update={"data": data, "features": features})
+    places = {"init_from": whole(settings.init_from), "teacher": tuple(map(whole, settings.teacher))}
+    return settings.model_copy(update={"data": data, "features": features, **places})
 
 
 def _absolute_backbone(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64, Shaped
@@ -14,6 +14,9 @@ from sterna.model import TERN, Tower, build_model
 from sterna.objectives import Given, Objective
 from sterna.training._scores import compute_scores, encode_images, encode_texts, score_names
 from sterna.training._settings import ModelSettings
+
+if TYPE_CHECKING:
+    from sterna.training._teachers import Teachers
 
 __all__ = ["Batch", "Learner", "kept_tensors", "new_model", "takes_means"]
 
@@ -57,6 +60,7 @@ class Learner(nn.Module):
         image_backbone, text_backbone: those of which a part is trained; `None` for what is frozen, whose
             features are read.
         stands_on: fingerprints of the backbones as they are published.
+        teachers: give other models' similarities of a batch, where the objective learns from them.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Learner(nn.Module):
         image_backbone: ImageBackbone | None = None,
         text_backbone: TextBackbone | None = None,
         stands_on: Mapping[str, str] | None = None,
+        teachers: Teachers | None = None,
     ) -> None:
         super().__init__()
         self.model = model
@@ -74,6 +79,7 @@ class Learner(nn.Module):
         self.image_backbone = image_backbone
         self.text_backbone = text_backbone
         self.stands_on = dict(stands_on or {})
+        self.teachers = teachers
         self.frozen = frozenset(
             name
             for part, backbone in (("image_backbone", image_backbone), ("text_backbone", text_backbone))
@@ -131,6 +137,7 @@ class Learner(nn.Module):
             scores=scores,
             targets=_mean(batch.tokens, batch.tokens_mask) if "targets" in needs else None,
             image_targets=_mean(batch.regions, batch.regions_mask) if "image_targets" in needs else None,
+            teacher=self.teachers.similarities(batch) if self.teachers and "teacher" in needs else None,
             places=batch.places,
             epoch=float(batch.epoch),
         )

@@ -28,11 +28,13 @@ from sterna.training._learner import Batch, Learner, new_model
 from sterna.training._log import RunLog, TrainProgress
 from sterna.training._metrics import cutoffs_for, is_better, lower_is_better, metric_of
 from sterna.training._optimizer import build_optimizer, set_rates
+from sterna.training._origin import begin_with
 from sterna.training._plan import Plan, seed_of
 from sterna.training._process import Interrupt
 from sterna.training._readers import open_readers
 from sterna.training._schedule import Schedule
 from sterna.training._settings import TrainSettings
+from sterna.training._teachers import load_teachers
 from sterna.training._tuning import tuned_backbones
 from sterna.training._validation import validate
 
@@ -68,14 +70,23 @@ class Loop:
             images=len(inputs.train.image_rows),
             embedding=settings.model.embedding,
         )
+        teachers = load_teachers(settings.teacher, inputs.facts["features"], device=self.accelerator.device)
         images, texts = tuned_backbones(settings.features, settings.finetune, inputs.facts["features"])
         self.learner = Learner(
-            model, objective, image_backbone=images, text_backbone=texts, stands_on=inputs.stands_on
+            model,
+            objective,
+            image_backbone=images,
+            text_backbone=texts,
+            stands_on=inputs.stands_on,
+            teachers=teachers,
         ).to(self.accelerator.device)
+        begun = checkpoint_path(run, "last").is_file()
+        if settings.init_from is not None and not begun:
+            begin_with(settings.init_from, self.learner, strict=settings.init_strict)
         self.optimizer = build_optimizer(self.learner, settings.optimizer)
         self.average = Average(self.learner, decay=settings.ema) if settings.ema else None
         self.position = Position()
-        if checkpoint_path(run, "last").is_file():
+        if begun:
             self.position = load_last(
                 run, learner=self.learner, optimizer=self.optimizer, average=self.average
             )
@@ -94,6 +105,7 @@ class Loop:
             self.learner,
             views=settings.features.views,
             stages=settings.finetune.image.stages,
+            others=self.learner.teachers.models if self.learner.teachers else (),
         )
         wanted = settings.captions_per_image
         reading = read_batches(

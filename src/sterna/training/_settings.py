@@ -195,6 +195,9 @@ def _known_score(name: str) -> str:
 class TrainSettings(Settings):
     """A training run. A step sees `accumulation` times `batch_images` images, each with its captions.
 
+    `init_from`, a run, a model folder or a .safetensors file, gives the first weights, all of the model's
+    (those that fit, with `init_strict` off). `teacher` are runs on the same features whose mean similarities
+    an objective that distils learns from.
     `captions_per_image` is how many captions of an image a batch holds, drawn anew every epoch. With `bucket`
     images whose longest captions are of like length share batches, which are then padded less.
     `score` is what validation and `sterna eval` measure by, one of `sterna.scoring.SCORES`: "dot" and "order"
@@ -218,6 +221,9 @@ class TrainSettings(Settings):
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     validation: ValidationSettings = ValidationSettings()
+    teacher: tuple[Path, ...] = ()
+    init_from: Path | None = None
+    init_strict: bool = True
     batch_images: Annotated[int, Field(ge=2)] = 500
     captions_per_image: Literal["all"] | PositiveInt = "all"
     bucket: bool = False

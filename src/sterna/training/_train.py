@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,8 +25,10 @@ from sterna.training._folder import (
 from sterna.training._inputs import find_inputs
 from sterna.training._log import TrainProgress
 from sterna.training._loop import Loop
+from sterna.training._origin import origin_facts, weights_file
 from sterna.training._process import Interrupt, computing_with
 from sterna.training._settings import TrainSettings
+from sterna.training._teachers import teacher_facts
 
 __all__ = ["RunResult", "train"]
 
@@ -79,11 +82,24 @@ def train(
     """
     run = Path(out)
     # Before the lock too: neither a folder that is no run nor a run that cannot be gets one.
-    check_settings(choose_settings(run, settings, resume=resume))
+    chosen = choose_settings(run, settings, resume=resume)
+    check_settings(chosen)
+    if chosen.init_from is not None and not is_under_way(run):
+        weights_file(chosen.init_from)
     with FileLock(lock_file(run), what=f"the run {run}"):
         settings = choose_settings(run, settings, resume=resume)
         clear_leftovers(run)
         return _train(run, settings, progress=progress, extract_progress=extract_progress)
+
+
+def _others(run: Path, settings: TrainSettings) -> dict[str, Any]:
+    """What to write down of other runs: whose weights this one begins with, and whom it learns from."""
+    facts: dict[str, Any] = {}
+    if settings.init_from is not None and not is_under_way(run):
+        facts["begun_with"] = origin_facts(settings.init_from)
+    if settings.teacher:
+        facts["teachers"] = teacher_facts(settings.teacher)
+    return facts
 
 
 def _train(
@@ -106,7 +122,7 @@ def _train(
             threads=settings.threads,
             progress=extract_progress,
         )
-        write_facts(run, {**inputs.facts, "threads": threads})
+        write_facts(run, {**inputs.facts, **_others(run, settings), "threads": threads})
         save_settings(settings, run / "settings.yaml")
         with torch.random.fork_rng(devices=[]), interrupt.watched():
             loop = Loop(run, settings, inputs, interrupt)
