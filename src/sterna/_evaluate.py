@@ -33,6 +33,7 @@ def evaluate(
     relevance: Sequence[str | Path] = (),
     bank: str | Bank | None = None,
     features: str | Path | None = None,
+    rerank: int | None = None,
 ) -> Report:
     """Measure a model on captioned images.
 
@@ -42,7 +43,7 @@ def evaluate(
         data: as `sterna.data.read` takes it, or what it gave.
         split: needed where the data has several splits.
         format, restval, images, columns: how to read the data, as for `sterna.data.read`.
-        bootstrap, seed, progress, protocol, relevance, bank: as for `sterna.evaluation.evaluate`.
+        bootstrap, seed, progress, protocol, relevance, bank, rerank: as for `sterna.evaluation.evaluate`.
         features: a folder of features that the model, a training run, looks at in place of the photographs,
             which need not be there.
 
@@ -66,6 +67,7 @@ def evaluate(
         protocol=protocol or evaluation.Protocol(),
         relevance=relevance,
         bank=bank,
+        rerank=rerank,
     )
 
 

@@ -230,3 +230,26 @@ def test_re_ranked_hits_show_their_alignments(sterna: Sterna, indexed: Path, ali
     rows = list(csv.DictReader(io.StringIO(sterna(*ask, "--format", "csv").out)))
     assert [row["alignment"] for row in rows] == [*map(str, aligned), ""]
     assert "alignment" not in sterna("search", "a dog", "--format", "csv").out
+
+
+def test_eval_re_ranks_by_alignment(
+    sterna: Sterna, photos: Path, aligned_model: Path, tiny_model: Path
+) -> None:
+    (photos / "captions.csv").write_text(
+        "image,caption\n"
+        + "".join(f"photo-0{n}.jpg,a {w} dog\n" for n, w in enumerate(["red", "green", "blue"]))
+    )
+    ask = ("eval", "--data", photos / "captions.csv", "--model")
+    whole = sterna(*ask, aligned_model)
+    assert (whole.code, "compared by MrSw" in whole.out) == (0, True)
+    some = sterna(*ask, aligned_model, "--rerank", "2")
+    assert "the first 2 answers re-ranked by MrSw" in some.out
+    assert sterna(*ask, aligned_model, "--rerank", "2", "-f", "json").json["rerank"] == {
+        "alignment": "MrSw",
+        "first": 2,
+    }
+    assert "rerank" not in sterna(*ask, aligned_model, "--rerank", "0", "-f", "json").json
+    refused = sterna(*ask, tiny_model, "--rerank", "2")
+    assert (refused.code, "tiny-0: cannot be re-ranked" in refused.err) == (2, True)
+    refused = sterna("eval", "--run", "a", "--qrels", "b", "--rerank", "2")
+    assert (refused.code, "--rerank does not go with --run" in refused.err) == (2, True)

@@ -44,6 +44,7 @@ def evaluate(
     bank: options.BankOption = None,
     hubs_k: options.NearestOption = 10,
     hubs_beta: options.BetaOption = 20.0,
+    rerank: options.RerankOption = None,
     image_vectors: options.ImageVectorsOption = None,
     text_vectors: options.TextVectorsOption = None,
     captions_per_image: options.CaptionsPerImageOption = None,
@@ -72,6 +73,7 @@ def evaluate(
       sterna eval --data coco --split test --protocol folds:5x1000 --at 1,5,10,50
       sterna eval --data flickr8k --split dev --model runs/a --model runs/b --ranks ranks.csv
       sterna eval --data flickr8k --split dev --hubs csls --bank train
+      sterna eval --data flickr8k --split dev --model runs/teran --rerank 100
       sterna eval --image-vectors images.npy --text-vectors texts.npy --captions-per-image 5
       sterna eval --run someone.run --qrels t2i.qrels
     """
@@ -84,13 +86,13 @@ def evaluate(
     ranks = None if ranks is None else _ranks_file(ranks)
     if run is not None or qrels is not None:
         others = {"--data": data, "--model": model, "--image-vectors": image_vectors, "--hubs": hubs}
-        more = {"--ranks": ranks, "--trec-out": trec_out, "--relevance": relevance}
+        more = {"--ranks": ranks, "--trec-out": trec_out, "--relevance": relevance, "--rerank": rerank}
         _refuse({**others, **more}, beside="--run")
         _measure_run(run, qrels, chosen, names=names, output=output)
         return
     files = _Files(image_vectors, text_vectors, bank_image_vectors, bank_text_vectors, score=score)
     if files.given:
-        _refuse({"--model": model, "--features": features}, beside="--image-vectors")
+        _refuse({"--model": model, "--features": features, "--rerank": rerank}, beside="--image-vectors")
     if data is not None:
         _refuse({"--captions-per-image": captions_per_image}, beside="--data")
     sources = [files.source()] if files.given else _sources(model, features)
@@ -105,7 +107,7 @@ def evaluate(
     with progress_line() as line:
         report = _measured(
             sources, captioned, split=split, relevance=relevance or (), bank=files.bank() or bank,
-            protocol=chosen, line=line,
+            protocol=chosen, rerank=rerank, line=line,
         )  # fmt: skip
     _write(report, ranks=ranks, trec_out=trec_out)
     _show(report, names=names, output=output)
@@ -208,6 +210,7 @@ def _measured(
     relevance: Sequence[str],
     bank: str | Bank | None,
     protocol: Protocol,
+    rerank: int | None,
     line: ProgressLine,
 ) -> Report:
     from sterna import evaluation
@@ -216,8 +219,9 @@ def _measured(
         line("encoding", progress.done, progress.total, unit=progress.what)
 
     return evaluation.evaluate(
-        sources, data, split=split, progress=show, protocol=protocol, relevance=relevance, bank=bank
-    )
+        sources, data, split=split, progress=show, protocol=protocol, relevance=relevance, bank=bank,
+        rerank=rerank,
+    )  # fmt: skip
 
 
 def _write(report: Report, *, ranks: Path | None, trec_out: Path | None) -> None:

@@ -30,6 +30,7 @@ __all__ = [
     "QrelsOption",
     "RanksOption",
     "RelevanceOption",
+    "RerankOption",
     "RunOption",
     "ScoreOption",
     "TextVectorsOption",
@@ -110,6 +111,15 @@ NearestOption = Annotated[
 ]
 BetaOption = Annotated[
     float, typer.Option("--hubs-beta", metavar="X", help="How steep the inverted softmax is.")
+]
+RerankOption = Annotated[
+    int | None,
+    typer.Option(
+        "--rerank",
+        metavar="N",
+        help="Order the first N answers by alignment of regions and words, 0 for none; "
+        "left out: all, where a run's score is an alignment.",
+    ),
 ]
 RanksOption = Annotated[
     Path | None,

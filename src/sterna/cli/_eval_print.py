@@ -54,6 +54,8 @@ def _remarks(report: Report) -> list[str]:
         found.append(f"mean over {report.protocol}")
     if report.score != "dot":
         found.append(f"compared by {report.score}")
+    if report.rerank is not None and report.rerank["first"] != "all":
+        found.append(f"the first {report.rerank['first']} answers re-ranked by {report.rerank['alignment']}")
     if report.min_score is not None:
         found.append(f"answers that score less than {report.min_score:g} are not returned")
     judged = {way: name for way, name in report.relevance.items() if name != "captions"}

@@ -56,20 +56,40 @@ def _what(config: Mapping[str, Any]) -> str:
     architecture = config["architecture"]
     return (
         f"Turns photographs and English sentences into vectors of {config['dim']} numbers and unit length; "
-        "the dot product of two says how well a sentence describes a photograph. "
+        f"{_compared(config)} "
         f"Images pass {_names(architecture['image_backbone'])}, "
         f"sentences {_names(architecture['text_backbone'])}, "
         "and then the towers of a Transformer Encoder Reasoning Network (TERN).\n"
     )
 
 
+def _compared(config: Mapping[str, Any]) -> str:
+    """What says how well a sentence describes a photograph."""
+    alignment = config.get("alignment")
+    if config.get("score") == "order":
+        found = "how little a sentence's exceeds a photograph's (`sterna.scoring.order`)"
+    elif alignment is None:
+        found = "the dot product of two"
+    else:
+        found = f"the dot product of two, and then the alignment of regions with words by {alignment},"
+    return f"{found} says how well a sentence describes a photograph."
+
+
 def _use(config: Mapping[str, Any]) -> str:
+    if config.get("score") == "order":
+        return (
+            "```python\nimport sterna\nfrom sterna.scoring import order\n\n"
+            'model = sterna.load("path/to/this/folder")\n'
+            'vectors = model.encode_images(["beach.jpg", "dog.jpg"])\n'
+            'scores = order(vectors, model.encode_texts(["a dog in the snow"]))\n```\n'
+        )
+    asked = ', and then `sterna search "a dog in the snow" --rerank 50`' if config.get("alignment") else ""
     return (
         "```python\nimport sterna\n\n"
         'model = sterna.load("path/to/this/folder")\n'
         'vectors = model.encode_images(["beach.jpg", "dog.jpg"])\n'
         'scores = vectors @ model.encode_texts(["a dog in the snow"]).T\n```\n\n'
-        "Or without Python: `sterna index ~/Pictures --model path/to/this/folder`.\n"
+        f"Or without Python: `sterna index ~/Pictures --model path/to/this/folder`{asked}.\n"
     )
 
 
@@ -99,6 +119,7 @@ def _results(config: Mapping[str, Any]) -> str:
     return "\n".join(rows) + (
         "\n\nIn per cent: how often any right answer is among the first K of the split's whole gallery. "
         "The weights were chosen by the validation split, which flatters its figures."
+        + ("" if config.get("score", "dot") == "dot" else f" Answers are ordered by {config['score']}.")
         + (note if before else "")
         + "\n"
     )
