@@ -204,8 +204,10 @@ class _Writer(FolderWriter):
         if item.boxes is not None:
             self._save(self._file(self._box, identity, ".npy"), item.boxes)
             self._note_size(identity, item)
+        arrays = {"feat": item.values, "objects_conf": item.scores, "objects_id": item.classes}
+        there = {name: array for name, array in arrays.items() if array is not None}
         # the features go last: an image that has them has everything
-        self._save(self._file(self._att, identity, ".npz"), {"feat": item.values})
+        self._save(self._file(self._att, identity, ".npz"), there)
 
     def _note_size(self, identity: str, item: Item) -> None:
         path = self._target.dest / (SIZES + ".part")
