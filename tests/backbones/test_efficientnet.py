@@ -79,21 +79,37 @@ def test_training_mode_changes_nothing() -> None:
     assert torch.equal(backbone["inner"](squares).values, before)
 
 
-@pytest.mark.parametrize("trainable", [0, 2, 5])
-def test_gradients_reach_the_tail_that_may_be_trained_and_nothing_else(trainable: int) -> None:
+@pytest.mark.parametrize(
+    ("trainable", "blocks", "map_shape"),
+    [
+        (0, 5, (112, 4, 4)),
+        (1, 5, (112, 4, 4)),
+        (2, 11, (40, 8, 8)),
+        (3, 13, (24, 16, 16)),
+        (5, 16, (32, 32, 32)),
+    ],
+)
+def test_gradients_reach_the_stages_that_may_be_trained_and_nothing_else(
+    trainable: int, blocks: int, map_shape: tuple[int, ...]
+) -> None:
     backbone = image_backbone("efficientnet-lite0", size=64, cells=2, trainable_tail=trainable)
-    values = backbone(pixels(1, 64)).values
+    maps = backbone.stem(pixels(1, 64))
+    values = backbone.tail(maps).values
+    assert tuple(maps.shape[1:]) == backbone.map_shape == map_shape
+    assert torch.equal(values, image_backbone("efficientnet-lite0", size=64, cells=2)(pixels(1, 64)).values)
     assert values.requires_grad == (trainable > 0)
+    assert not maps.requires_grad
     if trainable:
         values.sum().backward()
     moved = {name for name, parameter in backbone.named_parameters() if parameter.grad is not None}
-    blocks = {name.split(".")[1] for name in moved if name.startswith("last_blocks")}
-    assert blocks == {str(number) for number in range(5 - trainable, 5)}
+    reached = {name.split(".")[1] for name in moved if name.startswith("last_blocks")}
+    assert len(backbone.last_blocks) == blocks
+    assert reached == ({str(number) for number in range(blocks)} if trainable else set())
     assert any(name.startswith("head") for name in moved) == (trainable > 0)
     assert not any(name.startswith(("first", "blocks")) for name in moved)
 
 
-def test_more_trainable_blocks_than_there_are_is_an_error() -> None:
+def test_more_trainable_stages_than_there_are_is_an_error() -> None:
     with pytest.raises(
         ModelError, match="efficientnet-lite0: 6 trainable parts asked for; 0 to 5 can be trained"
     ):

@@ -36,8 +36,8 @@ BUILDERS: dict[str, tuple[Callable[[Path, int], Backbone], tuple[str, ...]]] = {
         lites,
         tuple(
             f"parts.{part}.{place}"
-            for part, blocks in ((0, (3, 4)), (1, (4, 5)))
-            for place in ("head.", *(f"last_blocks.{block}." for block in blocks))
+            for part, blocks in ((0, 5 + 6), (1, 6 + 8))
+            for place in ("head.", *(f"last_blocks.{block}." for block in range(blocks)))
         ),
     ),
     "vit": (vision("vit"), ("last.",)),

@@ -53,8 +53,8 @@ def image_backbone(
             For detectors the shorter side of the photograph.
         cells: the map is averaged over `cells` x `cells` regions; `None` keeps every place.
         fit: how photographs become squares: "squeeze", "crop", "letterbox".
-        trainable_tail: how many blocks at the end of each network may be trained: of EfficientNets blocks of
-            the last stage, of `hf:` layers of a transformer or stages of a convolutional network.
+        trainable_tail: how many parts at the end of each network may be trained: layers of a transformer,
+            stages (what has one stride) of a convolutional network.
         batch_norm: "frozen", or "moving": in training mode those inside the tail take and move statistics.
         checkpointing: run what is trained again for its gradients instead of remembering it: less memory.
         top: how many regions of a detector are kept at most, by their scores; `None` means 36.

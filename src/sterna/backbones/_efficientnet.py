@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sterna.backbones._grid import check_cells, grid_boxes, grid_values
 from sterna.backbones._tuning import batch_norms, run_again
-from sterna.backbones._types import ImageBackbone, Regions, freeze
+from sterna.backbones._types import ImageBackbone, Regions, check_wanted, freeze
 from sterna.errors import MissingExtraError, ModelError, UsageError
 from sterna.files import hash_file, hash_json
 
@@ -28,17 +28,18 @@ _MEAN, _SCALE = 127.0, 128.0
 class EfficientNetLite(ImageBackbone):
     """One EfficientNet-Lite: a stride-32 map of 1,280 channels as regions.
 
-    The stem ends at the stride-16 map (112 or 120 channels, 24 x 24 at 384 pixels); the tail is the last
-    stage (5 or 6 blocks) and the head convolution.
+    Its blocks make five stages, each of one stride: 2, 4, 8, 16 and 32. The tail is the last stage (5 or 6
+    blocks) or as many as may be trained, and the head convolution; by itself the stem ends at the stride-16
+    map (112 or 120 channels, 24 x 24 at 384 pixels).
 
     Arguments:
         version: 0, 1 or 2.
         size: side of the square input in pixels; the map has `ceil(size / 32)` places a side.
         cells: the map is averaged over `cells` x `cells` regions; `None` keeps every place.
         fit: recorded for whoever makes the squares.
-        trainable_tail: how many blocks at the end may be trained, the head convolution with them.
+        trainable_tail: how many stages at the end may be trained, the head convolution with them.
         batch_norm: "frozen", or "moving": those among what is trained move in training mode.
-        checkpointing: run those blocks again for their gradients instead of remembering them.
+        checkpointing: run their blocks again for their gradients instead of remembering them.
     """
 
     def __init__(
@@ -59,7 +60,9 @@ class EfficientNetLite(ImageBackbone):
         self.size, self.fit = size, fit
         network, weights = _load(version, size)
         blocks = list(network._blocks)
-        first = max(number for number, block in enumerate(blocks) if 2 in list(block._depthwise_conv.stride))
+        starts = [0, *(place for place, one in enumerate(blocks) if 2 in list(one._depthwise_conv.stride))]
+        check_wanted(trainable_tail, len(starts), self.name)
+        first = starts[-max(trainable_tail, 1)]
         self.first = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
         self.blocks = nn.Sequential(*blocks[:first])
         self.last_blocks = nn.Sequential(*blocks[first:])
@@ -68,7 +71,9 @@ class EfficientNetLite(ImageBackbone):
         self.regions = self.cells * self.cells
         self.dim = int(network._conv_head.out_channels)
         self.sources = (self.dim,)
-        self.map_shape = (int(blocks[first - 1]._project_conv.out_channels), -(-size // 16), -(-size // 16))
+        below = blocks[first - 1]._project_conv if first else network._conv_stem
+        side = -(-size // 2 ** max(1, len(starts) - max(trainable_tail, 1)))
+        self.map_shape = (int(below.out_channels), side, side)
         self.register_buffer("boxes", grid_boxes(self.cells), persistent=False)
         self.fingerprint = hash_json(
             {
@@ -80,19 +85,18 @@ class EfficientNetLite(ImageBackbone):
                 "scale": _SCALE,
             }
         )
-        freeze(self, list(self.last_blocks), wanted=trainable_tail, name=self.name)
-        self.head.requires_grad_(trainable_tail > 0)
+        tail = [self.last_blocks, self.head] if trainable_tail else []
+        freeze(self, tail, wanted=len(tail), name=self.name)
         self.checkpointing = checkpointing
-        if batch_norm == "moving" and trainable_tail:
-            self.moving = batch_norms([self.last_blocks[-trainable_tail:], self.head])
+        self.moving = batch_norms(tail) if batch_norm == "moving" else ()
 
     def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
-        """[B, S, S, 3] uint8 RGB to the stride-16 maps [B, 112 or 120, S / 16, S / 16]."""
+        """[B, S, S, 3] uint8 RGB to maps [B, C, H, W], of stride 16 unless more stages are trained."""
         planes = (pixels.permute(0, 3, 1, 2).to(torch.float32) - _MEAN) / _SCALE
         return self.blocks(self.first(planes))  # type: ignore[no-any-return]
 
     def tail(self, maps: Float[Tensor, "B ..."]) -> Regions:
-        """Stride-16 maps to regions [B, cells * cells, 1280]."""
+        """Maps to regions [B, cells * cells, 1280]."""
         for block in self.last_blocks:
             maps = run_again(block, maps, active=self.checkpointing)
         maps = run_again(self.head, maps, active=self.checkpointing)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from tokenizers import Tokenizer
 
-__all__ = ["ImageBackbone", "Regions", "TextBackbone", "Tokens", "freeze"]
+__all__ = ["ImageBackbone", "Regions", "TextBackbone", "Tokens", "check_wanted", "freeze"]
 
 
 class Regions(NamedTuple):
@@ -164,10 +164,15 @@ class TextBackbone(_AlwaysEvaluating):
         return self.tail(self.stem(ids, mask), mask)
 
 
+def check_wanted(wanted: int, parts: int, name: str) -> None:
+    """Raise `ModelError` where of `parts` as many as `wanted` cannot be trained."""
+    if not 0 <= wanted <= parts:
+        raise ModelError(f"{name}: {wanted} trainable parts asked for; 0 to {parts} can be trained")
+
+
 def freeze(backbone: nn.Module, trainable: Sequence[nn.Module], *, wanted: int, name: str) -> None:
     """Leave gradients on in the last `wanted` of `trainable`; raise `ModelError` where there are fewer."""
-    if not 0 <= wanted <= len(trainable):
-        raise ModelError(f"{name}: {wanted} trainable parts asked for; 0 to {len(trainable)} can be trained")
+    check_wanted(wanted, len(trainable), name)
     backbone.requires_grad_(False)
     for module in trainable[len(trainable) - wanted :]:
         module.requires_grad_(True)
