@@ -112,3 +112,25 @@ def test_eval_reads_tables_with_named_columns(
     assert (outcome.json["images"], outcome.json["captions"]) == (2, 2)
     assert "captions.csv" in outcome.err
     assert "9.jpg" in outcome.err
+
+
+def test_model_import_makes_a_run_of_a_checkpoint(sterna: Sterna, tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_metric_learning")
+    from tests.training.test_import import teran
+
+    teran(tmp_path / "model.pth.tar")
+    outcome = sterna("model", "import", tmp_path / "model.pth.tar", "--out", tmp_path / "run")
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0].startswith(f"{tmp_path / 'run'}: ")
+    assert lines[0].endswith("weights of model.pth.tar (tern)")
+    assert (
+        lines[2]
+        == "a region of zeros is put before each image's, as in training (--no-zero-region: it is not)"
+    )
+    again = ("model", "import", tmp_path / "model.pth.tar", "--no-zero-region", "--format", "json", "--out")
+    answer = sterna(*again, tmp_path / "two").json
+    assert (answer["schema"], answer["kind"], answer["zero_region"]) == (1, "tern", False)
+    refused = sterna(*again, tmp_path / "two")
+    assert refused.code == 1
+    assert f"{tmp_path / 'two'}: already " in refused.err

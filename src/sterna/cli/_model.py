@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from sterna.cli._extras import learning_wing
 from sterna.cli._options import FormatOption
-from sterna.cli._output import bold, print_json, print_table, size
+from sterna.cli._output import bold, number, print_json, print_table, size
+from sterna.cli._paths import typed_path
 from sterna.errors import ModelError
 from sterna.files import printable
 
@@ -19,11 +22,12 @@ group = typer.Typer(rich_markup_mode=None)
 
 @group.callback()
 def _model() -> None:
-    """Look at model folders.
+    """Look at model folders, and bring over weights of earlier implementations.
 
     \b
     Examples:
       sterna model info
+      sterna model import model_best_rsum.pth.tar --out runs/teran
     """
 
 
@@ -53,6 +57,82 @@ def info(
         _print(answer)
     if answer["verified"] is False:
         raise ModelError(f"{answer['path']}: the files are not those that the fingerprint was made of")
+
+
+@group.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(parser=typed_path, metavar="FILE", help="A .pth, .tar or .safetensors file.")
+    ],
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", parser=typed_path, metavar="RUN", help="The run's folder to write.")
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            parser=typed_path,
+            metavar="CONFIG",
+            help="The model's config as YAML or JSON.  [default: the one in FILE]",
+        ),
+    ] = None,
+    image_backbone: Annotated[
+        str,
+        typer.Option("--image-backbone", metavar="NAME", help="What makes the regions that the model takes."),
+    ] = "imported",
+    text_backbone: Annotated[
+        str,
+        typer.Option(
+            "--text-backbone",
+            metavar="NAME",
+            help="What makes its tokens; FILE's weights of BERT go into it (hf:FOLDER).",
+        ),
+    ] = "imported",
+    zero_region: Annotated[
+        bool,
+        typer.Option(
+            "--zero-region/--no-zero-region",
+            help="For the paper's models: put the region of zeros first that their loader put there.",
+        ),
+    ] = True,
+    output: FormatOption = "table",
+) -> None:
+    """Make a training run of a checkpoint of an earlier implementation of TERN.
+
+    FILE is of the paper authors' TERN or TERAN, or of the re-implementation. Nothing in it is run.
+    The run can be measured on features (eval --features) and trained further (train --init-from).
+    Needs pip install 'sterna[train]'.
+
+    \b
+    Examples:
+      sterna model import model_best_rsum.pth.tar --out runs/teran
+      sterna model import TERN_best.pth --config tern.yaml --out runs/tern
+      sterna model import model.pth.tar --out runs/teran --text-backbone hf:bert-base-uncased
+    """
+    with learning_wing("Importing a model"):
+        from sterna.training import import_model
+
+        came = import_model(
+            file,
+            out,
+            config=config,
+            image_backbone=image_backbone,
+            text_backbone=text_backbone,
+            zero_region=zero_region,
+        )
+    answer = {"schema": 1, **asdict(came), "path": str(came.path)}
+    if output == "json":
+        print_json(answer)
+        return
+    print(f"{printable(came.path)}: {number(came.weights)} weights of {file.name} ({came.kind})")
+    print(f"regions of {came.image_width} and tokens of {came.text_width} to vectors of {came.embedding}")
+    if came.tuned:
+        print(f"{number(came.tuned)} weights of BERT came along")
+    if came.zero_region:
+        print("a region of zeros is put before each image's, as in training (--no-zero-region: it is not)")
+    for what in came.left_out:
+        print(f"left out: {what}")
 
 
 def describe_model(model: str | None, *, verify: bool) -> dict[str, Any]:
