@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from sterna.data import CaptionedImages
     from sterna.encoders import Encoder
     from sterna.evaluation import Bank, Captioned, Encoded, Encodes, Progress, Protocol, Report, Source
+    from sterna.training import TrainSettings
 
 __all__ = ["RunOnFeatures", "evaluate", "source"]
 
@@ -88,34 +94,66 @@ class RunOnFeatures:
         """The run's folder."""
         return self.run.resolve().name
 
+    @cached_property
+    def score(self) -> str:
+        """What the run is measured by."""
+        return self._settings.score
+
+    @cached_property
+    def alignment(self) -> str | None:
+        """How its regions are compared with words; `None` where it was not trained for that."""
+        with _extra():
+            from sterna.training import alignment_of
+        return alignment_of(self._settings)
+
+    @cached_property
+    def _settings(self) -> TrainSettings:
+        from sterna.settings import load_settings
+
+        with _extra():
+            from sterna.training import TrainSettings
+        return load_settings(TrainSettings, self.run / "settings.yaml")
+
     def vectors(self, data: Captioned, tell: Callable[[Progress], None]) -> Encoded:
         """The vectors, NaN for an image that has no features."""
-        from sterna.data import CaptionedImages
-        from sterna.evaluation import Encoded
+        from sterna.evaluation import SCORES, Encoded
 
-        if not isinstance(data, CaptionedImages):
-            raise UsageError("a run on features is measured on what sterna.data.read gives")
-        try:
-            from sterna.training import encode_features  # type: ignore[attr-defined,unused-ignore]
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.partition(".")[0] == "sterna":
-                raise
-            raise MissingExtraError("A training run", extra="train") from error
-        images, captions = encode_features(self.run, data, self.features)
+        with _extra():
+            from sterna.training import encode_features
+        images, captions = encode_features(self.run, _read_data(data), self.features)
         missing = [
             f"{name}: no features"
             for name, row in zip(data.image_ids, images, strict=True)
             if row[0] != row[0]
         ]
-        return Encoded(images, captions, self._score(), tuple(missing))
+        return Encoded(images, captions, self.score if self.score in SCORES else "dot", tuple(missing))
 
-    def _score(self) -> str:
-        from sterna.evaluation import SCORES
-        from sterna.settings import load_settings
-        from sterna.training import TrainSettings
+    def items(
+        self, data: Captioned, tell: Callable[[Progress], None]
+    ) -> tuple[Sequence[NDArray[np.float32] | None], Sequence[NDArray[np.float32] | None]]:
+        """Regions and words, `None` for what has no features."""
+        with _extra():
+            from sterna.training import encode_feature_items
+        return encode_feature_items(self.run, _read_data(data), self.features)
 
-        score = str(load_settings(TrainSettings, self.run / "settings.yaml").score)  # type: ignore[attr-defined,unused-ignore]
-        return score if score in SCORES else "dot"
+
+def _read_data(data: Captioned) -> CaptionedImages:
+    from sterna.data import CaptionedImages
+
+    if not isinstance(data, CaptionedImages):
+        raise UsageError("a run on features is measured on what sterna.data.read gives")
+    return data
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Name the extra that brings torch where importing what is built on it fails for want of that."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "sterna":
+            raise
+        raise MissingExtraError("A training run", extra="train") from error
 
 
 def source(model: str | Path | Encoder | Source | None, features: str | Path | None) -> Encodes | Source:

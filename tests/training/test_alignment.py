@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -12,13 +13,14 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import load_file
 
+import sterna
 from sterna.errors import SettingsError, UsageError
 from sterna.features import FeatureStore
 from sterna.model import TERN, Encoded
 from sterna.objectives import Objective, build_objective
 from sterna.scoring import ALIGNMENTS, SCORES, Items
 from sterna.settings import load_settings
-from sterna.training import TrainSettings, train
+from sterna.training import TrainSettings, encode_feature_items, train
 from sterna.training._learner import Batch, Learner, new_model
 from sterna.training._scores import trained_alignment
 from tests.training.toy import SOURCES, WORDS, make_toy, toy_settings
@@ -107,6 +109,36 @@ def test_a_run_learns_by_its_score_and_is_measured_by_it(
     data, scores = read_data(toy), by_hand(tmp_path / "run", toy, settings)
     for way, matrix in (("i2t", scores), ("t2i", scores.T)):
         assert best[way]["hits"]["1"] == pytest.approx(slow_first(matrix, data.owners, way), abs=1e-9)
+
+
+@pytest.fixture(scope="module")
+def run(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one epoch, measured by MrSw."""
+    path = tmp_path_factory.mktemp("short") / "run"
+    train(toy_settings(toy, model=ITEMS, objective=hinge("MrSw"), score="MrSw", epochs=1), path)
+    return path
+
+
+def test_a_run_is_measured_on_features_by_its_alignment(run: Path, toy: Path) -> None:
+    (wanted,) = rows(run, "validation")
+    report = sterna.evaluate(run, toy / "data", split="dev", features=toy / "features", bootstrap=0)
+    assert report.rerank == {"alignment": "MrSw", "first": "all"}
+    assert report.rsum == pytest.approx(wanted["rsum"], abs=1e-9)
+    some = sterna.evaluate(run, toy / "data", split="dev", features=toy / "features", bootstrap=0, rerank=2)
+    assert some.rerank == {"alignment": "MrSw", "first": 2}
+
+
+def test_what_has_no_features_has_no_items_and_is_never_found(run: Path, toy: Path) -> None:
+    data = read_data(toy)
+    image_ids = ("gone.jpg", *data.image_ids[1:])
+    changed = dataclasses.replace(data, image_ids=image_ids, caption_ids=(*data.caption_ids[:-1], "gone"))
+    regions, words = encode_feature_items(run, changed, toy / "features")
+    assert [place for place, one in enumerate(regions) if one is None] == [0]
+    assert [place for place, one in enumerate(words) if one is None] == [len(words) - 1]
+    report = sterna.evaluate(run, changed, features=toy / "features", bootstrap=0)
+    lost = [*np.flatnonzero(data.owners == 0), len(words) - 1]
+    assert (report.ranks.t2i.ranks[lost] == len(regions)).all()
+    assert (np.delete(report.ranks.t2i.ranks, lost) < len(regions) - 1).all()
 
 
 def slow_first(scores: np.ndarray, owners: np.ndarray, way: str) -> float:

@@ -28,7 +28,7 @@ class Reranking:
 
     Fields:
         regions: of each image [R, E]; `None` where it cannot be read: it is never found and finds nothing.
-        words: of each caption [T, E].
+        words: of each caption [T, E]; the same.
         alignment: how they are compared; one of `sterna.scoring.ALIGNMENTS`.
         first: how many of a query's answers, and all that tie with the last of these; `None` for all: then
             alignments are the scores, and vectors decide nothing.
@@ -38,7 +38,7 @@ class Reranking:
     """
 
     regions: Sequence[Vectors | None]
-    words: Sequence[Vectors]
+    words: Sequence[Vectors | None]
     alignment: str
     first: int | None = None
     align: Callable[..., Vectors] = align
