@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sterna.training._earlier import Earlier, read_earlier
 from sterna.training._encode import encode_feature_items, encode_features
 from sterna.training._export import export
+from sterna.training._import import ImportedModel, import_model
 from sterna.training._log import TrainProgress
 from sterna.training._run import Run, load_run
 from sterna.training._scores import alignment_of
@@ -26,9 +28,11 @@ from sterna.training._train import RunResult, train
 
 __all__ = [
     "DataSettings",
+    "Earlier",
     "FeatureSettings",
     "FinetuneSettings",
     "ImageTuningSettings",
+    "ImportedModel",
     "ModelSettings",
     "ObjectiveSettings",
     "OptimizerSettings",
@@ -45,6 +49,8 @@ __all__ = [
     "encode_feature_items",
     "encode_features",
     "export",
+    "import_model",
     "load_run",
+    "read_earlier",
     "train",
 ]
