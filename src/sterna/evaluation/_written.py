@@ -21,7 +21,7 @@ __all__ = ["write_ranks", "write_trec"]
 _COLUMNS = ("way", "query", "answers", "ranks", "first")
 
 
-def write_ranks(path: Path, parts: Sequence[Ranks], *, first: int = 10) -> None:
+def write_ranks(path: str | Path, parts: Sequence[Ranks], *, first: int = 10) -> None:
     """Write for every query the ids of its right answers, their ranks, and the first answers.
 
     Arguments:
@@ -32,6 +32,7 @@ def write_ranks(path: Path, parts: Sequence[Ranks], *, first: int = 10) -> None:
     A rank is counted from 1, and `null` for what is not found at all. Raises `UsageError` for another kind of
     file.
     """
+    path = Path(path)
     if path.suffix not in {".csv", ".jsonl"}:
         raise UsageError(f"{path}: ranks are written as .csv or .jsonl")
     with new_file(path) as aside, aside.open("w", encoding="utf-8", newline="") as file:
@@ -46,7 +47,7 @@ def write_ranks(path: Path, parts: Sequence[Ranks], *, first: int = 10) -> None:
                 )
 
 
-def write_trec(folder: Path, parts: Sequence[Ranks], *, tag: str = "sterna") -> None:
+def write_trec(folder: str | Path, parts: Sequence[Ranks], *, tag: str = "sterna") -> None:
     """Write `i2t.run`, `i2t.qrels`, `t2i.run` and `t2i.qrels` for TREC's tools.
 
     Those sort by score and break ties in their own way, so that a score that equals the one before is written
@@ -59,6 +60,7 @@ def write_trec(folder: Path, parts: Sequence[Ranks], *, tag: str = "sterna") -> 
 
     Raises `UsageError` where no first answers were kept.
     """
+    folder = Path(folder)
     for way in WAYS:
         with new_file(folder / f"{way}.run") as aside, aside.open("w", encoding="utf-8") as file:
             for ranks in parts:
