@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from pathlib import Path
 
 import pytest
@@ -176,8 +177,8 @@ def test_fingerprints_tell_hidden_layers_apart_but_the_last_from_none(
 
 
 def test_layers_above_a_hidden_layer_are_not_trained(folders: dict[str, Path]) -> None:
-    for kind in KINDS:
-        backbone = texts(folders, kind, hidden_layer=1, trainable_layers=1)
+    for kind, layers in itertools.product(KINDS, (1, None)):
+        backbone = texts(folders, kind, hidden_layer=1, trainable_layers=layers)
         weighted(values(backbone)).backward()
         trained = {name for name, one in backbone.named_parameters() if one.requires_grad}
         assert trained == {name for name, one in backbone.named_parameters() if one.grad is not None}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,8 @@ class HuggingFaceText(TextBackbone):
         layers = _layers(self.network)
         self.hidden_layer = layer_number(hidden_layer, len(layers), name)
         set_up_text(self, name, config=text, tokenizer=tokenizer, weights=weights, max_tokens=max_tokens)
-        layers = layers[: self.hidden_layer]  # the others run, and nobody looks
+        above = [] if self.hidden_layer is None else layers[self.hidden_layer :]  # they run, and nobody looks
+        layers = layers[: self.hidden_layer]
         every = trainable_layers is None or (low_rank > 0 and not trainable_layers)
         tuned = len(layers) if every or trainable_layers is None else trainable_layers
         freeze(self, layers, wanted=tuned, name=name)
@@ -173,21 +174,18 @@ class HuggingFaceText(TextBackbone):
         if low_rank:
             add_low_rank(tail, low_rank, name=name)
         elif trainable_layers is None:
-            self._train_whole()
+            self._train_whole(above)
         self._try_longest()
         if checkpointing:
             for layer in tail:
                 layer.forward = partial(_again, layer.forward)
 
-    def _train_whole(self) -> None:
-        unused = [
-            module
-            for name, module in self.network.named_modules()
-            if name.rpartition(".")[2] in ("pooler", "decoder")
-        ]
+    def _train_whole(self, above: Sequence[nn.Module]) -> None:
         self.network.requires_grad_(True)
-        for module in unused:
-            module.requires_grad_(False)
+        named = self.network.named_modules()
+        poolers = [one for name, one in named if name.rpartition(".")[2] == "pooler"]
+        for unused in (*poolers, *above):
+            unused.requires_grad_(False)
 
     def _try_longest(self) -> None:
         # not every network says truly how much it can read, and some need more than ids and a mask
