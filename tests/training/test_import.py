@@ -296,3 +296,34 @@ def test_bert_goes_into_the_text_backbone_that_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="its weights of BERT are not those of a minilm"):
         import_model(tmp_path / "model.pth", tmp_path / "other", text_backbone="minilm")
+
+
+def test_an_imported_model_is_measured_on_features_and_trained_further(tmp_path: Path) -> None:
+    from sterna.data import read
+    from sterna.features import FeatureStore
+    from sterna.training import encode_features, train
+    from tests.training.toy import SOURCES, WORDS, make_toy, toy_settings
+
+    toy = make_toy(tmp_path / "toy", train=12, dev=4)
+    checkpoint = teran(tmp_path / "model.pth", seed=8)
+    config = checkpoint["config"]
+    config["image-model"]["feat-dim"], config["text-model"]["word-dim"] = sum(SOURCES), WORDS
+    torch.save({**checkpoint, "model": PaperTern(config).state_dict()}, tmp_path / "model.pth")
+    import_model(tmp_path / "model.pth", tmp_path / "run")
+    theirs = read_earlier(tmp_path / "model.pth").model(zero_region=True)
+    data = read(toy / "data")
+    images, captions = encode_features(tmp_path / "run", data, toy / "features")
+    stores = [FeatureStore.open(toy / "features" / kind) for kind in ("images", "captions")]
+    for row, name in enumerate(data.image_ids[:3]):
+        values, boxes = (
+            torch.tensor(stores[0].row(column, stores[0].index_of(name)))
+            for column in ("original", "original.boxes")
+        )
+        real = torch.ones(1, len(values), dtype=torch.bool)
+        wanted = theirs.encode_images(values[None].float(), real, boxes[None])
+        torch.testing.assert_close(torch.tensor(images[row]), wanted[0].detach(), atol=1e-6, rtol=0)
+    assert captions.shape == (len(data.captions), config["model"]["embed-size"])
+
+    begun = load_settings(TrainSettings, tmp_path / "run" / "settings.yaml")
+    settings = toy_settings(toy, model=begun.model.model_dump(), epochs=1, init_from=tmp_path / "run")
+    train(settings, tmp_path / "further")

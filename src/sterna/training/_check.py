@@ -11,7 +11,7 @@ from sterna.training._device import choose_device
 from sterna.training._learner import new_model, takes_means
 from sterna.training._optimizer import build_optimizer
 from sterna.training._scores import check_scores
-from sterna.training._settings import TrainSettings
+from sterna.training._settings import ModelSettings, TowerSettings, TrainSettings
 
 __all__ = ["check_settings"]
 
@@ -20,7 +20,11 @@ def check_settings(settings: TrainSettings) -> None:
     """Build what settings describe, small; raises `UsageError` naming what cannot be."""
     choose_device(settings.device, settings.precision)
     with torch.random.fork_rng(devices=[]):
-        model = new_model(settings.model, image_sources=(8,), text_sources=(8,))
+        model = new_model(
+            settings.model,
+            image_sources=(_width(settings.model.image, settings.model),),
+            text_sources=(_width(settings.model.text, settings.model),),
+        )
         objective = build_objective(
             settings.objective.name, settings.objective.params, images=1, embedding=settings.model.embedding
         )
@@ -40,6 +44,11 @@ def check_settings(settings: TrainSettings) -> None:
             "is padded; leave it out"
         )
     check_scores(settings.score, objective, model)
+
+
+def _width(tower: TowerSettings, model: ModelSettings) -> int:
+    """Of features that a tower can take; where they enter its layers as they are, that is a matter of data."""
+    return (tower.width or model.width) if tower.inputs == "none" else 8
 
 
 def _check_parts(settings: TrainSettings, optimizer: torch.optim.Optimizer) -> None:

@@ -106,9 +106,11 @@ def _open(run: Path, features: Path) -> _Stores:
         raise RunError(f"{run}: trained its backbones too; measure it on photographs, without features")
     images, captions = FeatureStore.open(features / "images"), FeatureStore.open(features / "captions")
     trained_on = read_json(run / "run.json", error=RunError)["features"]
-    for store, kind in ((images, "images"), (captions, "captions")):
+    for store, kind, column in ((images, "images", "original"), (captions, "captions", "values")):
         came, wanted = str(store.meta.get("fingerprint")), trained_on[kind]["fingerprint"]
-        if came != wanted:
+        if wanted is None:  # an imported model, which says no more than how wide they are
+            _check_width(store, column, trained_on[kind]["dim"])
+        elif came != wanted:
             raise RunError(
                 f"{store.path}: holds other features (fingerprint {came[:12]}) than the run {run} was "
                 f"trained on ({wanted[:12]}); name a folder with those"
@@ -123,6 +125,12 @@ def _open(run: Path, features: Path) -> _Stores:
     model.requires_grad_(False).eval()
     reader = Reader(features, views=("original",), image_means=False, text_means=False)
     return _Stores(model, reader, settings.model.embedding)
+
+
+def _check_width(store: FeatureStore, column: str, wanted: int) -> None:
+    came = store.columns[column].width if column in store.columns else None
+    if came != wanted:
+        raise RunError(f"{store.path}: holds features of width {came}; the run takes {wanted}")
 
 
 @torch.inference_mode()
