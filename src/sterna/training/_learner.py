@@ -40,8 +40,8 @@ class Batch(NamedTuple):
     """positions of the images in the whole training split"""
     epoch: Float[Tensor, ""]
     """float64: epochs gone before the step"""
-    maps: Shaped[Tensor, "N ..."] | None = None
-    """as stored: what enters the stages that are trained, where the image backbone is"""
+    maps: Shaped[Tensor, "N P Q"] | None = None
+    """as stored, the last axes as one: what enters those stages of the image backbone that are trained"""
     ids: Int64[Tensor, "C L"] | None = None
     """token ids, where the text backbone is trained"""
     ids_mask: Bool[Tensor, "C L"] | None = None
@@ -109,12 +109,13 @@ class Learner(nn.Module):
         mask: Bool[Tensor, "N R"],
         boxes: Float[Tensor, "N R 4"],
         *,
-        maps: Shaped[Tensor, "N ..."] | None,
+        maps: Shaped[Tensor, "N P Q"] | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Values, mask and boxes for the model's image tower: as stored, or by the trained backbone."""
         if self.image_backbone is None or maps is None:
             return regions.float(), mask, boxes
-        seen = self.image_backbone.tail(maps.float())
+        shaped = maps.float().reshape(len(maps), *self.image_backbone.map_shape)
+        seen = self.image_backbone.tail(shaped)
         return seen.values.float(), seen.mask, seen.boxes
 
     def read(
