@@ -154,7 +154,13 @@ def test_fingerprints_tell_options_weights_and_preprocessing_apart(
     options = [{}, {"top": 3}, {"threshold": 0.1}, {"suppress": 0.5}, {"suppress": 0.6}, {"size": 32}]
     prints = [detector(folders, **one).fingerprint for one in options]
     prints += [detector(folders, "RTDetr").fingerprint]
-    prints += [image_backbone(f"detector:{detector_folder(tmp_path, side=48)}").fingerprint]
+    prints += [image_backbone(f"detector:{detector_folder(tmp_path / 'small', side=48)}").fingerprint]
+    folder = detector_folder(tmp_path / "other")
+    network = transformers.AutoModelForObjectDetection.from_pretrained(folder)
+    with torch.no_grad():
+        next(iter(network.parameters())).add_(1e-3)
+    network.save_pretrained(folder)
+    prints += [image_backbone(f"detector:{folder}").fingerprint]
     assert len(set(prints)) == len(prints)
     assert prints[0] == detector(folders).fingerprint
 
@@ -201,6 +207,26 @@ def test_what_is_no_detector_is_refused_in_one_sentence(folders: dict[str, Path]
     assert "\n" not in str(caught.value)
     with pytest.raises(ModelError, match="detector:.*: cannot be loaded"):
         image_backbone(f"detector:{text_folder(tmp_path / 'bert')}")
+
+
+def test_a_detector_without_a_vector_for_each_answer_is_refused(tmp_path: Path) -> None:
+    config = transformers.YolosConfig(
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=[64, 64],
+        num_detection_tokens=12,
+    )
+    transformers.YolosForObjectDetection(config).save_pretrained(tmp_path)
+    transformers.YolosImageProcessorPil(size={"shortest_edge": 64, "longest_edge": 96}).save_pretrained(
+        tmp_path
+    )
+    backbone = image_backbone(f"detector:{tmp_path}")
+    with pytest.raises(
+        ModelError, match=r"gives \[1, 33, 32\] for \[1, 12\] answers; one vector of 32 for each"
+    ):
+        found(backbone, photographs(1))
 
 
 def test_pickled_weights_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -258,6 +284,6 @@ def overlap(one, two) -> float:
 
 
 def test_overlaps_are_shares_of_unions() -> None:
-    boxes = np.array([[0, 0, 1, 1], [0.5, 0, 1, 1], [0.5, 0.5, 1.5, 1.5], [2, 2, 3, 3], [0.5, 0.5, 0.5, 0.9]])
+    boxes = np.array([[0, 0, 1, 1], [0.5, 0, 1, 1], [0.5, 0.5, 1.5, 1.5], [0, 2, 1, 3], [0.5, 0.5, 0.5, 0.9]])
     assert np.allclose(overlaps(boxes[0], boxes), [1, 0.5, 1 / 7, 0, 0])
     assert overlaps(boxes[4], boxes[4:]) == 0
