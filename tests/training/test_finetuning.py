@@ -75,7 +75,12 @@ def settings_on(ground: Path, finetune: dict, **changes: object) -> TrainSetting
     return TrainSettings.model_validate(values | changes)
 
 
-@pytest.fixture(scope="module", params=sorted(KINDS))
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(kind, marks=pytest.mark.long if "the last" in kind else ()) for kind in sorted(KINDS)
+    ],
+)
 def tuned(request: pytest.FixtureRequest, ground: Path) -> Path:
     """A run that trained some of its backbones, with averaged weights."""
     run = ground / request.param.replace(" ", "-")
@@ -361,3 +366,21 @@ def test_tuning_that_would_change_nothing_is_refused(finetune: dict, message: st
 def test_more_than_a_backbone_has_is_refused_in_a_sentence(ground: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="7 trainable parts asked for; 0 to 1 can be trained"):
         train(settings_on(ground, {"text": {"layers": 7}}), tmp_path / "run")
+
+
+def test_captions_of_like_length_read_together_are_what_each_is_alone(ground: Path) -> None:
+    from sterna.training._learner import Learner
+
+    settings = settings_on(ground, {})
+    model = new_model(settings.model, image_sources=(32,), text_sources=(32,))
+    texts = text_backbone(settings.features.text, max_tokens=16, trainable_layers=1)
+    learner = Learner(model, build_objective("infonce"), text_backbone=texts)
+    sentences = [" ".join(["a", "photo", "of", "number", *map(str, range(k % 11))]) for k in range(70)]
+    ids, mask = texts.tokenize(sentences)
+    values, read = learner.read(torch.zeros(70, 0, 1), torch.zeros(70, 0).bool(), ids=ids, ids_mask=mask)
+    assert torch.equal(read, mask)
+    for sentence, one, real in zip(sentences, values, mask, strict=True):
+        torch.testing.assert_close(
+            one[real], texts(*texts.tokenize([sentence])).values[0], atol=1e-5, rtol=1e-4
+        )
+        assert not one[~real].any()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "Learner", "kept_tensors", "new_model", "takes_means"]
 
+_LIKE = 64  # captions of like length that a trained text backbone reads together
+
 
 class Batch(NamedTuple):
     """N images with C captions; R and T are the longest of the batch, masks are False at padding.
@@ -129,8 +131,7 @@ class Learner(nn.Module):
         """Values and mask for the model's text tower: as stored, or by the trained backbone."""
         if self.text_backbone is None or ids is None or ids_mask is None:
             return tokens.float(), mask
-        read = self.text_backbone(ids, ids_mask)
-        return read.values.float(), read.mask
+        return _by_length(self.text_backbone, ids, ids_mask), ids_mask
 
     def _given(self, batch: Batch, scores: Mapping[str, Tensor]) -> Given:
         needs = self.objective.needs
@@ -142,6 +143,20 @@ class Learner(nn.Module):
             places=batch.places,
             epoch=float(batch.epoch),
         )
+
+
+def _by_length(
+    backbone: TextBackbone, ids: Int64[Tensor, "C L"], mask: Bool[Tensor, "C L"]
+) -> Float[Tensor, "C L D"]:
+    """What a backbone makes of captions, those of like length together, so that little is padded."""
+    lengths = mask.sum(1)
+    order = lengths.argsort(stable=True)
+    pieces = []
+    for chosen in order.split(_LIKE):
+        longest = int(lengths[chosen[-1]])
+        values = backbone(ids[chosen, :longest], mask[chosen, :longest]).values.float()
+        pieces.append(nn.functional.pad(values, (0, 0, 0, ids.shape[1] - longest)))
+    return torch.cat(pieces)[order.argsort()]
 
 
 def _frozen(backbone: nn.Module, part: str) -> list[str]:
