@@ -159,8 +159,8 @@ def load_run(path: str | Path, which: Literal["best", "last"] = "best") -> Run:
         raise RunError(f"{path}: has no {which} checkpoint yet; train it further with --resume")
     settings = load_settings(TrainSettings, run / "settings.yaml")
     facts = read_json(run / "run.json", error=RunError)
-    images, texts = _load_backbones(settings, facts["features"])
     with torch.random.fork_rng(devices=[]):
+        images, texts = _load_backbones(settings, facts["features"])
         model = new_model(settings.model, image_sources=images.sources, text_sources=(texts.dim,))
     backbones: dict[str, ImageBackbone | TextBackbone] = {"image_backbone": images, "text_backbone": texts}
     position, results = load_weights(
