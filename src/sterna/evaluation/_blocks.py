@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from sterna.scoring import Score, Vectors, blocks
 
-__all__ = ["Adjust", "distinct_rows", "finite_rows", "first_of", "scored_blocks"]
+__all__ = ["Adjust", "bounded", "count_scored", "distinct_rows", "finite_rows", "first_of", "scored_blocks"]
+
+_CELLS = 1 << 24  # scores at a time
 
 Adjust = Callable[[NDArray[np.int64], NDArray[np.int64], Vectors], Vectors]
 """Changes scores: positions of queries [B] and of the gallery [G], scores [B, G] -> scores [B, G]; a NaN is
@@ -31,7 +33,7 @@ def scored_blocks(
     Arguments:
         queries, gallery: vectors [Q, E] and [G, E]; a row that is not finite has no score with anything.
         asked: int64, positions of the queries that are of interest.
-        block: queries at a time; memory is that of a few times `block * G` scores.
+        block: queries at a time at most; fewer where the gallery is large, so that memory is bounded.
         score: gives [B, G] similarities for [B, E] and [G, E] vectors.
         adjust: changes the scores of a block, before `min_score` is held against them.
 
@@ -42,15 +44,29 @@ def scored_blocks(
     distinct = np.where(usable[:, None], distinct, 0)
     clean = np.where(asks[:, None], queries[asked], 0)
     everything = np.arange(len(gallery))
-    for part, similarities in blocks(clean, distinct, block=block, score=score):
-        scored = asks[part, None] & usable
-        scores = similarities if scored.all() else np.where(scored, similarities, np.nan)
+    for part, similarities in blocks(clean, distinct, block=bounded(block, len(gallery)), score=score):
+        all_scored = usable.all() and asks[part].all()
+        scores = similarities if all_scored else np.where(asks[part, None] & usable, similarities, np.nan)
         scores = scores if len(distinct) == len(gallery) else scores[:, which]
         if adjust is not None:
             scores = adjust(asked[part], everything, scores)
         if min_score is not None:
             scores = np.where(scores >= min_score, scores, np.nan)
         yield part, scores
+
+
+def bounded(block: int, gallery: int) -> int:
+    """A number of queries at a time, `block` at most, whose scores with the gallery take bounded memory."""
+    return min(block, max(1, _CELLS // max(1, gallery)))
+
+
+def count_scored(scores: Vectors) -> NDArray[np.int64]:
+    """How many items have a score, for each query of [B, G]; int64 [B]."""
+    counts = np.full(len(scores), scores.shape[1], dtype=np.int64)
+    with np.errstate(all="ignore"):
+        maybe = np.flatnonzero(np.isnan(scores.sum(axis=1)))  # a sum without NaN has none in it, and is quick
+    counts[maybe] -= np.count_nonzero(np.isnan(scores[maybe]), axis=1)
+    return counts
 
 
 def first_of(scores: Vectors, grades: NDArray[np.floating], count: int) -> NDArray[np.int64]:

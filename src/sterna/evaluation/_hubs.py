@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import UsageError, check_known
-from sterna.evaluation._blocks import Adjust, distinct_rows, finite_rows
+from sterna.evaluation._blocks import Adjust, bounded, distinct_rows, finite_rows
 from sterna.evaluation._relevance import Way
 from sterna.scoring import Score, Vectors, blocks
 
@@ -104,7 +104,7 @@ def _terms(hubs: Hubs, gallery: Vectors, bank: Vectors, *, what: str, block: int
     distinct, which = distinct_rows(gallery)
     usable = np.where(finite_rows(distinct)[:, None], distinct, 0)
     found = [np.zeros(0)]
-    for _, scores in blocks(usable, bank, block=block, score=score):
+    for _, scores in blocks(usable, bank, block=bounded(block, len(bank)), score=score):
         found.append(HUBS[hubs.name](scores.astype(np.float64), hubs))
     return np.concatenate(found)[which]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import UsageError
-from sterna.evaluation._blocks import Adjust, first_of, scored_blocks
+from sterna.evaluation._blocks import Adjust, count_scored, first_of, scored_blocks
 from sterna.evaluation._relevance import Relevance, Way, own_captions, own_images
 from sterna.scoring import Score, Vectors, dot
 
@@ -112,7 +112,7 @@ def rank_both_ways(
         image_vectors: [N, E]; a row that is not finite is never found and finds nothing.
         text_vectors: [C, E]; the same.
         owners: integers [C], the position of each caption's image, of which some may have no captions.
-        block: queries at a time; memory is that of a few times `block * max(N, C)` similarities.
+        block: queries at a time at most; memory is bounded by a few times 16 million similarities.
         score: gives [N, C] similarities of images and captions.
         relevance: what is right, by way, where it is not an image's own captions and a caption's own image.
         adjust: changes scores, by way; see `Adjust`.
@@ -200,7 +200,7 @@ def rank(
         answers, grades = right.answers[here], right.grades[here]
         sorted_here, ranks[here] = ranks_in(scores, bounds - bounds[0], answers, grades)
         order[here] = sorted_here + bounds[0]
-        returned[part] = np.count_nonzero(~np.isnan(scores), axis=1)
+        returned[part] = count_scored(scores)
         if kept:
             judged = (bounds - bounds[0], answers, grades)
             for row, first in enumerate(_first_of_each(scores, *judged, count=kept)):
