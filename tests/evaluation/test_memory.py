@@ -27,16 +27,16 @@ def _peak(images: int, *, width: int, protocol: Protocol, bootstrap: int) -> int
 
 def test_similarities_are_held_a_block_at_a_time() -> None:
     random = np.random.default_rng(0)
-    images = random.standard_normal((500, 4), dtype=np.float32)
-    owners = np.repeat(np.arange(500), 5)
-    captions = random.standard_normal((2500, 4), dtype=np.float32)
+    images = random.standard_normal((1000, 4), dtype=np.float32)
+    owners = np.repeat(np.arange(1000), 5)
+    captions = random.standard_normal((5000, 4), dtype=np.float32)
     tracemalloc.start()
     try:
         rank_both_ways(images, captions, owners, block=16)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 500 * 2500 * 4 / 2
+    assert peak < 1000 * 5000 * 4 / 2
 
 
 @pytest.mark.long
