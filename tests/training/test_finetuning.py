@@ -134,6 +134,20 @@ def test_an_exported_model_has_the_tuned_backbones_inside(tuned: Path, tmp_path:
     photos = [draw_photo(number, size=(90, 60)) for number in range(30, 34)]
     assert np.abs(encoder.encode_images(photos) - run.encode_images(squares(run))).max() < 1e-4
     assert set(run.tuned) < set(load_file(out / "model.safetensors"))
+    again = run.settings.model_copy(
+        update={
+            "init_from": out,
+            "epochs": 1,
+            "optimizer": run.settings.optimizer.model_copy(update={"rate": 1e-9}),
+        }
+    )
+    train(again, tmp_path / "again")
+    begun = load_run(tmp_path / "again", which="last")
+    assert all(
+        torch.allclose(begun.tuned[name], value, atol=1e-6)
+        for name, value in run.tuned.items()
+        if value.is_floating_point() and "running" not in name
+    )
     config = json.loads((out / "config.json").read_text())
     assert config["architecture"]["tuned"] == {
         side: value

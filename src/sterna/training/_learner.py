@@ -152,7 +152,8 @@ def _by_length(
     lengths = mask.sum(1)
     order = lengths.argsort(stable=True)
     pieces = []
-    for chosen in order.split(_LIKE):
+    for start in range(0, len(order), _LIKE):
+        chosen = order[start : start + _LIKE]
         longest = int(lengths[chosen[-1]])
         values = backbone(ids[chosen, :longest], mask[chosen, :longest]).values.float()
         pieces.append(nn.functional.pad(values, (0, 0, 0, ids.shape[1] - longest)))

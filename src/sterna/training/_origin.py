@@ -18,6 +18,7 @@ from sterna.training._learner import Learner, kept_tensors
 __all__ = ["begin_with", "origin_facts", "weights_file"]
 
 _OBJECTIVE = "objective."  # what a loss learns is its own
+_TUNED = ("image_backbone.", "text_backbone.")  # of an exported model; its own weights have no such names
 
 
 def weights_file(place: Path) -> Path:
@@ -83,7 +84,7 @@ def _read(file: Path) -> dict[str, Tensor]:
     weights = _under("weights/", tensors) | _under("average/", tensors)
     if weights:
         return {name: value for name, value in weights.items() if not name.startswith(_OBJECTIVE)}
-    return {f"model.{name}": value for name, value in tensors.items()}
+    return {name if name.startswith(_TUNED) else f"model.{name}": value for name, value in tensors.items()}
 
 
 def _under(start: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
