@@ -150,7 +150,9 @@ def test_vectors_are_measured_by_data_too(
 
 
 def test_vectors_have_their_own_bank(sterna: Sterna, vectors: tuple[object, ...]) -> None:
-    bank = ("--bank-image-vectors", vectors[2], "--bank-text-vectors", vectors[4])
+    folder = Path(str(vectors[2])).parent
+    np.save(folder / "bank.npy", np.random.default_rng(1).normal(size=(12, 5)))
+    bank = ("--bank-image-vectors", folder / "bank.npy", "--bank-text-vectors", folder / "bank.npy")
     each = ("--captions-per-image", "2", "--hubs", "inverted-softmax", "--hubs-beta", "5")
     found = sterna(*vectors, *each, *bank, "--format", "json").json
     assert (found["hubs"]["beta"], found["hubs"]["bank_captions"]) == (5, 12)

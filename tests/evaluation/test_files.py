@@ -103,6 +103,8 @@ def test_a_matrix_of_grades_is_read(tmp_path: Path) -> None:
         ("x.json", '{"a#0": {"a.jpg": "1"}}', "the query 'a#0' has no answers as they are needed"),
         ("x.json", '{"a#0": {"a.jpg": 1e9}}', "grades up to 1000"),
         ("x.json", '["a#0"]', "holds no object"),
+        ("x.json", '{"a#0": ["a.jpg"], "a#0": ["b.jpg"]}', "x.json: has 'a#0' twice"),
+        ("x.json", '{"a#0": {"a.jpg": 1, "a.jpg": 2}}', "x.json: has 'a.jpg' twice"),
         ("x.json", '{"a#0": {"a.jpg": 0}}', "no query has a right answer"),
         ("x.json", "{", "not valid JSON"),
         ("x.qrels", "a#0 0 a.jpg\n", "x.qrels:1: has 3 fields; 4 are needed: query 0 answer grade"),

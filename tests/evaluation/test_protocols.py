@@ -244,12 +244,14 @@ def test_corrections_that_cannot_be_are_refused() -> None:
     protocol = Protocol(hubs=Hubs("csls"))
     with pytest.raises(errors.UsageError, match="hubs='csls' needs a bank of images and captions"):
         measure(images, captions, owners, protocol=protocol)
+    with pytest.raises(errors.UsageError, match="the bank's captions are those that are measured"):
+        measure(images, captions, owners, protocol=protocol, bank=Bank(images[:20], captions.copy()))
     with pytest.raises(errors.UsageError, match="the bank has 3 images with vectors; csls needs at least 10"):
-        measure(images, captions, owners, protocol=protocol, bank=Bank(images[:3], captions))
+        measure(images, captions, owners, protocol=protocol, bank=Bank(images[:3], captions[:20]))
     with pytest.raises(
         errors.UsageError, match=r"the bank's captions have the shape \(90, 5\); \[B, 6\] is needed"
     ):
-        measure(images, captions, owners, protocol=protocol, bank=Bank(images, captions[:, :5]))
+        measure(images, captions, owners, protocol=protocol, bank=Bank(images[:20], captions[:, :5]))
 
 
 def test_ids_are_one_for_each_and_none_twice() -> None:

@@ -79,8 +79,12 @@ def hub_corrections(
         score: gives [N, C] similarities of images and captions.
         block: items at a time.
 
-    Raises `UsageError` where the bank is of another width, or empty, or has fewer queries than CSLS needs.
+    Raises `UsageError` where the bank is what is measured, of another width, or empty, or has fewer queries
+    than CSLS needs.
     """
+    for what, measured, known in (("images", images, bank.images), ("captions", captions, bank.captions)):
+        if known is measured:
+            raise UsageError(f"the bank's {what} are those that are measured; it has to be of others")
     of_captions = _terms(
         hubs, captions, bank.images, what="images", block=block, score=lambda c, i: score(i, c).T
     )

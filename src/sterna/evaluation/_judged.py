@@ -6,7 +6,9 @@ JSON holds `{query: [answers]}` or, graded, `{query: {answer: grade}}`, of one w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,11 +81,26 @@ def _matrix(path: Path, *, shape: tuple[int, int]) -> NDArray[np.floating[Any]]:
 def _by_way(
     path: Path, way: Way | None, ids: Mapping[Way, tuple[Sequence[str], Sequence[str]]]
 ) -> dict[Way, Grades]:
-    value = read_json(path, error=DataError) if path.suffix == ".json" else read_qrels(path)
+    value = _read_object(path) if path.suffix == ".json" else read_qrels(path)
     if path.suffix == ".json" and isinstance(value, dict) and value and set(value) <= set(WAYS):
         return {each: _checked(path, value[each]) for each in WAYS if each in value}
     judged = _checked(path, value) if path.suffix == ".json" else value
     return {way or _told_way(path, judged, ids): judged}
+
+
+def _read_object(path: Path) -> Any:
+    """JSON in which no object has a key twice, of which one would be lost in silence."""
+    read_json(path, error=DataError)  # says what is wrong with a file that is none
+    return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=partial(_once, path))
+
+
+def _once(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in found if keys.count(key) > 1)
+        raise DataError(f"{path}: has {twice!r} twice")
+    return found
 
 
 def _checked(path: Path, value: Any) -> Grades:
