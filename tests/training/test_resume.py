@@ -108,7 +108,7 @@ def test_a_run_stopped_again_and_again_ends_with_the_same_bits(toy, whole):
     run = toy / "often"
     for step in (1, 4, 5, 7, 10):
         with pytest.raises(Stop):
-            train(hard_settings(toy), run, resume=True, progress=stopping_at(step))
+            train(hard_settings(toy), run, resume=run.exists(), progress=stopping_at(step))
     train(None, run, resume=True)
     assert_same(run, whole)
 
@@ -314,6 +314,28 @@ def test_every_moment_of_the_optimizer_is_put_where_its_weights_are(toy, tmp_pat
     load_last(tmp_path, learner=elsewhere, optimizer=other, average=None)
     assert {value.device.type for state in other.state.values() for value in state.values()} == {"meta"}
     assert {key for state in other.state.values() for key in state} == {"step", "exp_avg", "exp_avg_sq"}
+
+
+def test_there_must_be_a_run_to_go_on_with(toy, tmp_path):
+    with pytest.raises(
+        RunError, match=r"there is no run to go on with \(no settings.yaml\); leave --resume out"
+    ):
+        train(toy_settings(toy), tmp_path / "nothing", resume=True)
+    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("step", [5, 10])
+def test_a_best_checkpoint_that_was_lost_is_made_anew(toy, whole, tmp_path, step):
+    run = tmp_path / "run"
+    with pytest.raises(Stop):
+        train(hard_settings(toy), run, progress=stopping_at(step))
+    (run / "checkpoints" / "best.safetensors").unlink()
+    result = train(None, run, resume=True)
+    assert (run / "checkpoints" / "best.safetensors").is_file()
+    log = [row for row in rows(run) if row["kind"] == "validation"]
+    assert result.best == max(row["rsum"] for row in log if row["step"] >= step)
+    one, other = (load_file(path / "checkpoints" / "last.safetensors") for path in (run, whole))
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_weights_alone_are_nothing_to_go_on_from(toy, whole, tmp_path):

@@ -11,15 +11,17 @@ import typer
 from sterna.cli._extract import show_extraction
 from sterna.cli._extras import learning_wing
 from sterna.cli._options import FormatOption
-from sterna.cli._output import print_json, say_some
+from sterna.cli._output import print_json, print_table, say_some
 from sterna.cli._paths import typed_path
-from sterna.cli._progress import duration, progress_line
+from sterna.cli._progress import ProgressLine, duration, progress_line
 from sterna.errors import UsageError
 
 if TYPE_CHECKING:
-    from sterna.training import TrainProgress, TrainSettings
+    from sterna.training import RunResult, SeedsResult, TrainProgress, TrainSettings
 
 __all__ = ["train"]
+
+_SHOWN = tuple(f"{way}.hits.{cutoff}" for way in ("i2t", "t2i") for cutoff in (1, 5, 10))
 
 
 def train(
@@ -72,6 +74,14 @@ def train(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable.")
     ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds",
+            metavar="N,N,...",
+            help="Train once for each seed, in RUN/seed-N, and tell mean and standard deviation.",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
     output: FormatOption = "table",
 ) -> None:
@@ -85,26 +95,57 @@ def train(
     Examples:
       sterna train --config configs/base.yaml --data flickr8k --out runs/base
       sterna train --config configs/base.yaml --data flickr8k --out runs/seed1 --set seed=1
+      sterna train --config configs/base.yaml --data flickr8k --out runs/three --seeds 0,1,2
+      sterna train --config configs/base.yaml --data coco --out runs/coco --init-from runs/base
       sterna train --out runs/base --resume
     """
     named = {"data.path": data, "features.path": features, "init_from": init_from, "device": device}
     places = {key: value for key, value in named.items() if value is not None}
+    numbers = None if seeds is None else _numbers(seeds)
     if config is None and resume and (places or changes):
-        config = out / "settings.yaml"
+        config = _first_settings(out, numbers)
     if config is None and not resume:
         raise UsageError("--config FILE is needed, unless a run goes on with --resume")
-    with learning_wing("Training a model"):
-        from sterna.training import train as run
+    with learning_wing("Training a model"), progress_line() as line:
+        settings = _settings(config, places, changes or []) if config is not None else None
+        if numbers is None:
+            result = _train_one(settings, out, resume=resume, line=line)
+        else:
+            results = _train_several(settings, out, numbers, resume=resume, line=line)
+    if numbers is None:
+        _print_one(result, out, output=output)
+    else:
+        _print_several(results, output=output)
 
-        with progress_line() as line:
 
-            def show(progress: TrainProgress) -> None:
-                left = progress.seconds_left
-                steps = (progress.step, progress.steps)
-                line("training", *steps, unit="steps", seconds_left=left, detail=progress.detail)
+def _train_one(settings: TrainSettings | None, out: Path, *, resume: bool, line: ProgressLine) -> RunResult:
+    from sterna.training import train as run
 
-            settings = _settings(config, places, changes or []) if config is not None else None
-            result = run(settings, out, resume=resume, progress=show, extract_progress=show_extraction(line))
+    def show(progress: TrainProgress) -> None:
+        _show(line, "training", progress)
+
+    return run(settings, out, resume=resume, progress=show, extract_progress=show_extraction(line))
+
+
+def _train_several(
+    settings: TrainSettings | None, out: Path, seeds: Sequence[int], *, resume: bool, line: ProgressLine
+) -> SeedsResult:
+    from sterna.training import train_seeds
+
+    def show(seed: int, progress: TrainProgress) -> None:
+        _show(line, f"training with seed {seed}", progress)
+
+    return train_seeds(
+        settings, out, seeds, resume=resume, progress=show, extract_progress=show_extraction(line)
+    )
+
+
+def _show(line: ProgressLine, what: str, progress: TrainProgress) -> None:
+    steps, left = (progress.step, progress.steps), progress.seconds_left
+    line(what, *steps, unit="steps", seconds_left=left, detail=progress.detail)
+
+
+def _print_one(result: RunResult, out: Path, *, output: str) -> None:
     say_some(result.left_out, rest=f"; {out / 'run.json'} has the first of them")
     if output == "json":
         print_json(
@@ -120,9 +161,45 @@ def train(
                 "seconds": round(result.seconds, 3),
             }
         )
-    else:
-        print(f"best {result.metric} {result.best:.4g} after step {result.best_step} of {result.steps}")
-        print(f"done in {duration(result.seconds)}; make a model of it: sterna export {out} --out MODEL")
+        return
+    print(f"best {result.metric} {result.best:.4g} after step {result.best_step} of {result.steps}")
+    print(f"done in {duration(result.seconds)}; make a model of it: sterna export {out} --out MODEL")
+
+
+def _print_several(result: SeedsResult, *, output: str) -> None:
+    first = next(iter(result.runs.values()))
+    say_some(first.left_out, rest=f"; {first.path / 'run.json'} has the first of them")
+    if output == "json":
+        print_json(result.as_json())
+        return
+    shown = [name for name in dict.fromkeys(("rsum", result.metric, *_SHOWN)) if name in result.mean]
+    seeds = list(result.runs)
+    rows = [
+        [name, _figure(result.mean[name]), "± " + _figure(result.deviation[name])]
+        + [_figure(result.figures[seed][name]) for seed in seeds]
+        for name in shown
+    ]
+    names = ["figure", "mean", "deviation", *(f"seed {seed}" for seed in seeds)]
+    print_table(names, rows, right=range(1, len(names)))
+    print(f"best weights by {result.metric} on validation; {result.path / 'seeds.json'} has every figure")
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _numbers(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise UsageError(f"--seeds {text}: whole numbers with commas between them are needed, such as 0,1,2")
+    return [int(part) for part in parts]
+
+
+def _first_settings(out: Path, seeds: Sequence[int] | None) -> Path:
+    """The settings of the run to go on with; of several seeds, those of the first that was begun."""
+    places = [out] if seeds is None else [out / f"seed-{seed}" for seed in seeds]
+    files = [place / "settings.yaml" for place in places]
+    return next((file for file in files if file.is_file()), files[0])
 
 
 def _settings(config: Path, places: Mapping[str, Any], overrides: Sequence[str]) -> TrainSettings:

@@ -9,6 +9,7 @@ from sterna.training._import import ImportedModel, import_model
 from sterna.training._log import TrainProgress
 from sterna.training._run import Run, load_run
 from sterna.training._scores import alignment_of
+from sterna.training._seeds import SeedsResult, train_seeds
 from sterna.training._settings import (
     DataSettings,
     FeatureSettings,
@@ -40,6 +41,7 @@ __all__ = [
     "Run",
     "RunResult",
     "ScheduleSettings",
+    "SeedsResult",
     "TextTuningSettings",
     "TowerSettings",
     "TrainProgress",
@@ -53,4 +55,5 @@ __all__ = [
     "load_run",
     "read_earlier",
     "train",
+    "train_seeds",
 ]

@@ -29,6 +29,7 @@ _FREE = frozenset(
         "features.batch_size",
         "features.path",
         "tensorboard",
+        "tensorboard_panels",
         "threads",
         "workers",
     }
@@ -50,8 +51,8 @@ def choose_settings(run: Path, settings: TrainSettings | None, *, resume: bool) 
 
     Where a run goes on and `settings` name no data or features, it goes on with its own.
 
-    Raises `RunError` where a run is under way and `resume` is not asked for, where there is none and no
-    settings came either, where the folder holds something else, and where settings came that differ from
+    Raises `RunError` where a run is under way and `resume` is not asked for, where there is none and it is or
+    no settings came, where the folder holds something else, and where settings came that differ from
     those of a run under way.
     """
     file = run / "settings.yaml"
@@ -64,6 +65,10 @@ def choose_settings(run: Path, settings: TrainSettings | None, *, resume: bool) 
         if settings is None:
             raise RunError(
                 f"{run}: there is no run to go on with (no settings.yaml); give settings to begin one"
+            )
+        if resume:
+            raise RunError(
+                f"{run}: there is no run to go on with (no settings.yaml); leave --resume out to begin one"
             )
         return _absolute(settings)
     if not resume and (settings is None or is_under_way(run)):

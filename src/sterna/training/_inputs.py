@@ -16,6 +16,7 @@ from sterna.errors import DataError, RunError, UsageError
 from sterna.features import ExtractProgress, FeatureStore
 from sterna.files import hash_json
 from sterna.training._completing import complete, failed_photographs
+from sterna.training._panels import Shown
 from sterna.training._readers import image_columns
 from sterna.training._settings import DataSettings, FeatureSettings, FinetuneSettings
 from sterna.training._split import Split
@@ -33,6 +34,7 @@ class Inputs:
     Fields:
         folder: holds the stores `images` and `captions`.
         train_ids, validation_ids: of their images in the store; caption_ids: of both splits' captions.
+        shown: the validation split as people see it.
         left_out: rows of the data and photographs that could not be read, one sentence each.
         facts: what to write down about data and features; "inputs" is the hash of all that decides a batch.
     """
@@ -45,6 +47,7 @@ class Inputs:
     caption_ids: tuple[str, ...]
     image_sources: tuple[int, ...]
     text_sources: tuple[int, ...]
+    shown: Shown
     left_out: tuple[str, ...]
     facts: Mapping[str, Any]
 
@@ -64,6 +67,7 @@ class _Placed(NamedTuple):
     """A split, and the ids of its images and captions in the stores."""
 
     split: Split
+    shown: Shown
     image_ids: tuple[str, ...]
     caption_ids: tuple[str, ...]
 
@@ -114,6 +118,7 @@ def find_inputs(
         caption_ids=(*placed[0].caption_ids, *placed[1].caption_ids),
         image_sources=tuple(images.meta["sources"]),
         text_sources=(captions.meta["dim"],),
+        shown=placed[1].shown,
         left_out=left_out,
         facts={
             "data": {
@@ -213,9 +218,13 @@ def _place(
     image_ids = tuple(data.image_ids[image] for image in kept)
     owned = [order[ends[image] : ends[image + 1]] for image in kept]
     caption_ids = tuple(data.caption_ids[caption] for group in owned for caption in group)
+    shown = Shown(
+        paths=tuple(data.paths[image] for image in kept),
+        captions=tuple(data.captions[caption] for group in owned for caption in group),
+    )
     split = Split(
         image_rows=images.indices_of(image_ids),
         caption_rows=captions.indices_of(caption_ids),
         starts=np.cumsum([0, *(len(group) for group in owned)]),
     )
-    return _Placed(split, image_ids, caption_ids)
+    return _Placed(split, shown, image_ids, caption_ids)

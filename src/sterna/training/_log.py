@@ -10,6 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from sterna.files import new_file
 
 __all__ = ["RunLog", "TrainProgress", "keep_rows"]
@@ -69,6 +72,11 @@ class RunLog:
         if self._board is not None:
             for name, value in _flat(values, kind):
                 self._board.add_scalar(name, value, step)
+
+    def picture(self, name: str, step: int, picture: Image.Image) -> None:
+        """Show a picture in TensorBoard, where that is written."""
+        if self._board is not None:
+            self._board.add_image(name, np.asarray(picture), step, dataformats="HWC")
 
     def settle(self) -> None:
         """Make the rows durable; called before a checkpoint, which must never be ahead of them."""

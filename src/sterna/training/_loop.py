@@ -29,6 +29,7 @@ from sterna.training._log import RunLog, TrainProgress
 from sterna.training._metrics import cutoffs_for, is_better, lower_is_better, metric_of
 from sterna.training._optimizer import build_optimizer, set_rates
 from sterna.training._origin import begin_with
+from sterna.training._panels import FIRST, panels
 from sterna.training._plan import Plan, seed_of
 from sterna.training._process import Interrupt
 from sterna.training._readers import open_readers
@@ -96,9 +97,11 @@ class Loop:
         self.started, self.first_step = time.monotonic() - self.position.seconds, self.position.step
 
     def go(self, tell: Callable[[TrainProgress], None]) -> None:
-        """Train from the position to the end; a run that ended opens nothing."""
+        """Train from the position to the end; a run that ended opens nothing, unless its best is lost."""
         position, settings = self.position, self.settings
-        if self._ended():
+        if not checkpoint_path(self.run, "best").is_file():
+            position.best = None
+        if self._ended() and position.best is not None:
             return
         reader, self.validation_reader = open_readers(
             self.inputs,
@@ -125,6 +128,9 @@ class Loop:
                 loss, rates = self._step(batches)
                 self._after_step(log, loss=loss, rates=rates)
                 tell(self._progress(loss, rates["model"], seconds=time.monotonic() - began))
+            if position.best is None:
+                self._validate(log)
+                self._save(log)
 
     def _ended(self) -> bool:
         return self.position.step >= self.plan.steps or self.position.stopped_early
@@ -172,29 +178,34 @@ class Loop:
             if epoch % settings.validation.every == 0 or position.step == plan.steps:
                 self._validate(log)
         if epoch_ends or position.step % settings.checkpoint_every == 0 or self.interrupt.asked:
-            log.settle()
-            if self.accelerator.scaler is not None:
-                position.scaler = self.accelerator.scaler.state_dict()
-            save_last(
-                self.run, position, learner=self.learner, optimizer=self.optimizer, average=self.average
-            )
+            self._save(log)
         if self.interrupt.asked and position.step < plan.steps and not position.stopped_early:
             raise StoppedError(
                 f"{self.run}: stopped after step {position.step} of {plan.steps}; "
                 f"go on with: sterna train --out {self.run} --resume"
             )
 
+    def _save(self, log: RunLog) -> None:
+        log.settle()
+        if self.accelerator.scaler is not None:
+            self.position.scaler = self.accelerator.scaler.state_dict()
+        save_last(
+            self.run, self.position, learner=self.learner, optimizer=self.optimizer, average=self.average
+        )
+
     def _validate(self, log: RunLog) -> None:
         position, settings = self.position, self.settings.validation
+        shown = self.settings.tensorboard_panels if self.settings.tensorboard else 0
         weights = self.average.inside(self.learner) if self.average else contextlib.nullcontext()
         with weights:
-            measured = validate(
+            measured, ranks = validate(
                 self.learner,
                 self.validation_reader,
                 self.inputs.validation,
                 device=self.accelerator.device,
                 at=cutoffs_for(settings.metric),
                 score=self.settings.score,
+                top=FIRST if shown else 0,
             )
             value = metric_of(measured, settings.metric)
             position.value = value
@@ -208,6 +219,8 @@ class Loop:
         if settings.patience is not None and position.validations_since_best >= settings.patience:
             position.stopped_early = True
         log.row("validation", position.step, {**self._when(), **measured})
+        for name, picture in panels(ranks, self.inputs.shown, count=shown) if shown else ():
+            log.picture(name, position.step, picture)
 
     def _when(self) -> dict[str, Any]:
         return {

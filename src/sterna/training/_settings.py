@@ -206,6 +206,7 @@ class TrainSettings(Settings):
     `ema` is the decay of the averaged weights, which are then what is measured, kept and exported.
     `clip` bounds the norm of the gradients. `workers` are processes that read batches ahead.
     `checkpoint_every` and `log_every` count steps; a checkpoint is also written after every epoch.
+    `tensorboard_panels` is for how many queries, each way, TensorBoard shows what each validation found.
     `device` is cpu, a device of torch such as cuda, cuda:1 or mps, or auto, the accelerator there is; on the
     CPU a run is repeatable bit for bit with the same number of `threads` (left out: as many as torch takes; a
     run that goes on takes what it began with). `precision` is what layers multiply in; weights, losses and
@@ -235,6 +236,7 @@ class TrainSettings(Settings):
     checkpoint_every: PositiveInt = 200
     log_every: PositiveInt = 10
     tensorboard: bool = True
+    tensorboard_panels: Annotated[int, Field(ge=0)] = 2
     workers: Annotated[int, Field(ge=0)] = 0
     threads: PositiveInt | None = None
     device: str = "cpu"

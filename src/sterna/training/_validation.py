@@ -13,6 +13,7 @@ from sterna.evaluation import (
     CUTOFFS,
     Adjust,
     Protocol,
+    Ranks,
     Reranking,
     Way,
     rank_both_ways,
@@ -25,7 +26,7 @@ from sterna.training._readers import Reader
 from sterna.training._scores import Side, align_on, encode_images, encode_texts, ragged
 from sterna.training._split import Split
 
-__all__ = ["validate"]
+__all__ = ["Measured", "validate"]
 
 _IMAGES, _CAPTIONS = 128, 1024
 
@@ -37,6 +38,13 @@ class _Encoded(NamedTuple):
     items: list[NDArray[np.float32]]
 
 
+class Measured(NamedTuple):
+    """What a validation found: the figures of a report, and the ranks that they were made of."""
+
+    figures: dict[str, Any]
+    ranks: Ranks
+
+
 def validate(
     learner: Learner,
     reader: Reader,
@@ -45,8 +53,14 @@ def validate(
     device: torch.device,
     score: str = "dot",
     at: tuple[int, ...] = CUTOFFS,
-) -> dict[str, Any]:
-    """What `sterna.evaluation` reports of the learner's model on a split's original views, by a score."""
+    top: int = 0,
+) -> Measured:
+    """What `sterna.evaluation` reports of the learner's model on a split's original views, by a score.
+
+    Arguments:
+        at: the cut-offs.
+        top: how many of the first answers to keep for each query.
+    """
     training = learner.training
     learner.eval()
     try:
@@ -61,9 +75,10 @@ def validate(
         split.owners,
         score=VECTOR_SCORES.get(score, VECTOR_SCORES["dot"]),
         adjust=_by_alignment(score, images, captions, device) if score in ALIGNMENTS else None,
+        top=top,
     )
     measured = report(ranks, bootstrap=0, protocol=Protocol(at=at)).as_json()
-    return {key: measured[key] for key in ("images", "captions", "rsum", "i2t", "t2i")}
+    return Measured({key: measured[key] for key in ("images", "captions", "rsum", "i2t", "t2i")}, ranks)
 
 
 def _by_alignment(
