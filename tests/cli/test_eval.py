@@ -157,6 +157,11 @@ def test_vectors_have_their_own_bank(sterna: Sterna, vectors: tuple[object, ...]
     found = sterna(*vectors, *each, *bank, "--format", "json").json
     assert (found["hubs"]["beta"], found["hubs"]["bank_captions"]) == (5, 12)
     assert "needs a bank" in sterna(*vectors, *each).err
+    outcome = sterna(*vectors, *each, *bank[:3], vectors[4])
+    assert (outcome.code, outcome.err) == (
+        2,
+        f"sterna: {vectors[4]}: is measured, and cannot be the bank too\n",
+    )
 
 
 def test_what_was_written_for_trec_is_measured_as_what_it_was_made_of(

@@ -165,6 +165,9 @@ class _Files:
             raise UsageError("--image-vectors and --text-vectors go together")
         if (self.bank_images is None) != (self.bank_texts is None):
             raise UsageError("--bank-image-vectors and --bank-text-vectors go together")
+        for measured, known in ((self.images, self.bank_images), (self.texts, self.bank_texts)):
+            if known is not None and measured is not None and known.resolve() == measured.resolve():
+                raise UsageError(f"{known}: is measured, and cannot be the bank too")
         if not self.given:
             _refuse({"--score": self.score, "--bank-image-vectors": self.bank_images}, beside="a model")
 
