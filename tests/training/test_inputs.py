@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch")
-from sterna.errors import StoreError
-from sterna.training import train
+from sterna.data import read
+from sterna.errors import RunError, StoreError, UsageError
+from sterna.training import TrainSettings, encode_features, export, load_run, train
 from tests.training.toy import make_stores, make_toy, toy_settings
 
 
@@ -45,3 +46,65 @@ def test_photographs_whose_names_are_not_utf_8_are_trained_on(tmp_path: Path) ->
     facts = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert sum(split["images"] for split in facts["data"]["splits"].values()) == 16
     assert all(Path(path).is_file() for path in facts["samples"]["photographs"])
+
+
+def imported_toy(folder: Path) -> Path:
+    """A toy whose stores say that they were imported, as `sterna features import` writes them."""
+    toy = make_toy(folder, train=12, dev=4)
+    for kind in ("images", "captions"):
+        file = toy / "features" / kind / "manifest.json"
+        manifest = json.loads(file.read_text())
+        unknown = {"size": None, "fit": None, "regions": None} if kind == "images" else {"max_tokens": None}
+        manifest["meta"] |= {"backbone": "imported", **unknown}
+        file.write_text(json.dumps(manifest))
+    return toy
+
+
+def imported_settings(toy: Path, **changes: object) -> TrainSettings:
+    features = {"path": toy / "features", "image": "imported", "text": "imported"}
+    return toy_settings(toy, features=features | changes, epochs=1, batch_images=6)
+
+
+def test_imported_features_are_trained_on_and_cannot_be_exported(tmp_path: Path) -> None:
+    toy = imported_toy(tmp_path)
+    train(imported_settings(toy), tmp_path / "run")
+    data = read(toy / "data").split("dev")
+    images, captions = encode_features(tmp_path / "run", data, toy / "features")
+    assert (len(images), len(captions)) == (4, len(data.captions))
+    for use in (load_run, lambda run: export(run, tmp_path / "model")):
+        with pytest.raises(
+            RunError, match="trained on imported features, and nothing here makes such of photog"
+        ):
+            use(tmp_path / "run")
+
+
+def test_what_imported_features_lack_is_one_sentence(tmp_path: Path) -> None:
+    toy = imported_toy(tmp_path)
+    with (toy / "data" / "devImages.txt").open("a") as file:
+        file.write("new.jpg\nother.jpg\n")
+    with (toy / "data" / "captions.token.txt").open("a") as file:
+        file.write("new.jpg#0\ta new one\nother.jpg#0\tanother\n")
+    for name in ("new.jpg", "other.jpg"):
+        (toy / "data" / "images" / name).write_bytes((toy / "data" / "images" / "000.jpg").read_bytes())
+    message = (
+        "features/images: lacks 'original' of 2 of the 6 items of a split, first 'new.jpg'; import them too"
+    )
+    with pytest.raises(StoreError, match=message):
+        train(imported_settings(toy), tmp_path / "run")
+
+
+def test_features_that_sterna_made_are_not_taken_for_imported_ones(tmp_path: Path) -> None:
+    toy = make_toy(tmp_path, train=6, dev=4)
+    with pytest.raises(
+        StoreError, match=r"holds features that toy made, not imported ones; name that as features\.im"
+    ):
+        train(imported_settings(toy), tmp_path / "run")
+
+
+def test_there_is_no_backbone_of_imported_features_to_train(tmp_path: Path) -> None:
+    settings = toy_settings(imported_toy(tmp_path), finetune={"image": {"stages": 1}})
+    imported = settings.features.model_copy(update={"image": "imported"})
+    with pytest.raises(
+        UsageError, match=r"finetune\.image: of imported features there is no backbone to train"
+    ):
+        train(settings.model_copy(update={"features": imported}), tmp_path / "run")

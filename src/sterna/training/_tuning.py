@@ -8,11 +8,12 @@ from typing import Any
 from torch import Tensor
 
 from sterna.backbones import ImageBackbone, TextBackbone, image_backbone, text_backbone
-from sterna.errors import ModelError
+from sterna.errors import ModelError, RunError
 from sterna.files import hash_bytes, hash_json
 from sterna.training._settings import FeatureSettings, FinetuneSettings
 
 __all__ = [
+    "IMPORTED",
     "check_backbone",
     "load_image_backbone",
     "load_text_backbone",
@@ -20,11 +21,17 @@ __all__ = [
     "tuned_fingerprint",
 ]
 
+IMPORTED = "imported"  # in the place of a backbone's name: features that somebody else made
+
 
 def load_image_backbone(
     features: FeatureSettings, finetune: FinetuneSettings, *, size: int | None
 ) -> ImageBackbone:
-    """The image backbone that settings name, what is to be trained of it with gradients."""
+    """The image backbone that settings name, what is to be trained of it with gradients.
+
+    Raises `RunError` for imported features, which none here can make.
+    """
+    _refuse_imported(features.image, "photographs")
     return image_backbone(
         features.image,
         size=size,
@@ -37,7 +44,11 @@ def load_image_backbone(
 
 
 def load_text_backbone(features: FeatureSettings, finetune: FinetuneSettings) -> TextBackbone:
-    """The text backbone that settings name, what is to be trained of it with gradients."""
+    """The text backbone that settings name, what is to be trained of it with gradients.
+
+    Raises `RunError` for imported features, which none here can make.
+    """
+    _refuse_imported(features.text, "sentences")
     layers = finetune.text.layers
     return text_backbone(
         features.text,
@@ -47,6 +58,14 @@ def load_text_backbone(features: FeatureSettings, finetune: FinetuneSettings) ->
         hidden_layer=features.hidden_layer,
         checkpointing=finetune.checkpointing,
     )
+
+
+def _refuse_imported(name: str, of: str) -> None:
+    if name == IMPORTED:
+        raise RunError(
+            f"the run was trained on imported features, and nothing here makes such of {of}; measure it on "
+            "features (sterna eval --features DIR)"
+        )
 
 
 def tuned_backbones(
