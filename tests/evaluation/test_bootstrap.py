@@ -86,5 +86,7 @@ def test_two_models_are_compared_on_the_same_draws() -> None:
 def test_models_measured_on_other_data_are_not_compared() -> None:
     with pytest.raises(errors.UsageError, match="not measured on the same images and captions"):
         paired_bootstrap(_ranks(0), _ranks(0, images=100))
+    with pytest.raises(errors.UsageError, match="not measured on the same images and captions"):
+        paired_bootstrap(_ranks(0), _ranks(0, uneven=False))
     with pytest.raises(errors.UsageError, match="bootstrap is 0; at least 1 draw is needed"):
         paired_bootstrap(_ranks(0), _ranks(0), bootstrap=0)

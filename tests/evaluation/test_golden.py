@@ -134,3 +134,7 @@ def test_queries_that_score_nothing_part_the_two_conventions_of_ndcg() -> None:
     assert found.graded is not None
     assert found.graded["ndcg"] == pytest.approx({1: 1 / 2, 3: (1 + 1 / 2) / 2})
     assert found.graded["ndcg_found"] == pytest.approx({1: 1, 3: (1 + 1 / 2) / 2})
+    nothing = measure(
+        images, captions, np.arange(3), grades=0 * grades, protocol=Protocol(at=(1,)), bootstrap=0
+    )
+    assert nothing.graded == {"ndcg": {1: 0}, "ndcg_found": {1: 0}}

@@ -36,7 +36,7 @@ def _case(
     return image_vectors, text_vectors, np.array(owners), right
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     case=_case(),
     block=st.integers(1, 20),
@@ -173,6 +173,8 @@ def test_of_equal_answers_the_less_right_comes_first() -> None:
     assert ranking.answers.tolist() == [1, 2, 0]
     assert ranking.top is not None
     assert ranking.top.tolist() == [[3, 1, 2, 0]]
+    assert rank(np.ones((1, 2)), np.ones((4, 2)), relevance, images=np.array([0])).top is None
+    assert rank_both_ways(np.ones((1, 2)), np.ones((4, 2)), np.zeros(4, int)).i2t.top is None
 
 
 @pytest.mark.parametrize("several", [1, 5, 63, 64, 65, 300])

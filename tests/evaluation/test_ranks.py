@@ -29,7 +29,7 @@ def _data(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.array(image_vectors, np.float32), np.array(text_vectors, np.float32), np.array(owners)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=_data(), block=st.integers(1, 30))
 def test_ranks_and_figures_are_those_of_sorted_lists(
     data: tuple[np.ndarray, np.ndarray, np.ndarray], block: int
