@@ -101,7 +101,7 @@ def test_a_matrix_of_grades_is_read(tmp_path: Path) -> None:
         ("x.json", '{"a#0": ["a.jpg", "a.jpg"]}', "the query 'a#0' has an answer twice"),
         ("x.json", '{"a#0": "a.jpg"}', "the query 'a#0' has no answers as they are needed"),
         ("x.json", '{"a#0": {"a.jpg": "1"}}', "the query 'a#0' has no answers as they are needed"),
-        ("x.json", '{"a#0": {"a.jpg": 1e9}}', "grades up to 1000"),
+        ("x.json", '{"a#0": {"a.jpg": 1000}}', "grades below 1000"),
         ("x.json", '["a#0"]', "holds no object"),
         ("x.json", '{"a#0": ["a.jpg"], "a#0": ["b.jpg"]}', "x.json: has 'a#0' twice"),
         ("x.json", '{"a#0": {"a.jpg": 1, "a.jpg": 2}}', "x.json: has 'a.jpg' twice"),
@@ -110,7 +110,7 @@ def test_a_matrix_of_grades_is_read(tmp_path: Path) -> None:
         ("x.qrels", "a#0 0 a.jpg\n", "x.qrels:1: has 3 fields; 4 are needed: query 0 answer grade"),
         ("x.qrels", "a#0 0 a.jpg yes\n", "x.qrels:1: the grade 'yes' is not a number"),
         ("x.qrels", "a#0 0 a.jpg nan\n", "x.qrels:1: the grade 'nan' is not a number"),
-        ("x.qrels", "a#0 0 a.jpg 1001\n", "x.qrels:1: the grade 1001 is above 1000"),
+        ("x.qrels", "a#0 0 a.jpg 1000\n", "x.qrels:1: the grade 1000 is 1000 or more"),
         (
             "x.qrels",
             "a#0 0 a.jpg 1\na#0 0 a.jpg 1\n",

@@ -268,5 +268,6 @@ def test_grades_that_do_not_fit_are_refused() -> None:
         errors.UsageError, match=r"grades have the shape \(4, 12\); \[captions, images\] = \(12, 4\)"
     ):
         measure(images, captions, owners, grades=np.ones((4, 12)))
-    with pytest.raises(errors.UsageError, match="a grade is negative, above 1000 or not a number"):
-        measure(images, captions, owners, grades=np.full((12, 4), -1.0))
+    for grade in (-1.0, 1000.0, np.nan):
+        with pytest.raises(errors.UsageError, match="a grade is negative, 1000 or more, or not a number"):
+            measure(images, captions, owners, grades=np.full((12, 4), grade))

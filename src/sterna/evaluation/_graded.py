@@ -58,7 +58,7 @@ def graded_ndcg(
     ):  # fmt: skip
         rows = np.asarray(grades[part], dtype=np.float64)
         if not ((rows >= 0) & (rows < 1000)).all():  # 2^1000 is near the largest number there is
-            raise UsageError("a grade is negative, above 1000 or not a number; grades from 0 are needed")
+            raise UsageError("a grade is negative, 1000 or more, or not a number; grades from 0 are needed")
         for query, row, values in zip(range(part.start, part.stop), rows, scores, strict=True):
             first = first_of(values, row, deepest)
             gained = (np.exp2(row[first]) - 1) * discounts[: len(first)]

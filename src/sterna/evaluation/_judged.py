@@ -116,7 +116,7 @@ def _checked(path: Path, value: Any) -> Grades:
         elif isinstance(answers, dict) and all(_is_grade(grade) for grade in answers.values()):
             found[query] = {each: float(grade) for each, grade in answers.items()}
         else:
-            needed = "a list of ids, or an object of ids and grades up to 1000"
+            needed = "a list of ids, or an object of ids and grades below 1000"
             raise DataError(f"{path}: the query {query!r} has no answers as they are needed: {needed}")
     return found
 

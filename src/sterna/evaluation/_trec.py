@@ -35,7 +35,7 @@ def read_qrels(path: Path) -> Grades:
         query, _, answer, written = fields
         _add(found, query, answer, _number(written, where, "grade"), where)
         if found[query][answer] >= 1000:
-            raise DataError(f"{where}: the grade {written} is above 1000")
+            raise DataError(f"{where}: the grade {written} is 1000 or more")
     return found
 
 
