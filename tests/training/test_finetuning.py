@@ -20,11 +20,13 @@ from sterna.backbones import image_backbone, text_backbone
 from sterna.data import read
 from sterna.errors import ModelError, SettingsError, StoreError
 from sterna.evaluation import rank_both_ways, report
+from sterna.features import ColumnSpec, FeatureStore
 from sterna.images import open_photo, to_square
 from sterna.objectives import Objective, build_objective
 from sterna.settings import load_settings
 from sterna.training import Run, TrainSettings, export, load_run, train
 from sterna.training._learner import new_model
+from sterna.training._readers import Reader
 from tests.conftest import draw_photo
 from tests.training.test_export import make_backbones, make_photographs
 
@@ -119,6 +121,10 @@ def test_a_tuned_run_says_other_vectors_and_another_fingerprint_than_its_ground(
     for side, tuned_side in (("image", tuning.image.tuned), ("text", tuning.text.tuned)):
         one, two = (getattr(each, f"{side}_backbone") for each in (run, frozen))
         assert (one.fingerprint != two.fingerprint) is tuned_side
+        assert (
+            two.fingerprint
+            == frozen.facts["features"][{"image": "images", "text": "captions"}[side]]["fingerprint"]
+        )
         inputs = (
             frozen.text_backbone.tokenize(SENTENCES) if side == "text" else [torch.from_numpy(squares(run))]
         )
@@ -398,3 +404,18 @@ def test_captions_of_like_length_read_together_are_what_each_is_alone(ground: Pa
             one[real], texts(*texts.tokenize([sentence])).values[0], atol=1e-5, rtol=1e-4
         )
         assert not one[~real].any()
+
+
+def test_each_image_of_a_batch_has_the_map_of_its_own_view(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    columns = {f"{view}.maps2": ColumnSpec("float16", 6) for view in ("original", "flip")}
+    store = FeatureStore.create(tmp_path / "images", columns)
+    store.append(list("abcd"), {name: list(rng.normal(size=(4, 3, 6))) for name in columns})
+    reader = Reader(
+        tmp_path, views=("original", "flip"), image_means=False, text_means=False, regions=False, stages=2
+    )
+    for views in ([0, 1, 1, 0], [1, 1, 1, 1]):
+        maps = reader.maps(np.array([3, 1, 0, 2]), np.array(views))
+        for row, view, came in zip([3, 1, 0, 2], views, maps, strict=True):
+            wanted = store.row(f"{reader.views[view]}.maps2", row)
+            assert torch.equal(came, torch.tensor(wanted))
