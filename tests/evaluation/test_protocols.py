@@ -239,8 +239,11 @@ def test_corrections_that_cannot_be_are_refused() -> None:
         Hubs("softmax")
     with pytest.raises(errors.UsageError, match="k=0; CSLS needs at least 1 neighbour"):
         Hubs("csls", k=0)
-    with pytest.raises(errors.UsageError, match="beta=-1; the inverted softmax needs a number above 0"):
-        Hubs("inverted-softmax", beta=-1)
+    for beta in (-1, 0, np.inf, np.nan):
+        with pytest.raises(
+            errors.UsageError, match=f"beta={beta}; the inverted softmax needs a number above 0"
+        ):
+            Hubs("inverted-softmax", beta=beta)
     protocol = Protocol(hubs=Hubs("csls"))
     with pytest.raises(errors.UsageError, match="hubs='csls' needs a bank of images and captions"):
         measure(images, captions, owners, protocol=protocol)
