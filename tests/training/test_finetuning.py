@@ -322,7 +322,9 @@ def test_targets_are_of_the_frozen_backbones_whatever_is_trained(
     given = []
     for finetune in ({}, {"text": {"layers": "all"}, "image": {"stages": 1}}):
         asking = Asking()
-        monkeypatch.setattr("sterna.training._loop.build_objective", lambda *_, asking=asking, **__: asking)
+        monkeypatch.setattr(
+            "sterna.training._assembly.build_objective", lambda *_, asking=asking, **__: asking
+        )
         train(settings_on(ground, finetune), tmp_path / f"run{len(finetune)}")
         given.append(asking.given)
     for one, two in zip(*given, strict=True):

@@ -35,7 +35,7 @@ def test_an_objective_is_given_places_epochs_and_what_the_frozen_backbones_make(
 ) -> None:
     toy = make_toy(tmp_path, train=12)
     asking = Asking()
-    monkeypatch.setattr("sterna.training._loop.build_objective", lambda *_, **__: asking)
+    monkeypatch.setattr("sterna.training._assembly.build_objective", lambda *_, **__: asking)
     layers = {"image": {"layers": 1}, "text": {"layers": 1}}
     model = {"embedding": 16, "width": 16, "heads": 2, "feedforward": 32, **({} if pooled else layers)}
     train(toy_settings(toy, model=model, batch_images=4, epochs=2, accumulation=2), tmp_path / "run")

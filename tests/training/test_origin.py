@@ -155,7 +155,7 @@ class Pupil(Objective):
 @pytest.fixture
 def pupil(monkeypatch):
     Pupil.seen = []
-    for module in ("_loop", "_check"):
+    for module in ("_assembly", "_check"):
         monkeypatch.setattr(f"sterna.training.{module}.build_objective", lambda *_, **__: Pupil())
 
 

@@ -18,25 +18,23 @@ from typing import Any
 import torch
 
 from sterna.errors import RunError, StoppedError
-from sterna.objectives import build_objective
+from sterna.training._assembly import new_learner, new_plan
 from sterna.training._batches import read_batches
 from sterna.training._checkpoint import Position, checkpoint_path, load_last, save_best, save_last
 from sterna.training._device import new_accelerator
 from sterna.training._ema import Average
 from sterna.training._inputs import Inputs
-from sterna.training._learner import Batch, Learner, new_model
+from sterna.training._learner import Batch
 from sterna.training._log import RunLog, TrainProgress
 from sterna.training._metrics import cutoffs_for, is_better, lower_is_better, metric_of
 from sterna.training._optimizer import build_optimizer, set_rates
 from sterna.training._origin import begin_with
 from sterna.training._panels import FIRST, panels
-from sterna.training._plan import Plan, seed_of
+from sterna.training._plan import seed_of
 from sterna.training._process import Interrupt
 from sterna.training._readers import open_readers
 from sterna.training._schedule import Schedule
 from sterna.training._settings import TrainSettings
-from sterna.training._teachers import load_teachers
-from sterna.training._tuning import tuned_backbones
 from sterna.training._validation import validate
 
 __all__ = ["Loop"]
@@ -50,37 +48,10 @@ class Loop:
 
     def __init__(self, run: Path, settings: TrainSettings, inputs: Inputs, interrupt: Interrupt) -> None:
         self.run, self.settings, self.inputs, self.interrupt = run, settings, inputs, interrupt
-        self.plan = Plan(
-            images=len(inputs.train.image_rows),
-            batch_images=settings.batch_images,
-            accumulation=settings.accumulation,
-            epochs=settings.epochs,
-            seed=settings.seed,
-            views=len(settings.features.views),
-            lengths=inputs.caption_lengths() if settings.bucket else None,
-        )
+        self.plan = new_plan(settings, inputs)
         self.schedule = Schedule(settings.schedule, self.plan.steps, self.plan.steps_per_epoch)
         self.accelerator = new_accelerator(settings.device, settings.precision)
-        torch.manual_seed(settings.seed)
-        model = new_model(
-            settings.model, image_sources=inputs.image_sources, text_sources=inputs.text_sources
-        )
-        objective = build_objective(
-            settings.objective.name,
-            settings.objective.params,
-            images=len(inputs.train.image_rows),
-            embedding=settings.model.embedding,
-        )
-        teachers = load_teachers(settings.teacher, inputs.facts["features"], device=self.accelerator.device)
-        images, texts = tuned_backbones(settings.features, settings.finetune, inputs.facts["features"])
-        self.learner = Learner(
-            model,
-            objective,
-            image_backbone=images,
-            text_backbone=texts,
-            stands_on=inputs.stands_on,
-            teachers=teachers,
-        ).to(self.accelerator.device)
+        self.learner = new_learner(settings, inputs, device=self.accelerator.device)
         begun = checkpoint_path(run, "last").is_file()
         if settings.init_from is not None and not begun:
             begin_with(settings.init_from, self.learner, strict=settings.init_strict)

@@ -1,0 +1,50 @@
+"""What a run computes with, from its settings and what it reads."""
+
+from __future__ import annotations
+
+import torch
+
+from sterna.objectives import build_objective
+from sterna.training._inputs import Inputs
+from sterna.training._learner import Learner, new_model
+from sterna.training._plan import Plan
+from sterna.training._settings import TrainSettings
+from sterna.training._teachers import load_teachers
+from sterna.training._tuning import tuned_backbones
+
+__all__ = ["new_learner", "new_plan"]
+
+
+def new_plan(settings: TrainSettings, inputs: Inputs) -> Plan:
+    """Which images each step of the run sees."""
+    return Plan(
+        images=len(inputs.train.image_rows),
+        batch_images=settings.batch_images,
+        accumulation=settings.accumulation,
+        epochs=settings.epochs,
+        seed=settings.seed,
+        views=len(settings.features.views),
+        lengths=inputs.caption_lengths() if settings.bucket else None,
+    )
+
+
+def new_learner(settings: TrainSettings, inputs: Inputs, *, device: torch.device) -> Learner:
+    """Model, objective, teachers and the backbones that are trained, on `device`, by the run's seed."""
+    torch.manual_seed(settings.seed)
+    model = new_model(settings.model, image_sources=inputs.image_sources, text_sources=inputs.text_sources)
+    objective = build_objective(
+        settings.objective.name,
+        settings.objective.params,
+        images=len(inputs.train.image_rows),
+        embedding=settings.model.embedding,
+    )
+    features = inputs.facts["features"]
+    images, texts = tuned_backbones(settings.features, settings.finetune, features)
+    return Learner(
+        model,
+        objective,
+        image_backbone=images,
+        text_backbone=texts,
+        stands_on=inputs.stands_on,
+        teachers=load_teachers(settings.teacher, features, device=device),
+    ).to(device)
