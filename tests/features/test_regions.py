@@ -205,3 +205,14 @@ def test_heavy_maps_make_small_parts(photos: Path, tmp_path: Path, monkeypatch: 
 
     images(few(photos), tmp_path, Wide(), maps=1)  # 384 bytes of a map, of 320
     assert len(list((tmp_path / "images/parts").iterdir())) == 12
+
+
+class Deceiving(Colours):
+    """Another tail when it is exported, below which the maps are the same."""
+
+    def tail(self, maps):
+        return super().tail(maps * (2 if torch.jit.is_tracing() else 1))
+
+
+def test_auto_falls_back_to_torch_where_only_the_regions_differ(photos: Path, tmp_path: Path) -> None:
+    assert images(few(photos), tmp_path, Deceiving(), maps=1, threads=1).engine == "torch"
