@@ -63,6 +63,9 @@ def test_batches_of_like_lengths_are_shuffled_and_pad_far_less():
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3  # not from short to long
     first, second = ({frozenset(plan.parts(step)[0].images) for step in range(s, s + 120)} for s in (0, 120))
     assert not first & second  # other company every epoch
+    distinct = dataclasses.replace(plan, lengths=tuple(range(6000)))
+    once, twice = ({frozenset(distinct.parts(s)[0].images) for s in range(b, b + 120)} for b in (0, 120))
+    assert not once & twice  # not even where every length is there only once
     again = dataclasses.replace(plan, lengths=tuple(lengths.tolist()))
     assert np.array_equal(plan.parts(150)[0].images, again.parts(150)[0].images)
 
