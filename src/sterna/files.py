@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import secrets
@@ -16,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sterna._hashes import hash_bytes, hash_file, hash_json
 from sterna.errors import DiskError, LockedError, SternaError
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "write_text",
 ]
 
-_BLOCK = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # the last where a limit on file sizes stands in for it
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
 _REASONS = {
@@ -185,25 +184,6 @@ def read_json(path: Path, *, error: type[SternaError] = SternaError) -> Any:
         raise error(f"{path}: {system_reason(problem)}") from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as problem:
         raise error(f"{path}: not valid JSON ({problem})") from None
-
-
-def hash_bytes(data: bytes) -> str:
-    """SHA-256 of `data` as 64 hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file's content as 64 hexadecimal digits, read in blocks."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def hash_json(value: Any) -> str:
-    """SHA-256 of a value's canonical JSON (sorted keys), for fingerprints of settings."""
-    return hash_bytes(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
 
 
 def printable(text: object) -> str:

@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sterna.cli._data_options import (
-    ColumnsOption,
-    DataFormatOption,
-    ImagesOption,
-    read_data,
-)
+from sterna.cli._data_options import ColumnsOption, DataFormatOption, ImagesOption, read_data
 from sterna.cli._options import FormatOption
 from sterna.cli._output import number, print_json, say_some
 from sterna.cli._paths import file_to_write, typed_path

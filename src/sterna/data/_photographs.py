@@ -56,8 +56,8 @@ class Photographs:
             for place in self._places(spelling):
                 if found := self._listed(place):
                     return found
-        place = next(self._places(name), None) if self._assumed else None
-        return None if place is None else Path(place)
+        assumed = next(self._places(name), None) if self._assumed else None
+        return None if assumed is None else Path(assumed)
 
     def relative(self, name: str) -> str:
         """`name`, or where it is an absolute path, the part of it that finds the same file on any machine."""

@@ -1,8 +1,7 @@
 """Bottom-up attention's tab-separated rows: image_id, image_w, image_h, num_boxes, boxes, features.
 
 Anderson et al.: Bottom-Up and Top-Down Attention for Image Captioning and VQA, CVPR 2018; boxes (float32, in
-pixels) and features (float32) are base64 text. A row of LXMERT's extractor (Tan, Bansal, 2019) holds ten
-cells, among them the classes of the boxes and how sure the detector was.
+pixels) and features (float32) are base64. A row of LXMERT's extractor (Tan, Bansal, 2019) has ten cells.
 """
 
 from __future__ import annotations
