@@ -16,6 +16,7 @@ from sterna.model import POOLINGS, POSITIONS, TERN, Tower, TransformerEncoder, b
 
 SMALL = {"embedding": 16, "width": 16, "heads": 4, "feedforward": 32}
 SECOND_STAGES = ("none", "own", "shared")
+COMMON = {"absolute", "activation", "heads", "layer_norm", "norm", "second_at"}
 
 
 def batch(seed: int, *, images: int = 6, regions: int = 9, dim: int = 16) -> tuple[torch.Tensor, ...]:
@@ -35,9 +36,10 @@ def small_model(
     positions: str = "none",
     skip: bool = False,
     second: str = "none",
-    **common: object,
+    **options: object,
 ) -> TERN:
     """Both towers alike, in evaluation mode, with corrections that are not zero."""
+    common = {name: value for name, value in options.items() if name in COMMON}
     side = {
         "layers": 1,
         "pooling": pooling,
@@ -45,7 +47,9 @@ def small_model(
         "skip_hidden": 24,
         "cls_token": pooling == "first",
         "second_layers": 1 if second == "own" else 0,
+        **{name: value for name, value in options.items() if name not in COMMON | {"box_numbers"}},
     }
+    boxed = {"box_numbers": options["box_numbers"]} if "box_numbers" in options else {}
     torch.manual_seed(0)
     model = build_model(
         [6, 10],
@@ -53,7 +57,7 @@ def small_model(
         **SMALL,
         **common,
         shared_layers=1 if second == "shared" else 0,
-        image={**side, "positions": positions},
+        image={**side, **boxed, "positions": positions},
         text={**side, "positions": positions if positions in ("learned", "none") else "none"},
     ).eval()
     for tower in (model.image, model.text):
@@ -440,12 +444,27 @@ class _Images(nn.Module):
 @pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning", "ignore::UserWarning"
 )
-@pytest.mark.parametrize("positions", ["concat", "learned"])
-@pytest.mark.parametrize("pooling", sorted(POOLINGS))
-def test_every_pooling_exports_to_onnx_with_any_batch_and_length(pooling: str, positions: str) -> None:
+@pytest.mark.parametrize(
+    ("pooling", "options"),
+    [
+        ("attention", {"positions": "concat", "box_numbers": "size"}),
+        ("first", {"positions": "concat", "cls_token": "zero", "second": "own"}),
+        ("gated", {"positions": "boxes", "norm": "post"}),
+        ("gpo", {"positions": "concat", "second": "shared"}),
+        ("gru", {"positions": "learned", "skip": True}),
+        ("kmax", {"positions": "boxes", "box_numbers": "corners", "k": 3}),
+        ("max", {"positions": "learned", "cls_token": True, "norm": "post"}),
+        ("mean", {"positions": "boxes", "layer_norm": "deviation", "second_at": "width", "second": "shared"}),
+        ("sum", {"positions": "boxes", "cls_token": "pair", "layer_norm": "deviation"}),
+        ("sum-network", {"positions": "none", "projection": "network", "absolute": True}),
+    ],
+)
+def test_every_pooling_exports_to_onnx_with_any_batch_and_length(
+    pooling: str, options: dict[str, object]
+) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnx")
-    model = small_model(pooling=pooling, positions=positions, skip=True, second="shared")
+    model = small_model(pooling=pooling, **options)
 
     def inputs(images: int, regions: int) -> tuple[torch.Tensor, ...]:
         values, mask, boxes = batch(images, images=images, regions=regions)

@@ -47,7 +47,7 @@ def check_settings(settings: TrainSettings) -> None:
 
 
 def _width(tower: TowerSettings, model: ModelSettings) -> int:
-    """Of features that a tower can take; where they enter its layers as they are, that is a matter of data."""
+    """Of features that a tower can take: any, but where they enter its layers as they are."""
     return (tower.width or model.width) if tower.inputs == "none" else 8
 
 
