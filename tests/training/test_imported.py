@@ -14,7 +14,7 @@ from sterna.data import read
 from sterna.errors import RunError
 from sterna.features import FeatureStore, import_features
 from sterna.training import encode_features, export, load_run, train
-from tests.features.foreign import Image, write_bert, write_pairs, write_sizes
+from tests.features.foreign import Image, some_images, write_bert, write_pairs, write_scan, write_sizes
 from tests.training.toy import make_toy, toy_settings
 
 IMPORTED = {"image": "imported", "text": "imported"}
@@ -91,3 +91,25 @@ def test_such_a_run_cannot_see_photographs_or_be_exported(use, run):
 def test_the_command_line_says_so_too(run, tmp_path, capsys):
     assert main(["export", str(run.path), "--out", str(tmp_path / "model")]) == 1
     assert "measure it on features (sterna eval --features DIR)" in capsys.readouterr().err
+
+
+def test_a_split_of_scan_is_trained_on_without_its_photographs(tmp_path):
+    train_images, dev_images = (
+        some_images(count, regions=3, seed=count, first=count * 100) for count in (12, 6)
+    )
+    for split, images in (("train", train_images), ("dev", dev_images)):
+        write_scan(tmp_path / "precomp", split, images, each=2)
+    import_features(tmp_path / "precomp", tmp_path / "imported")
+    data = read(tmp_path / "imported" / "data.csv", photographs=False)
+    rng = np.random.default_rng(0)
+    write_bert(tmp_path / "bert", {one: rng.normal(size=(4, 5)) for one in data.caption_ids})
+    import_features(tmp_path / "bert", tmp_path / "imported", data=data)
+    features = {"path": tmp_path / "imported", **IMPORTED}
+    where = {"path": tmp_path / "imported" / "data.csv"}
+    report = train(toy_settings(tmp_path, data=where, features=features, epochs=1), tmp_path / "run")
+    assert report.left_out == ()
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["data"]["splits"] == {
+        "train": {"images": 12, "captions": 24},
+        "dev": {"images": 6, "captions": 12},
+    }

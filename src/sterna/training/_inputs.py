@@ -20,6 +20,7 @@ from sterna.training._panels import Shown
 from sterna.training._readers import image_columns
 from sterna.training._settings import DataSettings, FeatureSettings, FinetuneSettings
 from sterna.training._split import Split
+from sterna.training._tuning import IMPORTED
 
 __all__ = ["Inputs", "find_inputs"]
 
@@ -96,7 +97,12 @@ def find_inputs(
     if data.path is None:
         raise RunError("data.path: no data is named; give the folder or file of captioned images")
     whole = read(
-        data.path, format=data.format, restval=data.restval, images=data.images, columns=data.columns
+        data.path,
+        format=data.format,
+        restval=data.restval,
+        images=data.images,
+        columns=data.columns,
+        photographs=features.image != IMPORTED,
     )
     train, validation, names = _splits(whole, data)
     complete(folder, features, finetune, (train, validation), threads=threads, progress=progress)
