@@ -159,7 +159,8 @@ def test_scans_splits_are_exported_with_the_captions_that_came_with_them(
         (("show", "photo.jpg"), 2, "say where its regions are, with --features STORE or --backbone NAME"),
         (("show", "photo.jpg", "--features", "f"), 2, "name the picture to write with --out FILE.png"),
         (("show", "photo.jpg", "--features", "f", "--backbone", "x", "--out", "y"), 2, "say where its regions"),
-        (("show", "gone.jpg", "--features", "f", "--out", "y.png"), 1, "is no feature store"),
+        (("show", "gone"), 2, "gone: no such photograph and no such store"),
+        (("show", "photo.jpg", "--features", "f", "--out", "y.png"), 1, "is no feature store"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_sentence(

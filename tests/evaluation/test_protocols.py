@@ -249,6 +249,8 @@ def test_corrections_that_cannot_be_are_refused() -> None:
         measure(images, captions, owners, protocol=protocol)
     with pytest.raises(errors.UsageError, match="the bank's captions are those that are measured"):
         measure(images, captions, owners, protocol=protocol, bank=Bank(images[:20], captions))
+    with pytest.raises(errors.UsageError, match="the bank's images are those that are measured"):
+        measure(images, captions, owners, protocol=protocol, bank=Bank(images.copy(), captions[:20]))
     with pytest.raises(errors.UsageError, match="the bank has 3 images with vectors; csls needs at least 10"):
         measure(images, captions, owners, protocol=protocol, bank=Bank(images[:3], captions[:20]))
     with pytest.raises(

@@ -36,10 +36,7 @@ _JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON docume
 _SomeData = Annotated[
     Path | None,
     typer.Option(
-        "--data",
-        parser=typed_path,
-        metavar="PATH",
-        help="Captioned images: a folder, or a captions file.",
+        "--data", parser=typed_path, metavar="PATH", help="Captioned images: folder or captions file."
     ),
 ]
 
@@ -237,6 +234,8 @@ def show(
 
         show_store(what, verify=verify, output=output)
         return
+    if not what.exists():
+        raise UsageError(f"{what}: no such photograph and no such store")
     if (features is None) == (backbone is None):
         raise UsageError(f"{what}: say where its regions are, with --features STORE or --backbone NAME")
     if out is None:

@@ -83,7 +83,7 @@ def hub_corrections(
     than CSLS needs.
     """
     for what, measured, known in (("images", images, bank.images), ("captions", captions, bank.captions)):
-        if known is measured:
+        if known is measured or np.array_equal(known, measured, equal_nan=True):
             raise UsageError(f"the bank's {what} are those that are measured; it has to be of others")
     of_captions = _terms(
         hubs, captions, bank.images, what="images", block=block, score=lambda c, i: score(i, c).T
