@@ -19,8 +19,10 @@ INTRODUCTION = """# Settings of training
 This page is made by `docs/generate_settings.py`. Settings are written as YAML (`--config`); any one can be
 changed with `--set KEY=VALUE`, where a key is its section and name: `--set optimizer.rate=0.002`."""
 PML = """- **pml:NAME**: a loss of pytorch-metric-learning by its class, such as `pml:NTXentLoss`, with its
-own parameters, and `distance`, `reducer`, `embedding_regularizer` and `miner`, each a name or a mapping of
-`name` and parameters."""
+own parameters, and `distance`, `reducer`, `embedding_regularizer`, `weight_regularizer` and `miner`, each a
+name or a mapping of `name` and parameters.
+
+[Objectives](../objectives.md) has their formulas."""
 
 
 def sections(kind: type[BaseModel], name: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
@@ -73,7 +75,9 @@ def objectives() -> str:
     parts = ["## Objectives", "`objective.name` is one of these, `objective.params` its parameters."]
     for name, kind in OBJECTIVES.items():
         parameters = inspect.signature(kind).parameters.values()
-        given = ", ".join(f"`{one.name}={one.default}`" for one in parameters)
+        given = ", ".join(
+            f"`{one.name}={one.default}`" for one in parameters if one.name not in ("embedding", "images")
+        )
         words = " ".join(inspect.cleandoc(kind.__doc__ or "").split("\n\n", maxsplit=1)[0].split())
         parts.append(f"- **{name}** ({given}): {words}")
     parts.append(PML)
