@@ -405,3 +405,113 @@ def test_an_id_in_two_parts_is_named(tmp_path: Path) -> None:
 def test_the_store_needs_no_torch() -> None:
     code = "import sys, sterna.features; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_item_has_what_its_part_holds_the_first_part_too(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    assert store.has("values").tolist() == [True] * 4
+    store.append(["e"], {"tokens": items(1, [1])["tokens"]})
+    assert store.has("values").tolist() == [True] * 4 + [False]
+    assert store.has("tokens").tolist() == [True] * 5
+
+
+def test_a_column_that_was_not_declared_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    for call in (store.append, store.append_missing):
+        with pytest.raises(StoreError, match="has no column 'scores'; it has boxes, tokens, values"):
+            call(["e"], {"scores": [np.zeros(1)]})
+    assert FeatureStore.open(tmp_path / "s").ids == (*"abcd",)
+
+
+@pytest.mark.parametrize(
+    ("spec", "rows", "at_most", "expected"),
+    [
+        (ColumnSpec("float16", 1024), 64, 256, 256),
+        (ColumnSpec("float16", 1024), 1024, 256, 64),
+        (ColumnSpec("float32", 1024), 1024, 256, 32),
+        (ColumnSpec("int32"), 1024 * 1024, 256, 32),
+        (ColumnSpec("float32", 1 << 20), 1 << 20, 256, 1),
+        (ColumnSpec("float32", 8), 0, 7, 7),
+    ],
+)
+def test_a_part_in_hand_holds_128_mib_at_most(
+    spec: ColumnSpec, rows: int, at_most: int, expected: int
+) -> None:
+    assert spec.items_a_part(rows, at_most=at_most) == expected
+
+
+class Bomb:
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self):
+        return Path.touch, (self.place,)
+
+
+@pytest.mark.parametrize("told", [1, 0])
+def test_a_part_with_objects_is_never_loaded(tmp_path: Path, told: int) -> None:
+    filled(tmp_path / "s")
+    part = only_part(tmp_path / "s")
+    array = np.array([Bomb(tmp_path / "was-run")], dtype=object)
+    np.save(part / "values.npy", array, allow_pickle=True)
+    record = json.loads((part / "part.json").read_text())
+    record["files"]["values.npy"] |= {"bytes": (part / "values.npy").stat().st_size, "items": told}
+    (part / "part.json").write_text(json.dumps(record))
+    with pytest.raises(StoreError, match=r"values.npy: cannot be read \("):
+        FeatureStore.open(tmp_path / "s").row("values", 0)
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_a_merge_that_another_process_does_too_adds_each_part_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(tmp_path / "one")
+    second = FeatureStore.create(tmp_path / "two", COLUMNS, meta={"fingerprint": "x"})
+    for number, ids in enumerate(("ef", "g")):
+        second.append(list(ids), items(number, [1] * len(ids)))
+    declare, others = FeatureStore.add_columns, []
+
+    def and_another(self: FeatureStore, columns: dict) -> None:
+        declare(self, columns)
+        if not others:
+            others.append(FeatureStore.open(tmp_path / "one"))
+            others[0].merge(second)
+
+    monkeypatch.setattr(FeatureStore, "add_columns", and_another)
+    store = FeatureStore.open(tmp_path / "one")
+    store.merge(second)
+    for opened in (store, FeatureStore.open(tmp_path / "one")):
+        assert opened.ids == (*"abcdefg",)
+        assert len(list((tmp_path / "one/parts").iterdir())) == 3
+
+
+def test_a_parts_name_does_not_depend_on_the_order_of_its_columns(tmp_path: Path) -> None:
+    made, names = items(0, [1, 2]), []
+    for place, order in enumerate((["values", "tokens"], ["tokens", "values"])):
+        store = FeatureStore.create(tmp_path / str(place), COLUMNS)
+        store.append(["a", "b"], {name: made[name] for name in order})
+        names.append(only_part(tmp_path / str(place)).name)
+    assert names[0] == names[1]
+    assert names[0].startswith("000000-")
+
+
+def test_a_store_notes_more_of_itself_and_gives_memory_back(tmp_path: Path) -> None:
+    store = filled(tmp_path / "s")
+    row = store.row("values", 2)
+    expected = row.copy()
+    store.release()
+    assert np.array_equal(row, expected)  # a view that was handed out stays
+    assert np.array_equal(store.row("values", 2), expected)
+    store.note({"more": [1], "fingerprint": "y"})
+    for opened in (store, FeatureStore.open(tmp_path / "s")):
+        assert opened.meta == {"fingerprint": "y", "more": [1]}
+        assert opened.columns == COLUMNS
+        assert opened.ids == (*"abcd",)
+
+
+def test_what_another_process_appended_is_seen_before_missing_items_are_added(tmp_path: Path) -> None:
+    filled(tmp_path / "s")
+    first, second = FeatureStore.open(tmp_path / "s"), FeatureStore.open(tmp_path / "s")
+    first.append(["e"], items(1, [1]))
+    assert second.append_missing(["e"], items(2, [1])) == 0
+    assert np.array_equal(second.row("values", second.index_of("e")), items(1, [1])["values"][0])
