@@ -38,7 +38,7 @@ def blocks(
         yield part, score(queries[part], gallery)
 
 
-def align(images: Sequence[Array], captions: Sequence[Array], *, score: str, block: int = 4096) -> Vectors:
+def align(images: Sequence[Array], captions: Sequence[Array], *, score: str, block: int = 2048) -> Vectors:
     """Alignment scores of all images and captions, in blocks.
 
     Arguments:
@@ -57,14 +57,14 @@ def align(images: Sequence[Array], captions: Sequence[Array], *, score: str, blo
 
 
 def align_blocks(
-    images: Sequence[Array], captions: Sequence[Array], *, score: str, block: int = 4096
+    images: Sequence[Array], captions: Sequence[Array], *, score: str, block: int = 2048
 ) -> Iterator[tuple[Places, Places, Array]]:
     """Alignment scores, a block of images and of captions at a time, those of like length together.
 
     Arguments:
         images, captions, score: as for `align`.
         block: regions, and words, at a time, padding included, but at least one image and one caption.
-            Memory is that of `block * block` matches a few times over: half a gigabyte as it stands.
+            Memory is that of `block * block` matches a few times over: 150 MB as it stands.
 
     Yields the places of some images [n] and captions [c], and their scores [n, c].
     Raises `UsageError` for another score, where widths differ, and for a `block` below 1.
