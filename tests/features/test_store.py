@@ -499,7 +499,9 @@ def test_a_store_notes_more_of_itself_and_gives_memory_back(tmp_path: Path) -> N
     store = filled(tmp_path / "s")
     row = store.row("values", 2)
     expected = row.copy()
+    assert np.shares_memory(row, store.row("values", 2))
     store.release()
+    assert not np.shares_memory(row, store.row("values", 2))
     assert np.array_equal(row, expected)  # a view that was handed out stays
     assert np.array_equal(store.row("values", 2), expected)
     store.note({"more": [1], "fingerprint": "y"})

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import DataError
-from sterna.features._foreign import BadItem, Entry, Foreign, Format, Item, Passage, Target
+from sterna.features._foreign import BadItem, Entry, Format, Item, Passage, Target
 from sterna.features._formats._arrays import decoded
 from sterna.files import disk_errors, fsync_folder, system_reason
 
@@ -287,14 +287,10 @@ class _Writer:
         self._file.close()
 
 
-def _open(path: Path) -> Foreign:
-    return _Rows(path)
-
-
 FORMAT = Format(
     kind="images",
     looks="NAME.tsv with rows image_id, image_w, image_h, num_boxes, boxes, features (bottom-up attention)",
     claims=_claims,
-    open=_open,
+    open=_Rows,
     write=_Writer,
 )
