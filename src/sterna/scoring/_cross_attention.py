@@ -7,8 +7,6 @@ Padding is never looked at.
 
 from __future__ import annotations
 
-import math
-
 from sterna.scoring._arrays import Array, namespace, root
 from sterna.scoring._items import Items, prepare, similarities
 
@@ -52,7 +50,7 @@ def _attend(sources: Items, askers: Items, *, sharpness: float, lse: float | Non
     matches = similarities(sources, askers)  # [S, K, A, Q]
     xp = namespace(matches)
     there = sources.mask[:, :, None, None]
-    weights = _softmax(sharpness * _clipped(matches, there & askers.mask[None, None]), there)
+    weights = _softmax(sharpness * _clipped(matches), there)
     product = xp.sum(weights * matches, axis=1)  # [S, A, Q]
     among = sources.values @ xp.matrix_transpose(sources.values)  # [S, K, K]
     flat = xp.reshape(weights, (*weights.shape[:2], -1))
@@ -63,19 +61,20 @@ def _attend(sources: Items, askers: Items, *, sharpness: float, lse: float | Non
     return _mean(cosines, real) if lse is None else _log_sum_exp(cosines, real, lse)
 
 
-def _clipped(matches: Array, real: Array) -> Array:
-    """Matches, negative ones leaking a little, of length one over all items that ask the same source."""
+def _clipped(matches: Array) -> Array:
+    """Matches, negative ones leaking a little, of length one over all items that ask the same source.
+
+    At padding they are 0 and add nothing.
+    """
     xp = namespace(matches)
-    leaky = xp.where(real, xp.where(matches > 0, matches, _LEAK * matches), 0.0)
+    leaky = xp.where(matches > 0, matches, _LEAK * matches)
     return leaky / (root(xp.sum(leaky * leaky, axis=3, keepdims=True)) + _SMALL)
 
 
 def _softmax(scores: Array, real: Array) -> Array:
-    """Over the real sources, axis 1; all 0 where there are none."""
+    """Over the real sources, axis 1; all 0 where there are none. Padding scores 0, which is not far away."""
     xp = namespace(scores)
-    scores = xp.where(real, scores, -math.inf)
-    highest = xp.max(scores, axis=1, keepdims=True)
-    powers = xp.where(real, xp.exp(scores - xp.where(highest > -math.inf, highest, 0.0)), 0.0)
+    powers = xp.where(real, xp.exp(scores - xp.max(scores, axis=1, keepdims=True)), 0.0)
     total = xp.sum(powers, axis=1, keepdims=True)
     return powers / xp.where(total > 0, total, 1.0)
 
