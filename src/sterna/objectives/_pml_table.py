@@ -150,6 +150,12 @@ CONFLICTS: tuple[tuple[str, frozenset[str], str], ...] = (
         frozenset({"ProxyAnchorLoss", "VICRegLoss"}),
         "weighs images, and this loss has no term for each",
     ),
+    ("HDCMiner", frozenset({"HistogramLoss"}), "leaves too few triplets for a histogram to learn from"),
+    (
+        "PairMarginMiner",
+        frozenset({"HistogramLoss", "MarginLoss"}),
+        "leaves too few triplets for this loss to learn from",
+    ),
     ("CosineSimilarity", frozenset({"RankedListLoss"}), "is a similarity, and this loss takes distances"),
     ("DotProductSimilarity", frozenset({"RankedListLoss"}), "is a similarity, and this loss takes distances"),
     ("LpDistance", frozenset({"HistogramLoss"}), "is a distance, and this loss takes similarities"),
