@@ -102,6 +102,16 @@ def test_an_image_without_regions_or_vector_is_never_found_and_disturbs_no_other
         assert (ranks.t2i.ranks[[0, 2, 4]] < 5).all()
 
 
+def test_a_caption_without_words_is_never_found_and_finds_nothing() -> None:
+    what = made(0, 5, 5)
+    for first in (None, 5):
+        words = [None, *what["words"][1:]]
+        adjust = rerank(Reranking(what["regions"], words, "MrSw", first))
+        ranks = rank_both_ways(what["images"], what["captions"], np.arange(5), adjust=adjust)
+        assert ranks.t2i.ranks[0] == ranks.i2t.ranks[0] == 5
+        assert (ranks.i2t.ranks[1:] < 4).all()
+
+
 @pytest.mark.parametrize("name", ALIGNMENTS)
 def test_the_same_words_in_two_places_tie_exactly(name: str) -> None:
     """A product may round differently in different places of a matrix; the right twin must not win by that."""
