@@ -205,3 +205,16 @@ def test_photographs_of_the_data_are_measured_where_no_size_is_said(tmp_path: Pa
         row = store.index_of(f"{image.name}.jpg")
         assert store.row("sizes", row).tolist() == [[image.width, image.height]]
         assert np.array_equal(store.row("original.boxes", row), image.relative)
+
+
+def test_a_name_is_the_same_in_either_form_of_unicode(tmp_path: Path) -> None:
+    decomposed, composed = "e\u0301te\u0301.jpg", "été.jpg"
+    (tmp_path / "data.csv").write_text(f"image,caption\n{decomposed},a caption\n", encoding="utf-8")
+    data = read(tmp_path / "data.csv", photographs=False)
+    assert data.image_ids == (composed,)
+    for place, name in enumerate((decomposed, composed)):
+        foreign.write_butd(tmp_path / f"{place}.tsv", named(some_images(1), [name]))
+        for known in (None, data):
+            out = tmp_path / f"{place}-{known is None}"
+            import_features(tmp_path / f"{place}.tsv", out, data=known)
+            assert find_store(out, "images").ids == (composed,)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -25,13 +26,17 @@ pytest.importorskip("h5py")
 
 PLACES = {"tsv": "out.tsv", "npz": "out_npz", "hdf5": "out.h5", "scan": "out_scan", "bert": "out_bert"}
 IMAGES = ("tsv", "npz", "hdf5", "scan")
-NAMES = st.text(
-    st.characters(
-        codec="utf-8", exclude_characters='/\\\0\t\r\n"', exclude_categories=["Cc", "Cs", "Zl", "Zp"]
-    ),
-    min_size=1,
-    max_size=12,
-).filter(lambda name: name == name.strip() and not name.startswith(".") and len(name.encode()) < 100)
+NAMES = (
+    st.text(
+        st.characters(
+            codec="utf-8", exclude_characters='/\\\0\t\r\n"', exclude_categories=["Cc", "Cs", "Zl", "Zp"]
+        ),
+        min_size=1,
+        max_size=12,
+    )
+    .map(lambda name: unicodedata.normalize("NFC", name))
+    .filter(lambda name: name == name.strip() and not name.startswith(".") and len(name.encode()) < 100)
+)
 
 
 def contents(store: FeatureStore) -> dict[str, dict[str, bytes]]:

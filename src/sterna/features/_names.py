@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -83,11 +84,12 @@ class Names:
         found: str | None = name
         for table in self._chosen:
             found = None if found is None else _look_up(table, found)
-        return found
+        return None if found is None else unicodedata.normalize("NFC", found)  # as the data has its ids
 
 
 def _look_up(table: _Table, name: str) -> str | None:
-    for spelling in (name, PurePosixPath(name).name, name.lstrip("0") or "0"):
+    composed = unicodedata.normalize("NFC", name)  # file systems have names in either form
+    for spelling in (name, composed, PurePosixPath(composed).name, name.lstrip("0") or "0"):
         if spelling in table:
             return table[spelling]
     return None
