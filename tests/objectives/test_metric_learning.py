@@ -293,9 +293,14 @@ def test_a_miner_picks_among_the_other_modality(name: str) -> None:
 
 def test_a_miner_picks_for_losses_of_the_joined_set_too() -> None:
     images, captions, owners, _ = batch(UNEVEN)
-    mined = {"miner": {"name": "PairMarginMiner", "pos_margin": 0.0, "neg_margin": 9.0}}  # all pairs
-    for name in ("LiftedStructureLoss", "ThresholdConsistentMarginLoss", "HistogramLoss"):
-        loss = build_objective(f"pml:{name}", mined)(images, captions, owners)
+    pairs = {"name": "PairMarginMiner", "pos_margin": 0.0, "neg_margin": 9.0}  # all there are
+    triplets = {"name": "AngularMiner", "angle": 0}
+    for name, miner in (
+        ("LiftedStructureLoss", pairs),
+        ("ThresholdConsistentMarginLoss", pairs),
+        ("HistogramLoss", triplets),
+    ):
+        loss = build_objective(f"pml:{name}", {"miner": miner})(images, captions, owners)
         torch.testing.assert_close(loss, build_objective(f"pml:{name}")(images, captions, owners))
     hard = {"miner": "BatchHardMiner"}
     loss = build_objective("pml:ThresholdConsistentMarginLoss", hard)(images, captions, owners)

@@ -148,9 +148,10 @@ def test_hinge_equals_its_formula(
     assert objective(images, captions, rows).item() == pytest.approx(wanted, rel=1e-6, abs=1e-9)
 
 
-def test_order_violations_have_gradients_where_nothing_is_violated() -> None:
+@pytest.mark.parametrize("height", [0.0, 1.0])
+def test_order_violations_have_gradients_where_nothing_is_violated(height: float) -> None:
     images = torch.ones(2, 3, requires_grad=True)
-    captions = torch.zeros(2, 3, requires_grad=True)
+    captions = torch.full((2, 3), height, requires_grad=True)
     build_objective("hinge", {"similarity": "order"})(images, captions, torch.tensor([0, 1])).backward()
     assert images.grad.isfinite().all()
     assert captions.grad.isfinite().all()
@@ -374,8 +375,11 @@ def test_a_batch_that_does_not_fit_is_named(name: str) -> None:
     terms = {"terms": [{"name": "hinge"}, {"name": "instance"}]}
     objective = build_objective(name, terms if name == "weighted_sum" else {}, images=6, embedding=5)
     images, captions, owners, _ = batch(UNEVEN)
-    with pytest.raises(UsageError, match="owners: from 0 to 5; rows of 3 images"):
-        objective(images[:3], captions, owners)
+    for few in (3, 5):
+        with pytest.raises(UsageError, match=f"owners: from 0 to 5; rows of {few} images"):
+            objective(images[:few], captions, owners)
+    with pytest.raises(UsageError, match="owners: from -1 to 4; rows of 6 images"):
+        objective(images, captions, owners - 1)
     with pytest.raises(UsageError, match="a batch without captions has no loss"):
         objective(images, captions[:0], owners[:0])
 
