@@ -134,6 +134,10 @@ def changed(config: dict[str, Any], place: str, value: object) -> dict[str, Any]
         ("model/embed-size", None, "config: model.embed-size is missing"),
         ("model/text-aggregation", None, "config: model.text-aggregation is missing"),
         ("text-model/layers", "two", "config: text-model.layers is a whole number; came 'two'"),
+        ("model/dropout", "much", "config: model.dropout is a share from 0 up to, but not, 1; came 'much'"),
+        ("image-model/dropout", 1.0, "config: image-model.dropout is a share from 0 up to, but not, 1; came"),
+        ("training", "fast", "config: training is a section of values; came 'fast'"),
+        ("image-model", [1], "config: image-model is a section of values; came [1]"),
         ("text-model/name", "gru", "config: text-model.name is 'gru'; only 'bert' can be brought over"),
         ("image-model/name", "cnn", "config: image-model.name is 'cnn'; only 'bottomup' can be brought over"),
         (
@@ -176,6 +180,8 @@ def test_what_is_wrong_with_one_of_the_papers_models_is_named(
 def test_what_is_wrong_with_one_of_the_reimplementations_models_is_named() -> None:
     config = rewrite_config(0)
     state = rewrite_state(config)
+    with pytest.raises(UsageError, match="config: num_sw_layers is a whole number; came 'two'"):
+        from_reimplementation({**config, "num_sw_layers": "two"}, state)
     with pytest.raises(UsageError, match="config: d_ff is missing"):
         from_reimplementation(changed(config, "d_ff", None), state)
     with pytest.raises(UsageError, match="config: aggregation='gated' is not known; known: first, max, mean"):

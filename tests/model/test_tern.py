@@ -83,6 +83,18 @@ def test_an_embedding_does_not_depend_on_its_batch(pooling: str, skip: bool, sec
         torch.testing.assert_close(alone[0], together[row], atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("pooling", sorted(POOLINGS))
+def test_an_embedding_does_not_depend_on_its_batch_in_float32_too(pooling: str, norm: str) -> None:
+    model = small_model(pooling=pooling, positions="boxes", skip=norm == "pre", second="shared", norm=norm)
+    values, mask, boxes = batch(1)
+    together = model.encode_images(values, mask, boxes)
+    assert together.isfinite().all()
+    for row, real in enumerate(mask):
+        alone = model.encode_images(values[row, None, real], mask[row, None, real], boxes[row, None, real])
+        torch.testing.assert_close(alone[0], together[row], atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("positions", ["learned", "none"])
 def test_a_caption_does_not_depend_on_longer_ones(positions: str) -> None:
     model = small_model(pooling="attention", positions=positions, second="shared")

@@ -298,6 +298,36 @@ def test_bert_goes_into_the_text_backbone_that_is_named(tmp_path: Path) -> None:
         import_model(tmp_path / "model.pth", tmp_path / "other", text_backbone="minilm")
 
 
+def test_a_model_on_backbones_of_ours_is_opened_and_exported(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    pytest.importorskip("transformers")
+    import sterna
+    from sterna.training import export, load_run
+    from tests.backbones.tiny import text_folder, vision_folder
+
+    checkpoint = teran(tmp_path / "model.pth", seed=6)
+    config = checkpoint["config"]
+    config["image-model"]["feat-dim"] = config["text-model"]["word-dim"] = 24
+    config["text-model"]["extraction-hidden-layer"] = 3
+    torch.save({**checkpoint, "model": PaperTern(config).state_dict()}, tmp_path / "model.pth")
+    names = {
+        "image_backbone": f"hf:{vision_folder(tmp_path / 'resnet', 'resnet')}",
+        "text_backbone": f"hf:{text_folder(tmp_path / 'bert')}",
+    }
+    import_model(tmp_path / "model.pth", tmp_path / "run", **names)
+    run = load_run(tmp_path / "run")
+    export(run, tmp_path / "model", image_weights="float32", text_weights="float32")
+    loaded = sterna.load(str(tmp_path / "model"))
+    sentences = ["a dog runs in the snow", "two cats"]
+    apart = loaded.encode_texts(sentences) - run.encode_texts(sentences)
+    assert abs(apart).max() < 1e-4
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "- **Data**: coco, not here." in card
+    assert "Not measured." in card
+    with pytest.raises(UsageError, match="text backbone minilm: its tokens are 384 wide; the model takes 24"):
+        import_model(tmp_path / "model.pth", tmp_path / "other", text_backbone="minilm")
+
+
 def test_an_imported_model_is_measured_on_features_and_trained_further(tmp_path: Path) -> None:
     from sterna.data import read
     from sterna.features import FeatureStore

@@ -10,7 +10,7 @@ from torch import Tensor
 from sterna.errors import UsageError, check_known
 from sterna.model._build import build_model
 from sterna.model._tern import TERN
-from sterna.model._weights import Weights, read_value
+from sterna.model._weights import Weights, read_dropout, read_value
 
 __all__ = ["from_tern"]
 
@@ -66,9 +66,10 @@ def from_tern(config: Mapping[str, Any], state: Mapping[str, Tensor], *, zero_re
     """
     weights = Weights(state, ("module.", "img_txt_enc."))
     for section, known in (("image-model", "bottomup"), ("text-model", "bert")):
-        name = read_value(config, section, kind=dict).get("name", known)
+        name = read_value(config, section, kind=Mapping).get("name", known)
         if name != known:
             raise UsageError(f"config: {section}.name is {name!r}; only {known!r} can be brought over")
+    training = read_value({"training": {}, **config}, "training", kind=Mapping)
     sides = {side: _side(config, side, weights) for side in ("image", "text")}
     if zero_region:
         sides["image"] |= {"cls_token": "zero", "trim": (0, 0)}
@@ -84,11 +85,11 @@ def from_tern(config: Mapping[str, Any], state: Mapping[str, Tensor], *, zero_re
         embedding=read_value(config, "model", "embed-size"),
         heads=_HEADS,
         feedforward=weights.size("transformer_encoder_1.layers.0.linear1.weight", 0, _FEEDFORWARD),
-        dropout=config["model"].get("dropout", 0.1),
+        dropout=read_dropout(config["model"], "model.dropout"),
         norm="post",
         activation="relu",
         shared_layers=depth if shared else 0,
-        absolute=(config.get("training") or {}).get("measure") == "order",
+        absolute=training.get("measure") == "order",
         image=sides["image"],
         text=sides["text"],
     )
@@ -119,7 +120,7 @@ def _side(config: Mapping[str, Any], side: str, weights: Weights) -> dict[str, A
     if depth:
         inner = f"{_first_stage(side)}.layers.0.linear1.weight"
         options["feedforward"] = weights.size(inner, 0, _FEEDFORWARD)
-        options["dropout"] = config[section].get("dropout", 0.1)
+        options["dropout"] = read_dropout(config[section], f"{section}.dropout")
     if side == "image":
         encoding = config[section].get("pos-encoding")
         if encoding not in _POSITIONS:

@@ -10,7 +10,7 @@ from torch import Tensor
 from sterna.errors import UsageError, check_known
 from sterna.model._build import build_model
 from sterna.model._tern import BOX_NUMBERS, TERN
-from sterna.model._weights import Weights, read_value
+from sterna.model._weights import Weights, read_dropout, read_value
 
 __all__ = ["from_reimplementation"]
 
@@ -62,11 +62,11 @@ def from_reimplementation(config: Mapping[str, Any], state: Mapping[str, Tensor]
         width=width,
         heads=read_value(values, "heads"),
         feedforward=read_value(values, "d_ff"),
-        dropout=values.get("dropout", 0.1),
+        dropout=read_dropout(values, "dropout"),
         norm="pre",
         activation="gelu",
         layer_norm="deviation",
-        shared_layers=values.get("num_sw_layers") or 0,
+        shared_layers=read_value({"num_sw_layers": 0, **values}, "num_sw_layers"),
         second_at="width",
         image=image,
         text={**side, "layers": read_value(values, "N_l"), "inputs": "none"},

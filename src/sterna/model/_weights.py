@@ -11,7 +11,7 @@ from torch import Tensor
 from sterna.errors import ModelError, UsageError
 from sterna.model._tern import TERN
 
-__all__ = ["Weights", "read_value"]
+__all__ = ["Weights", "read_dropout", "read_value"]
 
 _SHOWN = 5
 
@@ -82,7 +82,17 @@ def read_value(config: Mapping[str, Any], *keys: str, kind: type = int) -> Any:
         value = value[key]
     if kind is int and (isinstance(value, bool) or not isinstance(value, int)):
         raise UsageError(f"config: {'.'.join(keys)} is a whole number; came {value!r}")
+    if kind is Mapping and not isinstance(value, Mapping):
+        raise UsageError(f"config: {'.'.join(keys)} is a section of values; came {value!r}")
     return value
+
+
+def read_dropout(section: Mapping[str, Any], name: str) -> float:
+    """The dropout in a section of a config, 0.1 where it says none; `UsageError` where it is no share."""
+    value = section.get("dropout", 0.1)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise UsageError(f"config: {name} is a share from 0 up to, but not, 1; came {value!r}")
+    return float(value)
 
 
 def _without(name: str, prefixes: Sequence[str]) -> str:

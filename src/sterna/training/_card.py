@@ -135,7 +135,8 @@ def _made_from(config: Mapping[str, Any]) -> str:
         f"{name}: {count['images']:,} images with {count['captions']:,} captions"
         for name, count in data["splits"].items()
     )
-    lines = [f"- **Data**: {data['name']} ({splits}; weights chosen by {data['validation']})."]
+    told = f" ({splits}; weights chosen by {data['validation']})" if splits else ", not here"
+    lines = [f"- **Data**: {data['name']}{told}."]
     if data.get("terms"):
         lines.append(f"- **Terms of the data**: {data['terms']}")
     architecture = config["architecture"]
@@ -181,9 +182,10 @@ def _preprocessing(config: Mapping[str, Any]) -> str:
 
 
 def _limits(config: Mapping[str, Any]) -> str:
-    images = next(iter(config["data"]["splits"].values()))["images"]  # the training split comes first
+    splits = list(config["data"]["splits"].values())  # that of training comes first; none of imported weights
+    photographs = f"{splits[0]['images']:,} photographs" if splits else "photographs of others"
     return (
-        f"Trained on {images:,} photographs: it knows scenes of the kind that its data shows, and "
+        f"Trained on {photographs}: it knows scenes of the kind that its data shows, and "
         "little beyond them. It does not read text in pictures, does not count well, does not know who "
         "people are, and understands English only. It carries over what is one-sided in its data and in its "
         "backbones' data. Scores order answers to one query; they are not probabilities. "

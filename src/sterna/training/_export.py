@@ -253,8 +253,14 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
         "step": run.position.step,
         "made": datetime.now(UTC).date().isoformat(),
         "versions": {**run.facts["versions"], **versions(_PACKAGES)},
-        "results": {data["validation"]: {**run.results, "weights": "float32"}, **results},
+        "results": {**_own_results(run), **results},
     }
+
+
+def _own_results(run: Run) -> dict[str, Any]:
+    """The run's figures on its validation split; none where it has no data of its own."""
+    split = run.facts["data"]["validation"]
+    return {} if split is None else {split: {**run.results, "weights": "float32"}}
 
 
 def _tuned(run: Run) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ def _settings(earlier: Earlier, model: TERN, *, image: str, text: str, tuned: bo
         training = earlier.config.get("training") or {}
         score = _score(training)
         negatives = "hardest" if training.get("max-violation", True) else "all"
-        params = {"margin": float(training.get("margin", 0.2)), "negatives": negatives, "similarity": score}
+        params = {"margin": training.get("margin", 0.2), "negatives": negatives, "similarity": score}
         values |= {"objective": {"name": "hinge", "params": params}, "score": score}
         if text != IMPORTED:
             values["features"]["hidden_layer"] = earlier.config["text-model"].get("extraction-hidden-layer")
@@ -220,11 +221,13 @@ def _backbones_name(name: str) -> str:
 def _facts(earlier: Earlier, features: Mapping[str, Any]) -> dict[str, Any]:
     """`run.json` of a run that saw no data here."""
     source = {"file": earlier.path.name, "sha256": hash_file(earlier.path), "kind": earlier.kind}
-    name = str((earlier.config.get("dataset") or {}).get("name") or "unknown")
+    config = json.loads(json.dumps(earlier.config, default=str))
+    data = config.get("dataset")
+    name = str(data.get("name") or "unknown") if isinstance(data, dict) else "unknown"
     return {
         "schema": 1,
         "versions": versions(("torch",)),
-        "imported": {**source, **earlier.facts, "config": earlier.config},
+        "imported": {**source, **earlier.facts, "config": config},
         "data": {"name": name, "format": None, "terms": "", "splits": {}, "validation": None},
         "left_out": {"count": 0, "first": []},
         "features": features,
