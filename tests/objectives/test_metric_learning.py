@@ -146,6 +146,7 @@ def test_margins_of_similarities_mean_what_those_of_distances_do() -> None:
     miner = {"name": "PairMarginMiner", "distance": "CosineSimilarity"}
     mined = build_objective("pml:TripletMarginLoss", {"miner": miner}).miner
     assert (mined.pos_margin, mined.neg_margin) == (0.8, 0.2)
+    assert build_objective("pml:MarginLoss", {"distance": "CosineSimilarity"}).loss.beta.item() == 0.5
 
 
 def test_a_smooth_triplet_loss_is_its_formula() -> None:
