@@ -345,6 +345,12 @@ def test_the_histogram_of_gaps_goes_on_and_is_saved() -> None:
     torch.testing.assert_close(steady(images, captions, owners), objective(images, captions, owners))
 
 
+def test_the_histogram_of_gaps_has_room_for_the_greatest() -> None:
+    ends = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    loss = build_objective("pml:DynamicSoftMarginLoss")(ends, -ends, torch.arange(2))
+    assert loss.item() == pytest.approx(2)  # as far from the right one, and upon the wrong one
+
+
 @pytest.mark.parametrize(
     "name", ["ArcFaceLoss", "HistogramLoss", "TupletMarginLoss", "DynamicSoftMarginLoss"]
 )
