@@ -251,6 +251,8 @@ def test_corrections_that_cannot_be_are_refused() -> None:
         measure(images, captions, owners, protocol=protocol, bank=Bank(images[:20], captions))
     with pytest.raises(errors.UsageError, match="the bank's images are those that are measured"):
         measure(images, captions, owners, protocol=protocol, bank=Bank(images.copy(), captions[:20]))
+    said_of_others = Bank(images[:20], captions.copy())
+    assert measure(images, captions, owners, protocol=protocol, bank=said_of_others).hubs is not None
     with pytest.raises(errors.UsageError, match="the bank has 3 images with vectors; csls needs at least 10"):
         measure(images, captions, owners, protocol=protocol, bank=Bank(images[:3], captions[:20]))
     with pytest.raises(

@@ -80,10 +80,11 @@ def hub_corrections(
         block: items at a time.
 
     Raises `UsageError` where the bank is what is measured, of another width, or empty, or has fewer queries
-    than CSLS needs.
+    than CSLS needs. Captions of other images may have the same words, and so the same vectors.
     """
-    for what, measured, known in (("images", images, bank.images), ("captions", captions, bank.captions)):
-        if known is measured or np.array_equal(known, measured, equal_nan=True):
+    equal_images = np.array_equal(bank.images, images, equal_nan=True)
+    for what, the_same in (("images", equal_images), ("captions", bank.captions is captions)):
+        if the_same:
             raise UsageError(f"the bank's {what} are those that are measured; it has to be of others")
     of_captions = _terms(
         hubs, captions, bank.images, what="images", block=block, score=lambda c, i: score(i, c).T
