@@ -256,7 +256,7 @@ def test_export_leaves_nothing_where_the_graph_differs_from_torch(opened, tmp_pa
         first.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(first) * 0, first.name))
         path.write_bytes(graph.SerializeToString())
 
-    monkeypatch.setattr("sterna.training._export.shrink_graph", spoil)
+    monkeypatch.setattr("sterna.training._networks.shrink_graph", spoil)
     with pytest.raises(
         ModelError, match=r"ONNX Runtime's vectors differ from torch's by .*, more than 1e-04"
     ):

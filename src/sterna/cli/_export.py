@@ -13,6 +13,7 @@ from sterna.cli._model import describe_model
 from sterna.cli._options import FormatOption
 from sterna.cli._output import print_json, size
 from sterna.cli._paths import typed_path
+from sterna.cli._progress import progress_line
 from sterna.errors import UsageError
 from sterna.files import printable, read_json
 
@@ -20,13 +21,22 @@ __all__ = ["export"]
 
 
 def export(
-    run: Annotated[Path, typer.Argument(parser=typed_path, metavar="RUN", help="The training run's folder.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(parser=typed_path, metavar="RUN...", help="The training run's folder, or several."),
+    ],
     *,
     out: Annotated[
         Path, typer.Option("--out", parser=typed_path, metavar="MODEL", help="The model folder to write.")
     ],
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="The model's name.  [default: MODEL's]")
+    ] = None,
+    dim: Annotated[
+        int | None,
+        typer.Option(
+            "--dim", metavar="N", min=1, help="Numbers in a vector.  [default: as many as RUN's; the first's]"
+        ),
     ] = None,
     text_weights: Annotated[
         Literal["float16", "int8"],
@@ -45,9 +55,11 @@ def export(
     ] = None,
     output: FormatOption = "table",
 ) -> None:
-    """Make a model folder of a training run.
+    """Make a model folder of a training run, or of several.
 
     It holds the best checkpoint with its backbones, and needs no torch to be used.
+    Several runs, such as of other seeds, become one better model: what they find is found by all of them
+    together. Backbones that they share are run once.
     Without --results its card has the run's own figures, which are of the weights in float32.
     Needs pip install 'sterna[train]'.
 
@@ -56,12 +68,17 @@ def export(
       sterna export runs/base --out models/base
       sterna export runs/base --out models/small --name small --text-weights int8
       sterna export runs/base --out models/base --results test.json
+      sterna export runs/seeds/seed-0 runs/seeds/seed-1 runs/seeds/seed-2 --dim 512 --out models/three
     """
     figures = _read_results(results or ())
     with learning_wing("Exporting a model"):
         from sterna.training import export as write
 
-        write(run, out, name=name or out.resolve().name, text_weights=text_weights, results=figures)
+        with progress_line() as line:
+            write(
+                runs, out, dim=dim, name=name or out.resolve().name, text_weights=text_weights,
+                results=figures, progress=lambda what, done, total: line("reading", done, total, unit=what),
+            )  # fmt: skip
     answer = describe_model(str(out), verify=False)
     if output == "json":
         print_json(answer)

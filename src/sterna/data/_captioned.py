@@ -67,6 +67,12 @@ class CaptionedImages:
             raise DataError(f"{self.root}: no split {name!r}; {known}")
         return self._take(chosen)
 
+    def take(self, images: NDArray[np.int64]) -> CaptionedImages:
+        """The images at these positions with their captions, in the order that they have here."""
+        chosen = np.zeros(len(self), dtype=bool)
+        chosen[images] = True
+        return self._take(chosen)
+
     def one_split(self, name: str | None = None) -> CaptionedImages:
         """The split to measure on: the named one, the only one, or all images where there are no splits.
 

@@ -59,7 +59,24 @@ def _what(config: Mapping[str, Any]) -> str:
         f"{_compared(config)} "
         f"Images pass {_names(architecture['image_backbone'])}, "
         f"sentences {_names(architecture['text_backbone'])}, "
-        "and then the towers of a Transformer Encoder Reasoning Network (TERN).\n"
+        f"and then the towers of a Transformer Encoder Reasoning Network (TERN).{_committee(architecture)}\n"
+    )
+
+
+def _committee(architecture: Mapping[str, Any]) -> str:
+    """How many runs it is made of, and how their vectors became fewer numbers."""
+    if "members" not in architecture:
+        return ""
+    members, reduced = architecture["members"], architecture["reduced"]
+    seeds = ", ".join(str(member["seed"]) for member in members)
+    who = (
+        f"{len(members)} of them, trained with the seeds {seeds}, stand side by side; their"
+        if (len(members) > 1)
+        else "Its"
+    )
+    return (
+        f" {who} {reduced['from']:,} numbers are turned to fewer by their principal components over "
+        f"{reduced['images']:,} training photographs and {reduced['captions']:,} captions."
     )
 
 
@@ -146,10 +163,9 @@ def _made_from(config: Mapping[str, Any]) -> str:
     if tuned := _tuned(architecture.get("tuned", {})):
         lines.append(f"- **Trained further on the data above**: {'; '.join(tuned)}.")
     versions = ", ".join(f"{name} {number}" for name, number in config["versions"].items())
-    lines.append(
-        f"- Seed {config['seed']}, weights of step {config['step']}, made on {config['made']} "
-        f"with {versions}."
-    )
+    members = architecture.get("members") or [config]
+    seeds = "; ".join(f"seed {one['seed']}, weights of step {one['step']}" for one in members)
+    lines.append(f"- {seeds.capitalize()}; made on {config['made']} with {versions}.")
     return "\n".join(lines) + "\n"
 
 

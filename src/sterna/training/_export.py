@@ -2,84 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from PIL import Image
 from tokenizers import Tokenizer
-from torch import Tensor, nn
 
 from sterna._version import versions
 from sterna.backbones import (
-    ImageBackbone,
-    TextBackbone,
-    export_onnx,
-    fold_batch_norm,
-    merge_low_rank,
     refuse_detector,
 )
-from sterna.errors import ModelError, PhotoError
+from sterna.errors import UsageError
 from sterna.files import hash_file, hash_json, new_folder, write_json, write_text
-from sterna.images import open_photo, to_square
-from sterna.model import TERN
 from sterna.training._card import card
+from sterna.training._committee import (
+    Reduction,
+    check_committee,
+    fit_reduction,
+)
+from sterna.training._networks import REGIONS, WORDS, write_networks
 from sterna.training._run import Run, load_run
-from sterna.training._weights import Precision, round_weights, shrink_graph
+from sterna.training._weights import Precision
 
 __all__ = ["export"]
 
 _PACKAGES = ("torch", "onnx", "onnxruntime", "transformers")
-_TOLERANCE = 1e-4
-_REGIONS, _WORDS = ["regions", "regions_mask"], ["words", "words_mask"]
-_SENTENCES = ("a dog", "two people walk along a beach at sunset while a red boat passes behind them", "")
-
-
-class _ImageEncoder(nn.Module):
-    """Vectors; with `items` the regions' too, and their mask."""
-
-    def __init__(self, backbone: ImageBackbone, model: TERN, *, items: bool) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.model = model
-        self.items = items
-
-    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        regions = self.backbone(pixels)
-        if self.items:
-            return self.model.read_images(regions.values, regions.mask, regions.boxes)
-        return (self.model.encode_images(regions.values, regions.mask, regions.boxes),)
-
-
-class _TextEncoder(nn.Module):
-    """Vectors; with `items` the words' too, and their mask."""
-
-    def __init__(self, backbone: TextBackbone, model: TERN, *, items: bool) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.model = model
-        self.items = items
-
-    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        tokens = self.backbone(ids, mask)
-        if self.items:
-            return self.model.read_texts(tokens.values, tokens.mask)
-        return (self.model.encode_texts(tokens.values, tokens.mask),)
 
 
 def export(
-    run: Run | str | Path,
+    run: Run | str | Path | Sequence[Run | str | Path],
     out: str | Path,
     *,
+    dim: int | None = None,
     name: str = "sterna-base",
     image_weights: Precision = "float16",
     text_weights: Precision = "float16",
     results: Mapping[str, Any] | None = None,
     torch_weights: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Path:
     """Write a model folder: `config.json`, `image.onnx`, `text.onnx`, `tokenizer.json`, `README.md`.
 
@@ -87,9 +48,15 @@ def export(
     where these are gone) before the folder gets its name. Where the run was trained or is measured by an
     alignment, they also give a vector for every region and word.
 
+    Several runs become one model, whose similarities are nearly the mean of theirs: their vectors stand side
+    by side and are turned to `dim` numbers (principal components over training photographs and captions).
+    Backbones that they share are run once.
+
     Arguments:
-        run: a run, or its folder, of which the best weights are taken.
+        run: a run, or its folder, of which the best weights are taken; or several.
         out: the model folder; must not be there yet.
+        dim: E, of the model's vectors; `None` for as many as the first run's. Fewer or several runs' need the
+            photographs that the first run was trained on.
         name: of the model, for people.
         image_weights, text_weights: how weights are stored: "float16", "float32", or "int8" for linear layers
             and word vectors, with a scale for each output channel and word. Computing is float32.
@@ -97,117 +64,65 @@ def export(
             JSON), beside or in place of the run's own on validation, which are of its float32 weights.
         torch_weights: also write `model.safetensors`, TERN's weights in float32 and what was trained of the
             backbones ("image_backbone." and "text_backbone." before the names), for training to go on from,
-            later: nothing reads it yet.
+            later: nothing reads it yet. Of several runs that of the first.
+        progress: told what is encoded for turning vectors, how many are done, and of how many.
 
     Returns `out`. Raises `ModelError` where ONNX Runtime's vectors differ from torch's by more than 1e-4,
-    `SternaError` where `out` exists, `RunError` where `run` is not a run.
+    `SternaError` where `out` exists, `RunError` where `run` is not a run, `UsageError` where several runs
+    cannot be one model, or where `dim` is more than they have.
     """
-    run = run if isinstance(run, Run) else load_run(run)
-    refuse_detector(run.image_backbone)
+    runs = _opened(run)
+    first = runs[0]
     stored: dict[str, Precision] = {"image": image_weights, "text": text_weights}
     with new_folder(Path(out)) as folder:
-        _write_networks(run, folder, stored)
-        tokenizer = Tokenizer.from_str(run.text_backbone.tokenizer.to_str())
+        reduction = _reduction(runs, dim, progress)
+        write_networks(runs, reduction, folder, stored)
+        tokenizer = Tokenizer.from_str(first.text_backbone.tokenizer.to_str())
         tokenizer.no_padding()
         tokenizer.save(str(folder / "tokenizer.json"))
-        config = _config(run, name=name, stored=stored, results=results or {})
+        config = _config(runs, reduction, name=name, stored=stored, results=results or {})
         config["fingerprint"] = _fingerprint(folder, config)
         write_json(folder / "config.json", config)
         write_text(folder / "README.md", card(config))
         if torch_weights:
             from safetensors.torch import save
 
-            weights = {key: value.contiguous() for key, value in run.model.named_parameters()}
-            weights |= {key: value.contiguous() for key, value in run.tuned.items()}
+            weights = {key: value.contiguous() for key, value in first.model.named_parameters()}
+            weights |= {key: value.contiguous() for key, value in first.tuned.items()}
             (folder / "model.safetensors").write_bytes(save(weights))
     return Path(out)
 
 
-def _write_networks(run: Run, folder: Path, stored: Mapping[str, Precision]) -> None:
-    items = run.alignment is not None
-    image = fold_batch_norm(_ImageEncoder(run.image_backbone, run.model, items=items))
-    round_weights(image, stored["image"])
-    pixels = {"pixels": torch.from_numpy(_photographs(run))}
-    outputs = ["vectors", *(_REGIONS if items else [])]
-    _write_graph(image, pixels, folder / "image.onnx", outputs=outputs, precision=stored["image"])
-    text = merge_low_rank(_TextEncoder(run.text_backbone, run.model, items=items)).eval()  # a copy
-    round_weights(text, stored["text"])
-    ids, mask = run.text_backbone.tokenize(_sentences(run))
-    words = {"ids": ids, "mask": mask.to(torch.int64)}
-    outputs = ["vectors", *(_WORDS if items else [])]
-    _write_graph(text, words, folder / "text.onnx", outputs=outputs, precision=stored["text"])
+def _opened(given: Run | str | Path | Sequence[Run | str | Path]) -> list[Run]:
+    several = [given] if isinstance(given, Run | str | Path) else list(given)
+    if not several:
+        raise UsageError("run=[]: name a run, or several")
+    runs = [one if isinstance(one, Run) else load_run(one) for one in several]
+    for one in runs:
+        refuse_detector(one.image_backbone)
+    if len(runs) > 1:
+        check_committee(runs)
+    return runs
 
 
-def _write_graph(
-    module: nn.Module,
-    example: dict[str, Tensor],
-    path: Path,
+def _reduction(
+    runs: Sequence[Run], dim: int | None, progress: Callable[[str, int, int], None] | None
+) -> Reduction | None:
+    if len(runs) == 1 and dim in (None, runs[0].dim):
+        return None
+    check_committee(runs)
+    return fit_reduction(runs, dim or runs[0].dim, progress=progress)
+
+
+def _config(
+    runs: Sequence[Run],
+    reduction: Reduction | None,
     *,
-    outputs: Sequence[str],
-    precision: Precision,
-) -> None:
-    """Export, store small, and hold ONNX Runtime's outputs against torch's."""
-    axes = {0: "n", 1: "t"} if "ids" in example else {0: "n"}
-    changing = {"vectors": {0: "n"}, **dict.fromkeys(outputs[1:], axes)}
-    export_onnx(
-        module,
-        example,
-        path,
-        outputs=outputs,
-        dynamic={**dict.fromkeys(example, axes), **changing},
-    )
-    shrink_graph(path, precision)
-    from onnxruntime import InferenceSession, SessionOptions
-
-    options = SessionOptions()
-    options.log_severity_level = 3
-    session = InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    # One at a time as well as together: a size that the trace took for fixed shows in the other batch.
-    for block in (slice(None), slice(0, 1)):
-        inputs = {key: value[block] for key, value in example.items()}
-        with torch.inference_mode():
-            wanted = module(*inputs.values())
-        came = session.run(list(outputs), {key: value.numpy() for key, value in inputs.items()})
-        apart = max(_apart(one.numpy(), other) for one, other in zip(wanted, came, strict=True))
-        if not apart <= _TOLERANCE:
-            raise ModelError(
-                f"{path.name}: ONNX Runtime's vectors differ from torch's by {apart:.1e}, "
-                f"more than {_TOLERANCE:.0e}; the network cannot be exported as it is"
-            )
-
-
-def _apart(wanted: NDArray[Any], came: NDArray[Any]) -> float:
-    return float(np.abs(wanted.astype(np.float64) - came).max(initial=0))
-
-
-def _photographs(run: Run) -> NDArray[np.uint8]:
-    """Squares [B, S, S, 3] of validation photographs that can still be read, else of one that is drawn."""
-    squares = []
-    for path in run.facts["samples"]["photographs"]:
-        try:
-            photo = open_photo(Path(path), at_least=run.size)
-        except PhotoError:
-            continue
-        squares.append(to_square(photo.image, run.size, run.fit))
-    if len(squares) < 2:
-        squares += [_drawn(run.size), _drawn(run.size)[:, ::-1]]
-    return np.ascontiguousarray(np.stack(squares))
-
-
-def _drawn(size: int) -> NDArray[np.uint8]:
-    """A sky over a hill: networks made for photographs answer wildly, and differently, to noise."""
-    y, x = np.mgrid[0:size, 0:size] / size
-    hill = y > 0.6 + 0.1 * np.sin(6 * x)
-    sky = np.stack([120 + 80 * y, 160 + 60 * y, 230 - 20 * y], axis=-1)
-    ground = np.stack([60 + 40 * x, 120 - 40 * y, 40 + 20 * x], axis=-1)
-    return np.asarray(Image.fromarray(np.where(hill[..., None], ground, sky).astype(np.uint8)))
-
-
-def _sentences(run: Run) -> list[str]:
-    return [*run.facts["samples"]["captions"], *_SENTENCES]
-
-
-def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[str, Any]) -> dict[str, Any]:
+    name: str,
+    stored: Mapping[str, str],
+    results: Mapping[str, Any],
+) -> dict[str, Any]:
+    run = runs[0]
     data = dict(run.facts["data"])
     settings = run.settings.model_dump(mode="json")
     for place in ("data", "features"):
@@ -219,7 +134,7 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
     return {
         "schema": 1,
         "name": name,
-        "dim": run.dim,
+        "dim": run.dim if reduction is None else reduction.matrix.shape[1],
         "fingerprint": "",
         "score": run.score,
         **({"alignment": run.alignment} if aligned else {}),
@@ -229,7 +144,7 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
             "fit": run.fit,
             "input": "pixels",
             "output": "vectors",
-            **({"items": _REGIONS} if aligned else {}),
+            **({"items": REGIONS} if aligned else {}),
         },
         "text": {
             "file": "text.onnx",
@@ -237,7 +152,7 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
             "inputs": ["ids", "mask"],
             "output": "vectors",
             "lowercase": False,
-            **({"items": _WORDS} if aligned else {}),
+            **({"items": WORDS} if aligned else {}),
         },
         "architecture": {
             "image_backbone": _portable(run.image_backbone.name),
@@ -246,6 +161,7 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
             "model": run.model.config(),
             "weights": dict(stored),
             **({"tuned": tuned} if (tuned := _tuned(run)) else {}),
+            **_committee(runs, reduction),
         },
         "data": data,
         "training": settings,
@@ -253,7 +169,32 @@ def _config(run: Run, *, name: str, stored: Mapping[str, str], results: Mapping[
         "step": run.position.step,
         "made": datetime.now(UTC).date().isoformat(),
         "versions": {**run.facts["versions"], **versions(_PACKAGES)},
-        "results": {**_own_results(run), **results},
+        # of one run's own vectors, which others' are not
+        "results": {**(_own_results(run) if reduction is None else {}), **results},
+    }
+
+
+def _committee(runs: Sequence[Run], reduction: Reduction | None) -> dict[str, Any]:
+    """Of which runs the vectors stand side by side, and how they became fewer numbers."""
+    if reduction is None:
+        return {}
+    return {
+        "members": [
+            {
+                "seed": run.settings.seed,
+                "step": run.position.step,
+                "image_backbone": _portable(run.image_backbone.name),
+                "text_backbone": _portable(run.text_backbone.name),
+                "model": run.model.config(),
+                "results": _own_results(run),
+            }
+            for run in runs
+        ],
+        "reduced": {
+            "from": reduction.matrix.shape[0],
+            "images": reduction.images,
+            "captions": reduction.captions,
+        },
     }
 
 

@@ -22,7 +22,7 @@ from sterna.training._settings import DataSettings, FeatureSettings, FinetuneSet
 from sterna.training._split import Split
 from sterna.training._tuning import IMPORTED
 
-__all__ = ["Inputs", "find_inputs"]
+__all__ = ["Inputs", "find_inputs", "training_split"]
 
 _SAMPLES = 8  # validation images and captions that an export is checked with
 _LEFT_OUT = 50  # sentences of what was left out that are written down
@@ -94,16 +94,7 @@ def find_inputs(
     features of other backbones or does not say of which, `RunError` where no data is named or a split has no
     captioned image, `UsageError` where both splits are one.
     """
-    if data.path is None:
-        raise RunError("data.path: no data is named; give the folder or file of captioned images")
-    whole = read(
-        data.path,
-        format=data.format,
-        restval=data.restval,
-        images=data.images,
-        columns=data.columns,
-        photographs=features.image != IMPORTED,
-    )
+    whole = _read(data, photographs=features.image != IMPORTED)
     train, validation, names = _splits(whole, data)
     complete(folder, features, finetune, (train, validation), threads=threads, progress=progress)
     images, captions = FeatureStore.open(folder / "images"), FeatureStore.open(folder / "captions")
@@ -137,6 +128,24 @@ def find_inputs(
             "left_out": {"count": len(left_out), "first": list(left_out[:_LEFT_OUT])},
             **_facts(validation, placed, images, captions, views=features.views),
         },
+    )
+
+
+def training_split(data: DataSettings) -> CaptionedImages:
+    """The captioned images that a run with these settings is trained on; raises as `find_inputs`."""
+    return _splits(_read(data, photographs=True), data)[0]
+
+
+def _read(data: DataSettings, *, photographs: bool) -> CaptionedImages:
+    if data.path is None:
+        raise RunError("data.path: no data is named; give the folder or file of captioned images")
+    return read(
+        data.path,
+        format=data.format,
+        restval=data.restval,
+        images=data.images,
+        columns=data.columns,
+        photographs=photographs,
     )
 
 
