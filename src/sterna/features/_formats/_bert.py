@@ -94,4 +94,5 @@ FORMAT = Format(
     claims=_claims,
     open=_open,
     write=_Writer,
+    keeps=("tokens",),
 )

@@ -286,4 +286,5 @@ FORMAT = Format(
     claims=_claims,
     open=_open,
     write=Hdf5Writer,
+    keeps=("boxes", "scores", "classes"),
 )
