@@ -372,3 +372,12 @@ def test_an_export_does_not_go_on_with_one_of_another_view(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="another export was begun there"):
         export_features(tmp_path / "s", tmp_path / "out", format="npz", view="flip")
     assert export_features(tmp_path / "s", tmp_path / "out", format="npz").skipped == 3
+
+
+def test_a_mask_of_another_length_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bert").mkdir()
+    np.savez(tmp_path / "bert" / "1.npz", feat=np.ones((4, 3)), mask=[1, 1, 0, 0])
+    np.savez(tmp_path / "bert" / "2.npz", feat=np.ones((4, 3)), mask=[1, 1, 0])
+    report = import_features(tmp_path / "bert", tmp_path / "f")
+    assert report.problems == ["2.npz: has a mask of 3 for 4 tokens"]
+    assert find_store(tmp_path / "f", "captions").row("values", 0).shape == (2, 3)
