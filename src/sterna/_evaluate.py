@@ -115,7 +115,7 @@ class RunOnFeatures:
         return load_settings(TrainSettings, self.run / "settings.yaml")
 
     def vectors(self, data: Captioned, tell: Callable[[Progress], None]) -> Encoded:
-        """The vectors, NaN for an image that has no features."""
+        """The vectors, NaN for an image or caption that has no features."""
         from sterna.evaluation import SCORES, Encoded
 
         with _extra():
@@ -123,7 +123,8 @@ class RunOnFeatures:
         images, captions = encode_features(self.run, _read_data(data), self.features)
         missing = [
             f"{name}: no features"
-            for name, row in zip(data.image_ids, images, strict=True)
+            for names, vectors in ((data.image_ids, images), (data.caption_ids, captions))
+            for name, row in zip(names, vectors, strict=True)
             if row[0] != row[0]
         ]
         return Encoded(images, captions, self.score if self.score in SCORES else "dot", tuple(missing))

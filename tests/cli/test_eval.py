@@ -175,7 +175,7 @@ def test_what_was_written_for_trec_is_measured_as_what_it_was_made_of(
     assert again["figures"] == found["t2i"]
     assert (again["protocol"], again["queries"], again["answers"]) == ("run", 12, 6)
     lines = sterna(*run).out.splitlines()
-    assert lines[0].endswith("by t2i.qrels: 12 queries, 6 answers")
+    assert lines[0] == "images.npy, texts.npy by t2i.qrels: 12 queries, 6 answers"
     assert lines[2].startswith("hits")
     short = sterna(*vectors, "--captions-per-image", "2", "--trec-out", tmp_path / "out", "--trec-depth", "1")
     assert short.code == 0
@@ -203,6 +203,13 @@ def test_ranks_are_written(sterna: Sterna, flickr: Path, tiny_model: Path, tmp_p
             ("--run", "a", "--qrels", "b", "--protocol", "folds:2x2"),
             "--protocol folds does not go with --run",
         ),
+        (("--run", "a", "--qrels", "b", "--score", "order"), "--score does not go with --run"),
+        (("--run", "a", "--qrels", "b", "--bank", "train"), "--bank does not go with --run"),
+        (
+            ("--image-vectors", "a.npy", "--text-vectors", "b.npy", "--data", "d", "--bank", "train"),
+            "--bank does not go with --image-vectors",
+        ),
+        (("--data", "d", "--min-score", "inf"), "min_score is inf; a finite number is needed"),
         (("--image-vectors", "a.npy"), "--image-vectors and --text-vectors go together"),
         (
             ("--image-vectors", "a.npy", "--text-vectors", "b.npy"),

@@ -141,3 +141,23 @@ def test_figures_are_those_that_plain_numpy_gives_on_a_real_model(tiny_model: Pa
     ranks = (similarities >= right[:, None]).sum(axis=1) - 1
     for cutoff in (1, 5, 10):
         assert found.t2i.hits[cutoff] == pytest.approx(np.mean(ranks < cutoff), abs=1e-6)
+
+
+def test_several_models_are_not_compared_by_alignment(data: CaptionedImages) -> None:
+    class Aligned(Fake):
+        score = alignment = "MrSw"
+
+    told = "fake [+] fake: cannot be measured by MrSw; one model is needed .*; rerank=0 measures vectors"
+    with pytest.raises(errors.UsageError, match=told):
+        evaluate([Fake(), Aligned()], data)
+    with pytest.raises(errors.UsageError, match="fake [+] fake: cannot be re-ranked; one model is needed"):
+        evaluate([Aligned(), Aligned()], data, rerank=2)
+    found = evaluate([Fake(), Aligned()], data, rerank=0, bootstrap=0)
+    assert found.t2i.values == evaluate(Fake(), data, bootstrap=0).t2i.values
+    with pytest.raises(errors.UsageError, match="fake: cannot be re-ranked"):
+        evaluate(Fake(), data, rerank=2)
+
+
+def test_a_bank_without_a_correction_is_refused(data: CaptionedImages) -> None:
+    with pytest.raises(errors.UsageError, match="a bank is for a correction of hubs, and none is named"):
+        evaluate(Fake(), data, bank="train")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sterna import errors
 from sterna.evaluation import (
+    Hubs,
     Numbered,
     Protocol,
     Ranks,
@@ -106,6 +107,12 @@ def test_a_matrix_of_grades_is_read(tmp_path: Path) -> None:
         ("x.json", '{"a#0": ["a.jpg"], "a#0": ["b.jpg"]}', "x.json: has 'a#0' twice"),
         ("x.json", '{"a#0": {"a.jpg": 1, "a.jpg": 2}}', "x.json: has 'a.jpg' twice"),
         ("x.json", '{"a#0": {"a.jpg": 0}}', "no query has a right answer"),
+        ("x.json", '{"c%d#0": ["c d.jpg", "c%20d.jpg"]}', "of the answers, '.*' and '.*' are the same"),
+        (
+            "x.json",
+            '{"c%d#0": ["a.jpg"], "c%25d#0": ["b.jpg"]}',
+            "of the queries, '.*' and '.*' are the same",
+        ),
         ("x.json", "{", "not valid JSON"),
         ("x.qrels", "a#0 0 a.jpg\n", "x.qrels:1: has 3 fields; 4 are needed: query 0 answer grade"),
         ("x.qrels", "a#0 0 a.jpg yes\n", "x.qrels:1: the grade 'yes' is not a number"),
@@ -335,3 +342,21 @@ def test_files_that_hold_no_vectors_are_one_sentence(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(errors.DataError, match=f"{name}: {told}"):
             read_bank(tmp_path / name, files.captions)
+
+
+def test_a_run_is_called_what_the_model_is_called(tmp_path: Path) -> None:
+    write_trec(tmp_path, [_ranks()], tag="100% of a.npy, b.npy")
+    found = evaluate_run(tmp_path / "t2i.run", tmp_path / "t2i.qrels", bootstrap=0)
+    assert found.run == found.as_json()["run"] == "100% of a.npy, b.npy"
+
+
+def test_a_byte_order_mark_belongs_to_no_query(tmp_path: Path) -> None:
+    run = _write(tmp_path / "a.run", "\ufeffq Q0 x 1 5 t\n")
+    found = evaluate_run(run, _write(tmp_path / "a.qrels", "\ufeffq 0 x 1\n"), bootstrap=0)
+    assert found.ranking.ranks.tolist() == [0]
+
+
+@pytest.mark.parametrize("protocol", [Protocol(folds=(1, 1)), Protocol(hubs=Hubs("csls"))])
+def test_what_needs_a_gallery_does_not_go_with_a_run(tmp_path: Path, protocol: Protocol) -> None:
+    with pytest.raises(errors.UsageError, match="a.run: a run's gallery is its own; neither folds nor hubs"):
+        evaluate_run(tmp_path / "a.run", tmp_path / "a.qrels", protocol=protocol)

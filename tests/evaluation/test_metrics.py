@@ -244,8 +244,10 @@ def test_a_distance_is_that_of_the_score() -> None:
         measure(images, captions, np.arange(2), score="cosine")
     with pytest.raises(errors.UsageError, match="not both"):
         Protocol(min_score=1, max_distance=1)
-    with pytest.raises(errors.UsageError, match="min_score is not a number"):
-        Protocol(min_score=math.nan)
+    for limit in ("min_score", "max_distance"):
+        for value in (math.nan, math.inf):
+            with pytest.raises(errors.UsageError, match=f"{limit} is {value:g}; a finite number is needed"):
+                Protocol(**{limit: value})  # type: ignore[arg-type]
 
 
 def test_relevance_that_does_not_fit_is_refused() -> None:
@@ -270,3 +272,44 @@ def test_every_metric_has_an_entry_in_the_docs() -> None:
     page = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
     for name in evaluation.METRICS:
         assert f"`{name}`" in page, name
+
+
+@pytest.mark.parametrize("grade", [1000, 1e9, math.inf, math.nan])
+def test_grades_whose_gain_is_no_number_are_refused(grade: float) -> None:
+    with pytest.raises(errors.UsageError, match="the grade .*; a number above 0 and below 1000"):
+        Relevance.of([{0: grade, 1: 1.0}], gallery=2)
+
+
+@pytest.mark.parametrize("grade", [1e-300, 1e-17, 0.5, 999.9])
+def test_the_gain_of_any_other_grade_is_above_0(grade: float) -> None:
+    relevance = {"t2i": Relevance.of([{0: grade}, {1: grade}], gallery=2)}
+    found = measure(
+        np.eye(2), np.eye(2), np.arange(2), relevance=relevance, grades=grade * np.eye(2), bootstrap=0
+    )
+    assert found.t2i.values["ndcg.1"] == found.t2i.values["ndcg_found.1"] == 1
+    assert found.graded is not None
+    assert found.graded["ndcg_found"][1] == 1
+
+
+def test_right_answers_are_whole_numbers() -> None:
+    for right in ([0.7], [True, False], [10**30]):
+        with pytest.raises(errors.UsageError, match="right answers are .*; whole numbers are needed"):
+            Relevance.of([right], gallery=4)  # type: ignore[list-item]
+
+
+def test_cut_offs_are_whole_numbers() -> None:
+    for at in ((1.5,), (True,)):
+        with pytest.raises(errors.UsageError, match="whole numbers from 1"):
+            Protocol(at=at)  # type: ignore[arg-type]
+    assert Protocol(at=(np.int64(3),)).at == (3,)  # type: ignore[arg-type]
+    with pytest.raises(errors.UsageError, match="whole numbers from 1"):
+        evaluation.graded_ndcg(np.eye(2), np.eye(2), np.eye(2), at=(1.5,))  # type: ignore[arg-type]
+    with pytest.raises(errors.UsageError, match="top=-1; a whole number is needed"):
+        Protocol(top=-1)
+
+
+def test_vectors_are_real_numbers() -> None:
+    for kind in (complex, object, str):
+        with pytest.raises(errors.UsageError, match="image vectors are .*; real numbers are needed"):
+            rank_both_ways(np.eye(2).astype(kind), np.eye(2), np.arange(2))
+    assert rank_both_ways(np.eye(2, dtype=int), np.eye(2), np.arange(2)).t2i.ranks.tolist() == [0, 0]

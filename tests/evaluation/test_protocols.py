@@ -81,8 +81,9 @@ def test_folds_that_cannot_be_are_refused() -> None:
     for text in ("folds", "folds:5", "folds:0x10", "folds:5x1000x2", "folds:ax2", "folds:-1x2"):
         with pytest.raises(errors.UsageError, match="known: full, and folds:FxN such as folds:5x1000"):
             parse_folds(text)
-    with pytest.raises(errors.UsageError, match="at least 1 fold"):
-        Protocol(folds=(0, 10))
+    for folds in ((0, 10), (2.0, 10)):
+        with pytest.raises(errors.UsageError, match="at least 1 fold"):
+            Protocol(folds=folds)  # type: ignore[arg-type]
 
 
 def test_relevance_is_cut_to_each_fold() -> None:
@@ -237,8 +238,10 @@ def test_corrections_that_cannot_be_are_refused() -> None:
     images, captions, owners = _data()
     with pytest.raises(errors.UsageError, match="hubs='softmax' is not known; known: csls, inverted-softmax"):
         Hubs("softmax")
-    with pytest.raises(errors.UsageError, match="k=0; CSLS needs at least 1 neighbour"):
+    with pytest.raises(errors.UsageError, match="k=0; CSLS needs a whole number of neighbours"):
         Hubs("csls", k=0)
+    with pytest.raises(errors.UsageError, match="k=2.5; CSLS needs a whole number"):
+        Hubs("csls", k=2.5)  # type: ignore[arg-type]
     for beta in (-1, 0, np.inf, np.nan):
         with pytest.raises(
             errors.UsageError, match=f"beta={beta}; the inverted softmax needs a number above 0"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from sterna.errors import UsageError
 from sterna.evaluation import Protocol, Reranking, measure, rank_both_ways, rerank
-from sterna.scoring import ALIGNMENTS, pad
+from sterna.scoring import ALIGNMENTS, align, pad
 
 
 def made(seed: int, images: int, captions: int) -> dict[str, object]:
@@ -149,3 +151,42 @@ def test_wrong_arguments_are_named() -> None:
         Reranking([], [], "dot")
     with pytest.raises(UsageError, match="rerank=0; at least the first 1 can be re-ranked"):
         Reranking([], [], "MrSw", 0)
+
+
+def test_large_scores_leave_room_for_the_places_of_the_first() -> None:
+    """In float32 there is nothing between 10^10 and the next thousand."""
+    eye = list(np.eye(6, dtype=np.float32)[:, None])
+    vectors = np.random.default_rng(0).normal(1e5, 1, size=(6, 3)).astype(np.float32)
+    adjust = rerank(Reranking(eye, eye, "MrSw", 6))
+    ranks = rank_both_ways(vectors, vectors, np.arange(6), adjust=adjust)
+    assert ranks.t2i.ranks.tolist() == ranks.i2t.ranks.tolist() == [0] * 6
+
+
+def test_all_alignments_are_computed_once_and_held_once() -> None:
+    """Of both ways, and once for captions that are there twice."""
+    asked: list[tuple[int, int]] = []
+
+    def count(regions: list[np.ndarray], words: list[np.ndarray], **options: str) -> np.ndarray:
+        asked.append((len(regions), len(words)))
+        return align(regions, words, **options)
+
+    what = made(0, 300, 150)
+    words = what["words"] * 4
+    regions = [np.append(one, [[place, 0, 0, 0]], axis=0) for place, one in enumerate(what["regions"])]
+    owners = np.arange(600) // 2
+    alone = {one.tobytes() for one in words}
+    adjust = rerank(Reranking(regions, words, "MrSw", align=count))
+    vectors = np.zeros((300, 1)), np.zeros((600, 1))
+    rank_both_ways(*vectors, owners, adjust=adjust)
+    assert asked == [(300, len(alone))]
+    adjust = rerank(
+        Reranking(regions, words, "MrSw", align=lambda *_, **__: np.zeros((300, len(alone)), "f4"))
+    )
+    tracemalloc.start()
+    try:
+        scores = adjust["i2t"](np.arange(2), np.arange(600), np.zeros((2, 600), "f4"))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert scores.shape == (2, 600)
+    assert peak < 1.5 * 300 * len(alone) * 4

@@ -13,6 +13,7 @@ h5py = pytest.importorskip("h5py")
 
 from sterna.errors import DataError
 from sterna.features import find_store, import_features
+from tests.features import foreign
 from tests.features.foreign import Image, some_images
 from tests.features.test_formats import counts, holds
 
@@ -135,3 +136,77 @@ def test_files_that_are_none_or_hold_nothing_known_are_named(tmp_path: Path) -> 
         file["ids"] = ["a", "b"]
     with pytest.raises(DataError, match="c.h5: 2 ids for 3 images"):
         import_features(tmp_path / "c.h5", tmp_path / "f")
+
+
+@pytest.mark.parametrize("padded", [0, 3])
+def test_groups_by_image_may_be_padded_and_say_how_many_regions_they_have(
+    tmp_path: Path, padded: int
+) -> None:
+    images = some_images(4)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for image in images:
+            group = file.create_group(image.name)
+            group["features"] = np.pad(image.values, [(0, padded), (0, 0)])
+            group["bbox"] = np.pad(image.boxes, [(0, padded), (0, 0)])
+            group["image_w"], group["image_h"] = image.width, image.height
+            group["num_boxes"] = len(image.boxes)
+    import_features(tmp_path / "a.h5", tmp_path / "f", dtype="float32")
+    holds(tmp_path / "f", images)
+
+
+def test_groups_of_features_and_of_boxes_are_read(tmp_path: Path) -> None:
+    images = some_images(4)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for image in images:
+            file[f"features/{image.name}"], file[f"boxes/{image.name}"] = image.values, image.boxes
+    sizes = foreign.write_sizes(tmp_path / "s.csv", images)
+    import_features(tmp_path / "a.h5", tmp_path / "f", sizes=sizes, dtype="float32")
+    holds(tmp_path / "f", images)
+
+
+def test_an_image_may_be_called_like_an_array(tmp_path: Path) -> None:
+    image = some_images(1)[0]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x/features"] = image.values
+    import_features(tmp_path / "a.h5", tmp_path / "f", dtype="float32")
+    image.name = "x"
+    holds(tmp_path / "f", [image], boxes=False)
+
+
+@pytest.mark.parametrize("count", [9, -1])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_number_of_regions_that_cannot_be_is_named(tmp_path: Path, count: int, grouped: bool) -> None:
+    values = np.ones((2, 4, 3), np.float32)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, array in (("features", values), ("num_boxes", np.array([2, count]))):
+            if grouped:
+                file[f"0/{name}"], file[f"1/{name}"] = array
+            else:
+                file[name] = array
+    report = import_features(tmp_path / "a.h5", tmp_path / "f")
+    assert (report.done, report.failed) == (1, 1)
+    assert report.problems[0].endswith(f"is said to have {count} regions where there are 4")
+    assert find_store(tmp_path / "f", "images").row("original", 0).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("fill", "message"),
+    [
+        (lambda file: file.create_dataset("features", data=3.0), "holds no data set of features"),
+        (lambda file: file.create_group("7").create_dataset("features", data=3.0), "has a single value"),
+        (lambda file: file.create_group("7").create_group("features"), "7/features is a group, not an array"),
+        (lambda file: file.__setitem__("7", h5py.ExternalLink("none.h5", "/x")), "holds no data set of"),
+    ],
+)
+def test_what_is_no_array_of_features_is_told(tmp_path: Path, fill, message: str) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        fill(file)
+    with pytest.raises(DataError, match=message):
+        import_features(tmp_path / "a.h5", tmp_path / "f")
+
+
+def test_ids_that_are_whole_floats_are_numbers(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["features"], file["ids"] = np.ones((2, 1, 3), np.float32), np.array([9.0, 20.0])
+    import_features(tmp_path / "a.h5", tmp_path / "f")
+    assert find_store(tmp_path / "f", "images").ids == ("9", "20")

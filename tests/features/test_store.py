@@ -517,3 +517,24 @@ def test_what_another_process_appended_is_seen_before_missing_items_are_added(tm
     first.append(["e"], items(1, [1]))
     assert second.append_missing(["e"], items(2, [1])) == 0
     assert np.array_equal(second.row("values", second.index_of("e")), items(1, [1])["values"][0])
+
+
+def test_a_store_that_met_a_damaged_part_goes_on_when_it_is_gone(tmp_path: Path) -> None:
+    columns = {"values": ColumnSpec("float32", 1)}
+    mine = FeatureStore.create(tmp_path / "s", columns)
+    mine.append(["a"], {"values": [np.float32([[1]])]})
+    other = FeatureStore.open(tmp_path / "s")
+    other.append(["b"], {"values": [np.float32([[2]])]})
+    other.append(["c"], {"values": [np.float32([[3]])]})
+    last = sorted((tmp_path / "s" / "parts").iterdir())[-1]
+    twice = last.with_name("000009-" + last.name.partition("-")[2])
+    shutil.copytree(last, twice)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="'c' has the column 'values' in another part too"):
+            mine.append(["d"], {"values": [np.float32([[4]])]})
+        assert mine.ids == ("a",)
+        assert len(mine) == len(mine.has("values")) == 1
+    shutil.rmtree(twice)
+    mine.append(["d"], {"values": [np.float32([[4]])]})
+    assert mine.ids == ("a", "b", "c", "d")
+    assert [mine.row("values", place).tolist() for place in range(4)] == [[[1]], [[2]], [[3]], [[4]]]

@@ -72,18 +72,37 @@ def slow_infonce(
     temperature=st.floats(0.05, 1.0),
     smoothing=st.sampled_from([0.0, 0.1]),
     soft=st.sampled_from([0.0, 0.3, 1.0]),
+    soft_temperature=st.sampled_from([0.05, 0.5]),
 )
 def test_infonce_equals_its_formula(
-    shape: tuple[int, list[int]], seed: int, temperature: float, smoothing: float, soft: float
+    shape: tuple[int, list[int]],
+    seed: int,
+    temperature: float,
+    smoothing: float,
+    soft: float,
+    soft_temperature: float,
 ) -> None:
     count, owners = shape
     images, captions, rows, targets = batch(owners, images=count, seed=seed)
     objective = build_objective(
-        "infonce", {"temperature": temperature, "label_smoothing": smoothing, "soft_weight": soft}
+        "infonce",
+        {
+            "temperature": temperature,
+            "label_smoothing": smoothing,
+            "soft_weight": soft,
+            "soft_temperature": soft_temperature,
+        },
     ).double()
     loss = objective(images, captions, rows, given=Given(targets=targets))
     wanted = slow_infonce(
-        images, captions, rows, targets, temperature=temperature, smoothing=smoothing, soft=soft
+        images,
+        captions,
+        rows,
+        targets,
+        temperature=temperature,
+        smoothing=smoothing,
+        soft=soft,
+        soft_temperature=soft_temperature,
     )
     assert loss.item() == pytest.approx(wanted, rel=1e-5)
 
@@ -318,6 +337,7 @@ def test_a_loss_does_not_depend_on_the_order_of_the_batch(name: str) -> None:
         ("infonce", {"soft_weight": 1.5}, "soft_weight=1.5: must be shares of 1"),
         ("hinge", {"negatives": "some"}, "negatives='some' is not known; known: all, hardest"),
         ("hinge", {"reduction": "median"}, "reduction='median' is not known; known: mean, sum"),
+        ("hinge", {"margin": 10**400}, "a finite number is needed"),
         ("weighted_sum", {}, "one or more, a weight each"),
         ("weighted_sum", {"terms": ["hinge"]}, "a list of mappings with name, params and weight"),
         ("weighted_sum", {"terms": [{"weight": 1}]}, "has to have a name"),
@@ -332,6 +352,7 @@ def test_a_loss_does_not_depend_on_the_order_of_the_batch(name: str) -> None:
             "objective weighted_sum: terms: weight='a': a finite number of 0 or more is needed",
         ),
         ("weighted_sum", {"terms": [{"name": 3}]}, "terms: {'name': 3} has to have a name, and"),
+        ("weighted_sum", {"terms": [{"name": "hinge", "params": {1: 2}}]}, "terms: params={1: 2}: a mapping"),
         (
             "weighted_sum",
             {"terms": [{"name": "hinge", "params": [1]}]},
@@ -350,6 +371,12 @@ def test_a_loss_does_not_depend_on_the_order_of_the_batch(name: str) -> None:
         ),
         ("pml:NTXent", {}, "'NTXent' is not among the losses known: AngularLoss"),
         ("pml:NTXentLoss", {"tau": 1}, "NTXentLoss: tau is not known; known: collect_stats, distance"),
+        ("pml:NTXentLoss", {"name": "x"}, "name='x': the loss is named by the objective, NTXentLoss"),
+        (
+            "pml:NTXentLoss",
+            {"distance": {"name": "LpDistance", 2: 1}},
+            "a mapping with a name and parameters",
+        ),
         ("pml:NTXentLoss", {"distance": "Cos"}, "'Cos' is not among the distances known: CosineSimilarity"),
         (
             "pml:NTXentLoss",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 
@@ -201,7 +202,42 @@ def test_the_hardest_negatives_count_alone_after_the_warmup() -> None:
         assert objective(images, captions, owners, given=Given(epoch=epoch)) == wanted
 
 
-@pytest.mark.parametrize("name", ["convirt", "distill", "hinge", "infonce", "smooth_ap"])
+@hypotheses
+@given(
+    shape=shapes,
+    seed=st.integers(0, 99),
+    temperature=st.sampled_from([0.05, 0.5, 1.0]),
+    bias=st.sampled_from([-10.0, 0.0, 0.7]),
+)
+def test_the_sigmoid_loss_equals_its_formula(
+    shape: tuple[int, list[int]], seed: int, temperature: float, bias: float
+) -> None:
+    images, captions, owners, _ = batch(shape[1], images=shape[0], seed=seed)
+    total = 0.0
+    for i, image in enumerate(images):
+        for caption, owner in zip(captions, shape[1], strict=True):
+            logit = float(image @ caption) / temperature + bias
+            right = 1 / (1 + math.exp(-logit))
+            total -= math.log(right if owner == i else 1 - right)
+    loss = build_objective("sigmoid", {"temperature": temperature, "bias": bias})(images, captions, owners)
+    assert loss.item() == pytest.approx(total / len(captions), rel=1e-5)
+
+
+def test_the_sigmoid_loss_learns_its_temperature_and_bias_if_it_may() -> None:
+    images, captions, owners, _ = batch(UNEVEN)
+    learned, fixed = (build_objective("sigmoid", {"learned": learned}) for learned in (True, False))
+    learned(images, captions, owners).backward()
+    assert all(one.grad.abs() > 0 for one in (learned.log_scale, learned.bias))
+    assert not [one for one in fixed.parameters() if one.requires_grad]
+    assert set(fixed.state_dict()) == {"log_scale", "bias"}
+
+
+OF_SCORES = sorted(
+    name for name, kind in OBJECTIVES.items() if "similarity" in inspect.signature(kind).parameters
+)
+
+
+@pytest.mark.parametrize("name", OF_SCORES)
 def test_a_score_stands_in_for_the_dot_product(name: str) -> None:
     images, captions, owners, _ = batch(UNEVEN)
     known = everything(images, captions)
@@ -310,6 +346,8 @@ class TestEveryObjective:
         ("instance", {}, "instance: images=None, embedding=None: the number of images trained on"),
         ("instance", {"images": 5}, "instance: images is not known; known: label_smoothing, temperature"),
         ("instance", {"label_smoothing": 1}, "label_smoothing=1.0: must be a share of 1"),
+        ("sigmoid", {"temperature": 0}, "sigmoid: temperature=0.0: must be above 0"),
+        ("sigmoid", {"bias": None}, "sigmoid: bias=None: a finite number is needed"),
         ("smooth_ap", {"temperature": -1}, "smooth_ap: temperature=-1.0: must be above 0"),
         (
             "weighted_sum",

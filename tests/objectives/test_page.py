@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("pytorch_metric_learning")
 yaml = pytest.importorskip("yaml")
 
+from sterna.errors import UsageError
 from sterna.objectives import LEFT_OUT, METRIC_LEARNING, OBJECTIVES, build_objective
 from sterna.objectives import __all__ as door
 
@@ -35,6 +36,31 @@ def test_the_settings_on_the_page_build() -> None:
     for one in shown:
         objective = yaml.safe_load(one)["objective"]
         build_objective(objective["name"], objective["params"], images=5, embedding=8)
+
+
+def test_the_objective_that_the_page_adds_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    (shown,) = [code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if "class " in code]
+    room: dict[str, object] = {}
+    exec(shown, room)
+    monkeypatch.setitem(OBJECTIVES, "pull", room["Pull"])
+    images, owners = torch.eye(3), torch.tensor([0, 0, 1])
+    loss = build_objective("pull")(images, images[[0, 1, 1]], owners)
+    assert loss.item() == pytest.approx(1 / 3)
+    assert build_objective("pull", {"similarity": "MrSw"}).needs == {"score:MrSw"}
+    with pytest.raises(UsageError, match="objective pull: most=0.0: must be above 0"):
+        build_objective("pull", {"most": 0})
+
+
+@pytest.mark.parametrize("value", [1.5, True, "2", 10**400])
+def test_a_whole_number_is_asked_for_where_the_default_is_one(
+    monkeypatch: pytest.MonkeyPatch, value: object
+) -> None:
+    def counted(*, count: int = 3) -> object:
+        return count
+
+    monkeypatch.setitem(OBJECTIVES, "counted", counted)
+    with pytest.raises(UsageError, match=r"objective counted: count=.*: a whole number is needed"):
+        build_objective("counted", {"count": value})
 
 
 def test_all_that_the_door_names_is_there() -> None:

@@ -20,6 +20,7 @@ OWN = {
     "hinge": {},
     "infonce": {},
     "instance": {},
+    "sigmoid": {},
     "smooth_ap": {},
     "weighted_sum": {"terms": [{"name": "hinge"}, {"name": "instance", "weight": 0.1}]},
 }

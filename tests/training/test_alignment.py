@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file
 
 import sterna
+from sterna.cli import main
 from sterna.errors import SettingsError, UsageError
 from sterna.features import FeatureStore
 from sterna.model import TERN, Encoded
@@ -137,6 +139,7 @@ def test_what_has_no_features_has_no_items_and_is_never_found(run: Path, toy: Pa
     assert [place for place, one in enumerate(words) if one is None] == [len(words) - 1]
     report = sterna.evaluate(run, changed, features=toy / "features", bootstrap=0)
     lost = [*np.flatnonzero(data.owners == 0), len(words) - 1]
+    assert report.unreadable == ("gone.jpg: no features", "gone: no features")
     assert (report.ranks.t2i.ranks[lost] == len(regions)).all()
     assert (np.delete(report.ranks.t2i.ranks, lost) < len(regions) - 1).all()
 
@@ -230,3 +233,24 @@ def test_a_run_aligns_by_what_it_is_measured_by_or_else_by_what_it_is_trained_by
     assert trained_alignment("dot", trained) == "MwSr"
     assert trained_alignment("symm", trained) == "symm"
     assert trained_alignment("order", build_objective("infonce")) is None
+
+
+def test_the_command_measures_a_run_on_features(
+    run: Path, toy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Photographs need not be there."""
+    shutil.copytree(toy / "data", tmp_path / "data", ignore=shutil.ignore_patterns("*.jpg"))
+    one = ["eval", "--data", str(tmp_path / "data"), "--split", "dev", "--features", str(toy / "features")]
+    assert main([*one, "--model", str(run), "--rerank", "2", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    wanted = sterna.evaluate(
+        run, toy / "data", split="dev", features=toy / "features", bootstrap=0, rerank=2
+    ).as_json()
+    intervals = found["intervals"], wanted.pop("intervals")
+    assert intervals[0]
+    assert found == wanted | {"intervals": intervals[0]}
+    assert main([*one, "--model", str(run), "--model", str(run)]) == 2
+    told = "sterna: run + run: cannot be measured by MrSw; one model is needed that aligns regions with words"
+    assert capsys.readouterr().err.splitlines()[-1].startswith(told)
+    assert main(one) == 2
+    assert "features are for a training run: name its folder as the model" in capsys.readouterr().err

@@ -85,14 +85,20 @@ def evaluate(
     names = None if metrics is None else chosen.metrics
     ranks = None if ranks is None else _ranks_file(ranks)
     if run is not None or qrels is not None:
-        others = {"--data": data, "--model": model, "--image-vectors": image_vectors, "--hubs": hubs}
-        more = {"--ranks": ranks, "--trec-out": trec_out, "--relevance": relevance, "--rerank": rerank}
-        _refuse({**others, **more}, beside="--run")
+        others = {
+            "--data": data, "--model": model, "--split": split, "--features": features,
+            "--image-vectors": image_vectors, "--text-vectors": text_vectors, "--score": score,
+            "--captions-per-image": captions_per_image, "--hubs": hubs, "--bank": bank,
+            "--bank-image-vectors": bank_image_vectors, "--bank-text-vectors": bank_text_vectors,
+            "--ranks": ranks, "--trec-out": trec_out, "--relevance": relevance, "--rerank": rerank,
+        }  # fmt: skip
+        _refuse(others, beside="--run")
         _measure_run(run, qrels, chosen, names=names, output=output)
         return
     files = _Files(image_vectors, text_vectors, bank_image_vectors, bank_text_vectors, score=score)
     if files.given:
-        _refuse({"--model": model, "--features": features, "--rerank": rerank}, beside="--image-vectors")
+        others = {"--model": model, "--features": features, "--rerank": rerank, "--bank": bank}
+        _refuse(others, beside="--image-vectors")
     if data is not None:
         _refuse({"--captions-per-image": captions_per_image}, beside="--data")
     sources = [files.source()] if files.given else _sources(model, features)

@@ -11,7 +11,7 @@ import typer
 
 from sterna.cli._data_options import ColumnsOption, DataFormatOption, ImagesOption, read_data
 from sterna.cli._options import FormatOption
-from sterna.cli._output import number, print_json, say_some
+from sterna.cli._output import number, print_json, say, say_some
 from sterna.cli._paths import file_to_write, typed_path
 from sterna.cli._progress import ProgressLine, duration, progress_line
 from sterna.errors import UsageError
@@ -83,7 +83,7 @@ def import_(
         typer.Option(
             "--names",
             metavar="HOW",
-            help="How the source names what the data has: id, file, stem, number or position.  "
+            help="What names in the source are: id, file, stem, number, position, imgid, cocoid.  "
             "[default: found out]",
         ),
     ] = None,
@@ -93,8 +93,7 @@ def import_(
             "--sizes",
             parser=typed_path,
             metavar="FILE",
-            help="Photographs' sizes: CSV name,width,height or JSON.  [default: the source's, or the "
-            "photographs of --data]",
+            help="Photographs' sizes, CSV or JSON.  [default: the source's, or from photographs of --data]",
         ),
     ] = None,
     boxes: Annotated[
@@ -194,12 +193,7 @@ def show(
     *,
     features: Annotated[
         Path | None,
-        typer.Option(
-            "--features",
-            parser=typed_path,
-            metavar="STORE",
-            help="Its regions are in this store.",
-        ),
+        typer.Option("--features", parser=typed_path, metavar="STORE", help="Its regions are in this store."),
     ] = None,
     identity: Annotated[
         str | None,
@@ -283,7 +277,9 @@ def _show(line: ProgressLine) -> Callable[[TransferProgress], None]:
 
 
 def _tell(report: ImportReport | ExportReport, done: str, *, as_json: bool) -> None:
-    """Print what was done, and on stderr the first of what was not."""
+    """Print what was done, and on stderr why some items were not, with an example of each reason."""
+    from sterna.features import in_words
+
     facts: dict[str, Any] = asdict(report)
     if as_json:
         print_json({"schema": 1, **facts})
@@ -296,4 +292,6 @@ def _tell(report: ImportReport | ExportReport, done: str, *, as_json: bool) -> N
         print("; ".join(counts))
     if unknown := facts.get("unmatched_names"):
         say_some([f"not in the data: {', '.join(unknown)}"], rest="")
-    say_some(report.problems, rest=" like these")
+    if left := facts.get("left_out"):
+        say(f"left out, since {report.format} has no place for them: {', '.join(left)}")
+    say_some(in_words(report.reasons), rest=" reasons")

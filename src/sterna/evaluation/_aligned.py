@@ -25,8 +25,9 @@ def first_of_source(source: Source, rerank: int | None, *, protocol: Protocol) -
 
     Raises `UsageError` where it cannot be done.
     """
+    score = getattr(source, "score", "dot")
     if rerank is None:
-        first = float("inf") if getattr(source, "score", "dot") in ALIGNMENTS else 0.0
+        first = float("inf") if score in ALIGNMENTS else 0.0
     elif isinstance(rerank, bool) or not isinstance(rerank, int) or rerank < 0:
         raise UsageError(f"rerank={rerank!r}: a whole number is needed, 0 for none")
     else:
@@ -34,8 +35,10 @@ def first_of_source(source: Source, rerank: int | None, *, protocol: Protocol) -
     if not first:
         return first
     if getattr(source, "alignment", None) is None:
+        what = "be re-ranked" if rerank is not None else f"be measured by {score}"
+        hint = "" if rerank is not None else "; rerank=0 measures vectors"
         raise UsageError(
-            f"{source.name}: cannot be re-ranked; one model is needed that aligns regions with words"
+            f"{source.name}: cannot {what}; one model is needed that aligns regions with words{hint}"
         )
     for name, value in (
         ("hubs", protocol.hubs), ("min_score", protocol.min_score), ("max_distance", protocol.max_distance),

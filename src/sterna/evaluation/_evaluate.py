@@ -59,7 +59,9 @@ def evaluate(
         raise DataError(f"{data.name}: there are no captions, which are needed to measure anything")
     if protocol.hubs is not None and bank is None:
         raise UsageError(f"hubs={protocol.hubs.name!r} needs a bank, such as the split train")
-    other = _bank_part(data, part, bank) if isinstance(bank, str) and protocol.hubs is not None else None
+    if protocol.hubs is None and bank is not None:
+        raise UsageError("a bank is for a correction of hubs, and none is named: csls or inverted-softmax")
+    other = _bank_part(data, part, bank) if isinstance(bank, str) else None
     judged = read_relevance(relevance, image_ids=part.image_ids, caption_ids=part.caption_ids)
     found = source.vectors(part, tell)
     names = set(part.splits)

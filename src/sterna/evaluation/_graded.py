@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sterna.errors import UsageError
 from sterna.evaluation._blocks import Adjust, first_of, scored_blocks
-from sterna.evaluation._metrics import Values
+from sterna.evaluation._metrics import Values, gains_of, is_whole
 from sterna.scoring import Score, Vectors, dot
 
 __all__ = ["graded_ndcg"]
@@ -47,7 +47,7 @@ def graded_ndcg(
     shape = (len(text_vectors), len(image_vectors))
     if grades.shape != shape:
         raise UsageError(f"grades have the shape {grades.shape}; [captions, images] {shape} is needed")
-    if not at or min(at) < 1:
+    if not at or not all(is_whole(cutoff, 1) for cutoff in at):
         raise UsageError(f"cut-offs {list(at)}; whole numbers from 1 are needed, such as 25")
     deepest = min(max(at), shape[1])
     discounts = 1 / np.log2(np.arange(deepest) + 2.0)
@@ -61,8 +61,8 @@ def graded_ndcg(
             raise UsageError("a grade is negative, 1000 or more, or not a number; grades from 0 are needed")
         for query, row, values in zip(range(part.start, part.stop), rows, scores, strict=True):
             first = first_of(values, row, deepest)
-            gained = (np.exp2(row[first]) - 1) * discounts[: len(first)]
-            best = (np.exp2(-np.sort(-row)[:deepest]) - 1) * discounts
+            gained = gains_of(row[first]) * discounts[: len(first)]
+            best = gains_of(-np.sort(-row)[:deepest]) * discounts
             for cutoff in at:
                 ideal = best[:cutoff].sum()
                 found[cutoff][query] = gained[:cutoff].sum() / ideal if ideal > 0 else np.nan

@@ -171,4 +171,8 @@ def _places(path: Path, names: Any, known: Sequence[str], *, what: str) -> dict[
             f"{path}: {len(unknown):,} of {len(found):,} {what} are not in the data, such as {unknown[0]!r}; "
             f"ids there look like {known[0]!r}"
         )
+    meant: dict[int, str] = {}
+    for name, number in found.items():
+        if meant.setdefault(number, name) != name:
+            raise DataError(f"{path}: of the {what}, {meant[number]!r} and {name!r} are the same")
     return found

@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 from sterna.errors import UsageError, check_known
 from sterna.evaluation._ranks import Ranking
 
-__all__ = ["CUTOFFS", "DEFAULT", "METRICS", "Metric", "Summary", "Values", "chosen_metrics"]
+__all__ = [
+    "CUTOFFS",
+    "DEFAULT",
+    "METRICS",
+    "Metric",
+    "Summary",
+    "Values",
+    "chosen_metrics",
+    "gains_of",
+    "is_whole",
+]
 
 CUTOFFS = (1, 5, 10)
 
@@ -85,13 +95,13 @@ def _recall_in_first(ranking: Ranking, times: int) -> Values:
     return _found(ranking, times * ranking.counts) / ranking.counts
 
 
-def _gains(ranking: Ranking) -> Values:
-    grades = np.ones(len(ranking.ranks)) if ranking.grades is None else ranking.grades
-    return np.asarray(np.exp2(grades) - 1)
+def gains_of(grades: Values) -> Values:
+    """2^grade - 1, which is above 0 for the smallest grade too."""
+    return np.asarray(np.expm1(grades * np.log(2)))
 
 
 def _ndcg(ranking: Ranking, cutoff: int) -> Values:
-    gains = _gains(ranking)
+    gains = gains_of(np.ones(len(ranking.ranks)) if ranking.grades is None else ranking.grades)
     found = _sums(ranking, gains / np.log2(ranking.ranks + 2.0) * _within(ranking, cutoff))
     rows = np.repeat(np.arange(len(ranking.counts)), ranking.counts)
     places = np.arange(len(rows)) - ranking.offsets[rows]
@@ -189,14 +199,19 @@ def chosen_metrics(
         names: keys of `METRICS`.
         at: cut-offs for those that are measured at some.
 
-    Raises `UsageError` where a name is unknown or a cut-off is below 1.
+    Raises `UsageError` where a name is unknown or a cut-off is no whole number from 1.
     """
     for name in names:
         check_known("metric", name, METRICS)
-    if not at or min(at) < 1:
+    if not at or not all(is_whole(cutoff, 1) for cutoff in at):
         raise UsageError(f"cut-offs {list(at)}; whole numbers from 1 are needed, such as 1, 5, 10")
     return {
         f"{name}.{cutoff}" if cutoff else name: (METRICS[name], cutoff)
         for name in dict.fromkeys(names)
         for cutoff in (dict.fromkeys(at) if METRICS[name].at else (0,))
     }
+
+
+def is_whole(value: object, least: int) -> bool:
+    """Whether it is a whole number, of Python or NumPy, and `least` or more."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= least

@@ -145,6 +145,9 @@ def checked_owners(owners: NDArray[np.integer], *, images: Vectors, captions: Ve
     if images.ndim != 2 or captions.ndim != 2 or images.shape[1] != captions.shape[1]:
         shapes = f"{images.shape} and {captions.shape}"
         raise UsageError(f"image and text vectors have the shapes {shapes}; [N, E] and [C, E] are needed")
+    for name, vectors in (("image", images), ("text", captions)):
+        if vectors.dtype.kind not in "fiub":
+            raise UsageError(f"{name} vectors are {vectors.dtype}; real numbers are needed")
     owners = np.asarray(owners)
     if owners.shape != (len(captions),):
         needed = f"one for each of {len(captions)} captions is needed"

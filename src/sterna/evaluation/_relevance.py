@@ -27,9 +27,11 @@ class Relevance:
     Fields:
         offsets: int64 [Q + 1]; the right answers of query q are `answers[offsets[q]:offsets[q + 1]]`.
         answers: int64 [A], positions in the gallery, none twice for a query.
-        grades: float64 [A], how right each is, above 0; 1 where nobody graded.
+        grades: float64 [A], how right each is, above 0 and below 1000; 1 where nobody graded.
         gallery: G, how many items are looked through.
         name: where it is known from: the captions themselves, or a file.
+
+    Raises `UsageError` for another grade.
     """
 
     offsets: NDArray[np.int64]
@@ -38,6 +40,11 @@ class Relevance:
     gallery: int
     name: str = "captions"
 
+    def __post_init__(self) -> None:
+        bad = ~((self.grades > 0) & (self.grades < 1000))  # 2^1000 is near the largest number there is
+        if bad.any():
+            raise UsageError(f"the grade {self.grades[bad][0]:g}; a number above 0 and below 1000 is needed")
+
     @classmethod
     def of(
         cls, right: Iterable[Mapping[int, float] | Iterable[int]], *, gallery: int, name: str = "given"
@@ -45,23 +52,25 @@ class Relevance:
         """Relevance from the right answers of each query in turn, graded (a mapping) or not.
 
         Grades of 0 and below mean "not right" and are left out. Raises `UsageError` where an answer is not a
-        position in the gallery.
+        position in the gallery, or a grade is 1000 or more, or not a number.
         """
         counts: list[int] = []
         answers: list[int] = []
         grades: list[float] = []
         for each in right:
             graded = dict(each) if isinstance(each, Mapping) else dict.fromkeys(each, 1.0)
-            kept = {answer: grade for answer, grade in graded.items() if grade > 0}
+            kept = {answer: grade for answer, grade in graded.items() if not grade <= 0}  # NaN stays
             counts.append(len(kept))
             answers.extend(kept)
             grades.extend(kept.values())
-        positions = np.array(answers, dtype=np.int64)
+        positions = np.array(answers) if answers else np.zeros(0, dtype=np.int64)
+        if not np.issubdtype(positions.dtype, np.integer):
+            raise UsageError(f"right answers are {positions.dtype}; whole numbers are needed, positions")
         if positions.size and (positions.min() < 0 or positions.max() >= gallery):
             reach = f"right answers reach from {positions.min()} to {positions.max()}"
             raise UsageError(f"{reach}; the gallery has {gallery} items")
         offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
-        return cls(offsets, positions, np.array(grades, dtype=np.float64), gallery, name)
+        return cls(offsets, positions.astype(np.int64), np.array(grades, dtype=np.float64), gallery, name)
 
     @property
     def asked(self) -> NDArray[np.int64]:

@@ -84,16 +84,16 @@ class _Alignments:
         self.kept: Vectors | None = None
 
     def __call__(self, images: Places, captions: Places) -> Vectors:
+        rows, columns = self.images.which[images], self.captions.which[captions]
         if not self.keep:
-            return self._some(images, captions)
-        if self.kept is None:
-            self.kept = self._some(np.arange(len(self.images)), np.arange(len(self.captions)))
-        return self.kept[np.ix_(images, captions)]
-
-    def _some(self, images: Places, captions: Places) -> Vectors:
-        regions, which_image = self.images.some(images)
-        words, which_caption = self.captions.some(captions)
-        scores = self.compute(regions, words)[np.ix_(which_image, which_caption)]
+            regions, rows = self.images.some(rows)
+            words, columns = self.captions.some(columns)
+            found = self.compute(regions, words)
+        elif self.kept is None:
+            found = self.kept = self.compute(self.images.distinct, self.captions.distinct)
+        else:
+            found = self.kept
+        scores = found[np.ix_(rows, columns)]
         scores[~self.images.there[images]] = np.nan
         scores[:, ~self.captions.there[captions]] = np.nan
         return scores
@@ -104,21 +104,20 @@ class _Distinct:
 
     def __init__(self, items: Sequence[Vectors | None]) -> None:
         known: dict[tuple[object, ...], int] = {}
-        self.items = items
-        self.which = np.array(
-            [known.setdefault(_key(one), place) for place, one in enumerate(items)], dtype=np.int64
-        )
+        width = next((one.shape[1] for one in items if one is not None), 1)
+        nothing = np.zeros((0, width), np.float32)
+        self.which = np.array([known.setdefault(_key(one), len(known)) for one in items], dtype=np.int64)
+        _, places = np.unique(self.which, return_index=True)
+        self.distinct = [nothing if one is None else one for one in (items[place] for place in places)]
         self.there = np.array([one is not None for one in items], dtype=bool)
 
     def __len__(self) -> int:
-        return len(self.items)
+        return len(self.which)
 
-    def some(self, places: Places) -> tuple[list[Vectors], Places]:
-        """The different items at these places, and which of them stands at each place."""
-        distinct, which = np.unique(self.which[places], return_inverse=True)
-        found = [self.items[place] for place in distinct]
-        width = next((one.shape[1] for one in self.items if one is not None), 1)
-        return [np.zeros((0, width), np.float32) if one is None else one for one in found], which
+    def some(self, which: Places) -> tuple[list[Vectors], Places]:
+        """Those of the different items that are named, each once, and which of these each name means."""
+        few, among = np.unique(which, return_inverse=True)
+        return [self.distinct[place] for place in few], among
 
 
 def _key(one: Vectors | None) -> tuple[object, ...]:
@@ -137,7 +136,7 @@ def _first(
     *,
     first: int,
 ) -> Vectors:
-    scores = scores.copy()
+    scores = scores.astype(np.float64)  # large scores of float32 have no room for places above them
     for row, query in zip(scores, queries, strict=True):
         scored = np.flatnonzero(~np.isnan(row))
         if not len(scored):

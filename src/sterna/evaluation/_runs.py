@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sterna.errors import DataError
+from sterna.errors import DataError, UsageError
 from sterna.evaluation._bootstrap import Interval, Part, columns, figures, intervals
 from sterna.evaluation._protocol import Protocol
 from sterna.evaluation._ranks import Ranking, ranks_in
 from sterna.evaluation._report import Figures
-from sterna.evaluation._trec import Grades, read_qrels, read_run
+from sterna.evaluation._trec import Grades, read_qrels, read_run, unescaped
 
 __all__ = ["RunReport", "evaluate_run"]
 
@@ -80,8 +80,11 @@ def evaluate_run(
         bootstrap: draws of queries for the intervals; 0 for none.
         seed: decides the draws.
 
-    Raises `DataError` naming file and line where one cannot be read, or where no query has a right answer.
+    Raises `DataError` naming file and line where one cannot be read, or where no query has a right answer;
+    `UsageError` for folds and corrections of hubs, which need a gallery.
     """
+    if protocol.folds is not None or protocol.hubs is not None:
+        raise UsageError(f"{run}: a run's gallery is its own; neither folds nor hubs go with it")
     judged, (scores, tag) = read_qrels(Path(qrels)), read_run(Path(run))
     right = {
         query: kept
@@ -97,7 +100,7 @@ def evaluate_run(
     ranking = _rank(right, scores, gallery=len(items), lowest=lowest)
     part = Part(columns(ranking, way="", metrics=protocol.figures, at=protocol.at), len(right))
     return RunReport(
-        run=tag,
+        run=unescaped(tag),
         qrels=Path(qrels).name,
         answers=len(items),
         figures=Figures(figures([part])),

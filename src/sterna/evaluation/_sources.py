@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sterna.errors import ModelError, PhotoError, UsageError
 from sterna.evaluation._measure import SCORES, committee
-from sterna.scoring import Score, Vectors
+from sterna.scoring import ALIGNMENTS, Score, Vectors
 
 __all__ = ["Captioned", "Encoded", "Encodes", "Progress", "Source", "Tell", "joined", "source_of"]
 
@@ -135,6 +135,12 @@ class _Committee:
     @property
     def name(self) -> str:
         return " + ".join(source.name for source in self.sources)
+
+    @property
+    def score(self) -> str:
+        """An alignment that a member is measured by, which cannot be averaged; else vectors are compared."""
+        scores = [getattr(source, "score", "dot") for source in self.sources]
+        return next((score for score in scores if score in ALIGNMENTS), "dot")
 
     def vectors(self, data: Captioned, tell: Tell) -> Encoded:
         return joined([source.vectors(data, tell) for source in self.sources])

@@ -61,7 +61,7 @@ def unescaped(name: str) -> str:
 
 def _lines(path: Path, count: int, needed: str) -> Iterator[tuple[str, list[str]]]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             empty = True
             for number, line in enumerate(file, start=1):
                 fields = line.split()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sterna.features._export import ExportReport, export_features, find_store
+from sterna.features._export import export_features, find_store
 from sterna.features._extract import Captioned, extract
 from sterna.features._foreign import BadItem, Entry, Foreign, Format, Item, Passage, Target, Writer
 from sterna.features._formats import FORMATS
-from sterna.features._import import DATA_FILE, ImportReport, TransferProgress, import_features
+from sterna.features._import import DATA_FILE, import_features
+from sterna.features._outcome import ExportReport, ImportReport, Reason, TransferProgress, in_words
 from sterna.features._part import ColumnSpec
 from sterna.features._report import ExtractProgress, ExtractReport, Failure
 from sterna.features._store import FeatureStore
@@ -28,6 +29,7 @@ __all__ = [
     "ImportReport",
     "Item",
     "Passage",
+    "Reason",
     "Target",
     "TransferProgress",
     "Writer",
@@ -35,4 +37,5 @@ __all__ = [
     "extract",
     "find_store",
     "import_features",
+    "in_words",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,14 +14,14 @@ from sterna.errors import DataError, StoreError, UsageError, check_known
 from sterna.features._fitting import in_pixels
 from sterna.features._foreign import BadItem, Item, Kind, Passage, Target, Writer
 from sterna.features._formats import FORMATS
-from sterna.features._import import TransferProgress
+from sterna.features._outcome import ExportReport, TransferProgress, in_words
 from sterna.features._store import FeatureStore
 from sterna.files import hash_json, read_json, write_json
 
-__all__ = ["CaptionedSplits", "ExportReport", "export_features", "find_store"]
+__all__ = ["CaptionedSplits", "export_features", "find_store"]
 
+_BESIDE = ("boxes", "scores", "classes", "tokens")  # fields of `Target` and of `Item`
 _RELEASE_EVERY = 128  # items after which mapped files are let go of
-_MOST_PROBLEMS = 1000
 
 
 class CaptionedSplits(Protocol):
@@ -47,23 +46,6 @@ class CaptionedSplits(Protocol):
     @property
     def splits(self) -> Sequence[str | None]:
         """Each image's split."""
-
-
-@dataclass
-class ExportReport:
-    """What one call did."""
-
-    format: str
-    kind: Kind
-    done: int = 0
-    """items written in this call"""
-    skipped: int = 0
-    """items that an earlier call had written"""
-    failed: int = 0
-    """items that the format cannot hold"""
-    problems: list[str] = field(default_factory=list)
-    """the first of those, one sentence each"""
-    seconds: float = 0.0
 
 
 def find_store(path: str | Path, kind: Kind) -> FeatureStore:
@@ -112,10 +94,14 @@ def export_features(
     read = _Reading(source, chosen.kind, view=view)
     target = read.target(Path(dest), data)
     report = ExportReport(format, chosen.kind)
-    with _begun(target, format, source) as note:
+    report.left_out = [what for what in _BESIDE if getattr(target, what) and what not in chosen.keeps]
+    with _begun(target, source, [format, view, str(data is not None)]) as note:
         writer = chosen.write(target)
         try:
             _write(read, target.ids, writer, report=report, tell=progress or (lambda _: None))
+            if not report.done + report.skipped:
+                told = "; ".join(in_words(report.reasons)[:5])
+                raise DataError(f"{source.path}: no item could be written as {format}: {told}")
         except BaseException:
             writer.abandon()
             raise
@@ -126,14 +112,21 @@ def export_features(
 
 
 @contextlib.contextmanager
-def _begun(target: Target, name: str, source: FeatureStore) -> Iterator[Path]:
-    """The note beside `dest` that says what was begun there.
+def _begun(target: Target, source: FeatureStore, asked: Sequence[str]) -> Iterator[Path]:
+    """The note beside `dest` that says what was begun there: of what, and what was `asked` for.
 
     Raises `UsageError` where `dest` is there and no note says that this export began it.
     """
     dest = target.dest
     note = dest.parent / f".{dest.name}.export.json"
-    facts = [name, source.meta.get("fingerprint"), list(target.ids), target.dim, target.dtype, target.splits]
+    facts = [
+        *asked,
+        source.meta.get("fingerprint"),
+        list(target.ids),
+        target.dim,
+        target.dtype,
+        target.splits,
+    ]
     begun = {"export": hash_json([*facts, target.lengths.tolist(), [list(one) for one in target.passages]])}
     there = read_json(note) if note.is_file() else None
     if there is not None and there != begun:
@@ -166,9 +159,7 @@ def _write(
             writer.write(identity, read(identity))
             report.done += 1
         except BadItem as bad:
-            report.failed += 1
-            if len(report.problems) < _MOST_PROBLEMS:
-                report.problems.append(f"{identity}: {bad}")
+            report.problem(identity, bad)
         if number % _RELEASE_EVERY == 0:
             read.store.release()
             tell(TransferProgress("exporting", number, number / len(ids)))

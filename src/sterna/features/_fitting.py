@@ -48,7 +48,9 @@ class Fitting:
         """Take the width that most of the first items have; raises `DataError` where no item has a size."""
         self.has_boxes, self._extras = foreign.has_boxes, foreign.extras
         read = list(items)
-        widths = Counter(item.values.shape[-1] for _, _, item in read if item.values.ndim == 2)
+        widths = Counter(
+            item.values.shape[-1] for _, _, item in read if item.values.ndim == 2 and item.values.shape[-1]
+        )
         if not widths:
             shape = list(read[0][2].values.shape)
             raise DataError(f"{source}: features of shape {shape}; [regions, values] is needed")
@@ -89,8 +91,10 @@ class Fitting:
         """An item's columns; raises `BadItem`."""
         values = self._values(item.values)
         if self.kind == "captions":
-            tokens = {"tokens": _of_each("tokens", item.tokens, values)} if "tokens" in self._extras else {}
+            tokens = {"tokens": _whole("tokens", item.tokens, values)} if "tokens" in self._extras else {}
             return {"values": values, **tokens}
+        if item.size is not None and min(item.size) < 1:
+            raise BadItem(f"says that its photograph is of {_shown(item.size)}")
         boxes, size = self._boxes(item, len(values), name, identity)
         columns = {
             "sizes": np.empty((0, 2), np.int32) if size is None else np.array([size], np.int32),
@@ -100,7 +104,7 @@ class Fitting:
         if "scores" in self._extras:
             columns["original.scores"] = _of_each("scores", item.scores, values).astype(np.float32)
         if "classes" in self._extras:
-            columns["original.classes"] = _of_each("classes", item.classes, values).astype(np.int32)
+            columns["original.classes"] = _whole("classes", item.classes, values)
         return columns
 
     def _values(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -157,7 +161,18 @@ def _of_each(what: str, array: NDArray[Any] | None, values: NDArray[Any]) -> NDA
         return np.empty(0, np.int32)
     if array.shape != (len(values),):
         raise BadItem(f"has {what} of shape {list(array.shape)} for {len(values)} rows")
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise BadItem(f"has {what} that are no finite numbers")
     return array
+
+
+def _whole(what: str, array: NDArray[Any] | None, values: NDArray[Any]) -> NDArray[np.int32]:
+    numbers = _of_each(what, array, values)
+    with np.errstate(invalid="ignore"):  # out of range: seen by the comparison
+        whole = numbers.astype(np.int32)
+    if (whole != numbers).any():
+        raise BadItem(f"has {what} that are no whole numbers of 32 bits")
+    return whole
 
 
 def in_pixels(boxes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -114,7 +114,6 @@ class Target:
     tokens: bool = False
     passages: Sequence[Passage] = ()
     splits: Sequence[str | None] = ()
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Writer(Protocol):
@@ -143,6 +142,8 @@ class Format:
         claims: whether a file or folder is in this format, told without reading all of it.
         open: opens it; raises `DataError`.
         write: begins, or goes on with, an export; `None` where there is none.
+        keeps: which of "boxes", "scores", "classes" and "tokens" an export has a place for; that others are
+            left out is told.
     """
 
     kind: Kind
@@ -150,3 +151,4 @@ class Format:
     claims: Callable[[Path], bool]
     open: Callable[[Path], Foreign]
     write: Callable[[Target], Writer] | None = None
+    keeps: Collection[str] = ()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from sterna.errors import DataError, UsageError
 from sterna.features._fitting import Fitting
-from sterna.features._foreign import BadItem, Entry, Foreign, Kind
+from sterna.features._foreign import BadItem, Entry, Foreign, Item
 from sterna.features._formats import FORMATS, format_of
 from sterna.features._imported import open_imported
 from sterna.features._names import Names
+from sterna.features._outcome import ImportReport, TransferProgress, none_usable
 from sterna.features._sizes import Sizes
 from sterna.features._store import FeatureStore
 from sterna.files import new_file
@@ -25,52 +26,12 @@ from sterna.files import new_file
 if TYPE_CHECKING:
     from sterna.features._extract import Captioned
 
-__all__ = ["DATA_FILE", "ImportReport", "TransferProgress", "import_features"]
+__all__ = ["DATA_FILE", "import_features"]
 
 DATA_FILE = "data.csv"
 """what the captions of a source that has such are kept in, for `sterna.data.read`"""
 _A_PART, _PART_BYTES = 256, 48 << 20
 _FIRST_NAMES, _FIRST_ITEMS = 256, 5
-_MOST_PROBLEMS = 1000  # sentences that are kept; all are counted
-
-
-@dataclass(frozen=True)
-class TransferProgress:
-    """How far an import or an export is."""
-
-    stage: str
-    """"importing" or "exporting" """
-    done: int
-    """items gone through, in this call and earlier ones"""
-    share: float
-    """of the whole, 0..1"""
-
-
-@dataclass
-class ImportReport:
-    """What one call did."""
-
-    format: str
-    kind: Kind
-    done: int = 0
-    """items taken into the store in this call"""
-    skipped: int = 0
-    """items that were there already"""
-    unmatched: int = 0
-    """items that the data or the map of ids does not know, which were left out"""
-    failed: int = 0
-    """items that could not be used"""
-    problems: list[str] = field(default_factory=list)
-    """the first of those, one sentence each: file and line or item, and why"""
-    unmatched_names: list[str] = field(default_factory=list)
-    """the first names that nothing knows"""
-    seconds: float = 0.0
-
-    def problem(self, where: str, what: object) -> None:
-        """Count an item that could not be used, and say why."""
-        self.failed += 1
-        if len(self.problems) < _MOST_PROBLEMS:
-            self.problems.append(f"{where}: {what}")
 
 
 def import_features(
@@ -131,10 +92,10 @@ def import_features(
     work.look_ahead()
     store = open_imported(out / kind, foreign, kind=kind, name=kind_name, source=source, fitting=fitting)
     work.run(store, progress or (lambda _: None))
-    _write_captions(out / DATA_FILE, foreign, naming)
     if not report.done + report.skipped:
-        first = report.problems[0] if report.problems else f"{report.unmatched} items are not in the data"
-        raise DataError(f"{source}: no item could be used; first: {first}")
+        raise DataError(f"{source}: {none_usable(report)}")
+    there = {one for one, has in zip(store.ids, store.has(fitting.main), strict=True) if has}
+    _write_captions(out / DATA_FILE, foreign, naming, there=there)
     report.seconds = time.monotonic() - started
     return report
 
@@ -148,39 +109,50 @@ class _Import:
         self._foreign, self._source, self._naming = foreign, source, naming
         self._fitting, self._report = fitting, report
         self._seen: dict[str, str] = {}  # ids met in this call, and where
-        self._ids: list[str] = []
-        self._rows: list[dict[str, NDArray[Any]]] = []
+        self._held: dict[str, dict[str, NDArray[Any]]] = {}  # items of the part in hand, by id
         self._bytes = 0
 
     def look_ahead(self) -> None:
         """Learn from the first names how they are meant, and from the first items how wide they are."""
-        names = []
-        for entry in self._foreign:
-            if entry.name is not None:
-                names.append(entry.name)
-            if len(names) == _FIRST_NAMES:
-                break
+        names = list(islice(self._all_names(), _FIRST_NAMES))
         if not names:
-            first = next(iter(self._foreign), None)
-            raise DataError(f"{self._source}: no item could be used; first: {_first_problem(first)}")
-        self._naming.decide(names, source=self._source)
+            for entry in islice(self._foreign, _FIRST_NAMES):
+                self._refused(entry)
+            raise DataError(f"{self._source}: {none_usable(self._report)}")
+        try:
+            self._naming.decide(names, source=self._source)
+        except UsageError:  # names that are sorted begin with small numbers, which fit every table
+            self._naming.decide(list(self._all_names()), source=self._source)
         self._fitting.learn(self._first_items(), self._foreign, source=self._source)
 
-    def _first_items(self) -> Iterator[Any]:
-        """The first items that can be read, a few of them; else what is wrong with the first one."""
-        found, wrong = 0, ""
+    def _all_names(self) -> Iterator[str]:
+        return (entry.name for entry in self._foreign if entry.name is not None)
+
+    def _refused(self, entry: Entry) -> None:
+        """Note why an item without a name cannot be used."""
+        try:
+            entry.read()
+            self._report.problem(entry.where, "has no name")
+        except BadItem as bad:
+            self._report.problem(entry.where, bad)
+
+    def _first_items(self) -> Iterator[tuple[str, str, Item]]:
+        """The first items that can be read, a few of them; raises `DataError` where there is none."""
+        found = 0
+        outcome = ImportReport(self._report.format, self._report.kind)
         for entry in self._foreign:
             if entry.name is None or (identity := self._naming(entry.name)) is None:
+                outcome.unmatched += 1
                 continue
             try:
                 yield entry.name, identity, entry.read()
                 found += 1
             except BadItem as bad:
-                wrong = wrong or f"{entry.where}: {bad}"
+                outcome.problem(entry.where, bad)
             if found == _FIRST_ITEMS:
                 return
         if not found:
-            raise DataError(f"{self._source}: no item could be used; first: {wrong or 'none is in the data'}")
+            raise DataError(f"{self._source}: {none_usable(outcome)}")
 
     def run(self, store: FeatureStore, tell: Callable[[TransferProgress], None]) -> None:
         """Take in every item that the store has not."""
@@ -192,16 +164,16 @@ class _Import:
             if entry.name is not None and identity is None:
                 self._unmatched(entry.name)
             elif identity is not None and identity in self._seen:
-                self._flush(store)
                 self._again(store, entry, identity)
             elif identity is not None and identity in there:
                 self._seen[identity] = entry.where
                 report.skipped += 1
             else:
                 self._take(entry, identity)
-                if len(self._ids) >= _A_PART or self._bytes >= _PART_BYTES:
+                if len(self._held) >= _A_PART or self._bytes >= _PART_BYTES:
                     self._flush(store)
             if number % 64 == 0:
+                store.release()
                 tell(TransferProgress("importing", report.done + report.skipped, entry.share))
         self._flush(store)
         tell(TransferProgress("importing", report.done + report.skipped, 1.0))
@@ -221,8 +193,7 @@ class _Import:
             self._report.problem(entry.where, bad)
             return
         self._seen[identity] = entry.where
-        self._ids.append(identity)
-        self._rows.append(row)
+        self._held[identity] = row
         self._bytes += sum(array.nbytes for array in row.values())
 
     def _again(self, store: FeatureStore, entry: Entry, identity: str) -> None:
@@ -233,36 +204,34 @@ class _Import:
         except BadItem as bad:
             self._report.problem(entry.where, bad)
             return
-        column = self._fitting.main
-        if np.array_equal(store.row(column, store.index_of(identity)), row[column]):
+        before = self._held.get(identity) or _stored(store, identity, row)
+        if all(np.array_equal(before[column], row[column]) for column in row):
             self._report.skipped += 1
         else:
-            before = self._seen[identity]
-            self._report.problem(entry.where, f"{identity!r} came before, in {before}, with other values")
+            where = self._seen[identity]
+            self._report.problem(entry.where, f"{identity!r} came before, in {where}, with other values")
 
     def _flush(self, store: FeatureStore) -> None:
-        if not self._ids:
+        if not self._held:
             return
-        columns = {name: [row[name] for row in self._rows] for name in self._rows[0]}
-        kept = store.append_missing(self._ids, columns)
+        columns = {name: [row[name] for row in self._held.values()] for name in self._fitting.columns}
+        kept = store.append_missing(list(self._held), columns)
         store.release()
         self._report.done += kept
-        self._report.skipped += len(self._ids) - kept
-        self._ids, self._rows, self._bytes = [], [], 0
+        self._report.skipped += len(self._held) - kept
+        self._held, self._bytes = {}, 0
 
 
-def _first_problem(entry: Entry | None) -> str:
-    if entry is None:
-        return "it holds none"
-    try:
-        entry.read()
-    except BadItem as bad:
-        return f"{entry.where}: {bad}"
-    return f"{entry.where}: has no name"
+def _stored(store: FeatureStore, identity: str, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    place = store.index_of(identity)
+    return {name: store.row(name, place) for name in names}
 
 
-def _write_captions(path: Path, foreign: Foreign, naming: Names) -> None:
-    """Keep the captions that came with the features as a table, adding to what earlier calls wrote."""
+def _write_captions(path: Path, foreign: Foreign, naming: Names, *, there: Container[str]) -> None:
+    """Keep the captions that came with the features as a table, adding to what earlier calls wrote.
+
+    Those of images that are not `there` are left out, since nothing can be trained on them.
+    """
     rows: dict[str, list[str]] = {}
     if path.is_file():
         with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -270,7 +239,7 @@ def _write_captions(path: Path, foreign: Foreign, naming: Names) -> None:
     before = len(rows)
     for split, image, caption_id, text in foreign.passages():
         identity = naming(image)
-        if identity is not None:
+        if identity is not None and identity in there:
             named = identity + caption_id.removeprefix(image)
             rows.setdefault(named, [identity, text, identity, named, split])
     if len(rows) > before:

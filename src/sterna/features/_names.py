@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sterna.errors import DataError, UsageError
 from sterna.files import read_json, system_reason
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from sterna.features._extract import Captioned
     from sterna.features._foreign import Kind
 
-__all__ = ["Names", "read_table"]
+__all__ = ["Names", "cocos_number", "read_table", "unique"]
 
+_T = TypeVar("_T")
 _Table = Mapping[str, str]
 _NUMBER = re.compile(r"(?:.*_)?0*(\d+)")
 _PADDED = re.compile(r"(?:.*_)?\d{12}")  # as COCO writes the numbers of its images
@@ -34,7 +35,8 @@ class Names:
         kind: "images" or "captions".
         ids: a file that maps names: JSON, CSV, one id a line, or Karpathy's or COCO's JSON.
         data: whose ids are wanted.
-        by: the way in which the data is looked up, where it is not to be found out: a key of its tables.
+        by: the way in which the data, or else the map, is looked up, where it is not to be found out: a key
+            of its tables.
     """
 
     def __init__(
@@ -45,12 +47,21 @@ class Names:
             self._stages.append((str(ids), _file_tables(ids, kind)))
         if data is not None:
             tables = _image_tables(data) if kind == "images" else _caption_tables(data)
-            if by is not None and by not in tables:
-                raise UsageError(f"names={by!r}: names of {kind} are one of {', '.join(tables)}")
-            self._stages.append(("the data", tables if by is None else {by: tables[by]}))
-        elif by is not None:
-            raise UsageError(f"names={by!r}: says how the data calls its {kind}, and no data is given")
+            self._stages.append(("the data", tables))
+        if by is not None:
+            self._settle(by, kind)
         self._chosen: list[_Table] = []
+
+    def _settle(self, by: str, kind: Kind) -> None:
+        """Look up the last stage that knows it in this way alone."""
+        for place, (where, tables) in reversed(list(enumerate(self._stages))):
+            if by in tables:
+                self._stages[place] = (where, {by: tables[by]})
+                return
+        if not self._stages:
+            raise UsageError(f"names={by!r}: says how the data calls its {kind}, and no data is given")
+        known = dict.fromkeys(key for _, tables in self._stages for key in tables)
+        raise UsageError(f"names={by!r}: names of {kind} are one of {', '.join(known)}")
 
     def decide(self, names: Sequence[str], *, source: Path) -> None:
         """Choose the way of looking up by which most of a source's first names are found.
@@ -99,13 +110,9 @@ def _image_tables(data: Captioned) -> dict[str, _Table]:
     pairs = list(zip(data.image_ids, data.paths, strict=True))
     return {
         "id": {identity: identity for identity, _ in pairs},
-        "file": _unique((path.name, identity) for identity, path in pairs),
-        "stem": _unique((path.stem, identity) for identity, path in pairs),
-        "number": _unique(
-            (_NUMBER.sub(r"\1", path.stem), identity)
-            for identity, path in pairs
-            if _PADDED.fullmatch(path.stem)
-        ),
+        "file": unique((path.name, identity) for identity, path in pairs),
+        "stem": unique((path.stem, identity) for identity, path in pairs),
+        "number": unique((cocos_number(path.stem), identity) for identity, path in pairs),
     }
 
 
@@ -113,7 +120,7 @@ def _caption_tables(data: Captioned) -> dict[str, _Table]:
     ids = list(data.caption_ids)
     return {
         "id": {one: one for one in ids},
-        "stem": _unique((_without_suffix(one), one) for one in ids),
+        "stem": unique((_without_suffix(one), one) for one in ids),
         "position": {str(place): one for place, one in enumerate(ids)},
     }
 
@@ -123,14 +130,19 @@ def _without_suffix(caption_id: str) -> str:
     return f"{PurePosixPath(image).stem}#{number}" if mark else caption_id
 
 
-def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Names that mean one id; those that mean several are left out."""
-    table: dict[str, str] = {}
+def cocos_number(stem: str) -> str | None:
+    """The number at the end of a file's name as COCO writes it, without zeros in front."""
+    return _NUMBER.sub(r"\1", stem) if _PADDED.fullmatch(stem) else None
+
+
+def unique(pairs: Iterable[tuple[str | None, _T]]) -> dict[str, _T]:
+    """Names that mean one thing; those that mean several, and `None`, are left out."""
+    table: dict[str, _T] = {}
     several = set()
-    for name, identity in pairs:
-        if table.setdefault(name, identity) != identity:
+    for name, meant in pairs:
+        if name is not None and table.setdefault(name, meant) != meant:
             several.add(name)
-    return {name: identity for name, identity in table.items() if name not in several}
+    return {name: meant for name, meant in table.items() if name not in several}
 
 
 def _file_tables(path: Path, kind: Kind) -> dict[str, _Table]:
@@ -173,7 +185,7 @@ def _listed_images(path: Path, images: list[Any], kind: Kind) -> dict[str, _Tabl
             ("stem", PurePosixPath(name).stem),
         ):
             tables.setdefault(key, []).append((str(value), name))
-    return {key: _unique(pairs) for key, pairs in tables.items()}
+    return {key: unique(pairs) for key, pairs in tables.items()}
 
 
 def read_table(path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -39,8 +39,11 @@ class Places:
             self._where.setdefault(name, np.full((len(self.ids), 2), -1, dtype=np.int64))
 
     def add(self, parts: Sequence[Part]) -> None:
-        """Take in parts; raises `StoreError` where one does not fit the manifest or an item comes twice."""
-        placed = []
+        """Take in parts, all or none.
+
+        Raises `StoreError` where one does not fit the manifest or an item comes twice.
+        """
+        index, placed = dict(self.index), []
         for part in parts:
             unknown = [name for name, spec in part.specs.items() if self.columns.get(name) != spec]
             if unknown:
@@ -50,21 +53,22 @@ class Places:
             ids = part.ids()
             if len(set(ids)) < len(ids):
                 raise StoreError(f"{part.folder}: holds an id twice")
-            places = [self.index.setdefault(identity, len(self.index)) for identity in ids]
+            places = [index.setdefault(identity, len(index)) for identity in ids]
             placed.append(np.array(places, dtype=np.int64))
-        self.ids = list(self.index)
-        for name, where in self._where.items():
-            more = np.full((len(self.ids) - len(where), 2), -1, dtype=np.int64)
-            self._where[name] = np.concatenate([where, more])
-        for part, indices in zip(parts, placed, strict=True):
+        all_ids, places_of = list(index), {}
+        for name, held in self._where.items():
+            more = np.full((len(all_ids) - len(held), 2), -1, dtype=np.int64)
+            places_of[name] = np.concatenate([held, more])
+        for number, (part, indices) in enumerate(zip(parts, placed, strict=True), start=len(self.parts)):
             for name in part.specs:
-                where = self._where[name]
+                where = places_of[name]
                 taken = np.flatnonzero(where[indices, 0] >= 0)
                 if taken.size:
-                    twice = self.ids[int(indices[taken[0]])]
+                    twice = all_ids[int(indices[taken[0]])]
                     raise StoreError(f"{part.folder}: {twice!r} has the column {name!r} in another part too")
-                where[indices, 0], where[indices, 1] = len(self.parts), np.arange(len(indices))
-            self.parts.append(part)
+                where[indices, 0], where[indices, 1] = number, np.arange(len(indices))
+        self.ids, self.index, self._where = all_ids, index, places_of  # nothing raises from here on
+        self.parts.extend(parts)
 
     def of(self, column: str) -> NDArray[np.int64]:
         """[N, 2]: each item's part and its place there, or -1; raises `StoreError` for an unknown column."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sterna.errors import DataError, PhotoError
 from sterna.features._foreign import BadItem
-from sterna.features._names import read_table
+from sterna.features._names import cocos_number, read_table, unique
 from sterna.files import read_json
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Sizes"]
 
 _Size = tuple[int, int]
+_PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
 
 class Sizes:
@@ -35,14 +36,22 @@ class Sizes:
         self, *, file: Path | None = None, data: Captioned | None = None, from_boxes: bool = False
     ) -> None:
         self._known: Mapping[str, _Size] = {} if file is None else _read(file)
+        photographs = [(PurePosixPath(name), size) for name, size in self._known.items()]
+        self._stems = unique((path.stem, size) for path, size in photographs if _is_photograph(path))
+        self._numbers = unique((cocos_number(path.stem), size) for path, size in photographs)
         self._paths = {} if data is None else dict(zip(data.image_ids, data.paths, strict=True))
         self._from_boxes = from_boxes
 
     def find(self, name: str, identity: str, boxes: NDArray[Any]) -> _Size | None:
-        """Width and height of an image, by what the source calls it or by its id; raises `BadItem`."""
-        for known_as in (name, identity, Path(name).name):
-            if known_as in self._known:
-                return self._known[known_as]
+        """Width and height of an image, by what the source calls it or by its id; raises `BadItem`.
+
+        Found by that name, by its last part, without the suffix of a photograph on either side, or by COCO's
+        number in it.
+        """
+        for known_as in (PurePosixPath(name), PurePosixPath(identity)):
+            size = self._listed(known_as)
+            if size is not None:
+                return size
         path = self._paths.get(identity)
         if path is not None and path.is_file():
             return _measured(path)
@@ -50,6 +59,25 @@ class Sizes:
             width, height = np.ceil(boxes[:, 2:].max(axis=0))
             return max(1, int(width)), max(1, int(height))
         return None
+
+    def _listed(self, path: PurePosixPath) -> _Size | None:
+        stem = path.stem if _is_photograph(path) else path.name
+        number = cocos_number(stem)
+        for table, known_as in (
+            (self._known, str(path)),
+            (self._known, path.name),
+            (self._known, stem),
+            (self._stems, stem),
+            (self._known, number),
+            (self._numbers, number or stem),
+        ):
+            if known_as is not None and known_as in table:
+                return table[known_as]
+        return None
+
+
+def _is_photograph(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in _PHOTOGRAPHS
 
 
 def _measured(path: Path) -> _Size:

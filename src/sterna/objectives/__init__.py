@@ -13,6 +13,7 @@ from sterna.objectives._objective import Given, Objective
 from sterna.objectives._pml import MetricLearning
 from sterna.objectives._pml_table import LEFT_OUT, METRIC_LEARNING
 from sterna.objectives._reimplementation import from_reimplementation
+from sterna.objectives._sigmoid import Sigmoid
 from sterna.objectives._smooth_ap import SmoothAP
 from sterna.objectives._weighted_sum import WeightedSum
 
@@ -29,6 +30,7 @@ __all__ = [
     "Instance",
     "MetricLearning",
     "Objective",
+    "Sigmoid",
     "SmoothAP",
     "WeightedSum",
     "build_objective",

@@ -13,8 +13,9 @@ from sterna.objectives._distill import Distill
 from sterna.objectives._hinge import Hinge
 from sterna.objectives._infonce import InfoNCE
 from sterna.objectives._instance import Instance
-from sterna.objectives._objective import Objective, is_number
+from sterna.objectives._objective import Objective, is_mapping, is_number
 from sterna.objectives._pml_build import build_metric_learning
+from sterna.objectives._sigmoid import Sigmoid
 from sterna.objectives._smooth_ap import SmoothAP
 from sterna.objectives._weighted_sum import WeightedSum
 
@@ -48,7 +49,7 @@ def _weighted_sum(
 def _check_term(term: Mapping[str, Any]) -> None:
     if not isinstance(term.get("name"), str) or set(term) - {"name", "params", "weight"}:
         raise UsageError(f"terms: {dict(term)} has to have a name, and may have params and weight")
-    if not isinstance(term.get("params", {}), Mapping | None):
+    if term.get("params") is not None and not is_mapping(term["params"]):
         raise UsageError(f"terms: params={term['params']!r}: a mapping of names and values is needed")
     if not is_number(term.get("weight", 1.0)) or term.get("weight", 1.0) < 0:
         raise UsageError(f"terms: weight={term['weight']!r}: a finite number of 0 or more is needed")
@@ -61,6 +62,7 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "hinge": Hinge,
     "infonce": InfoNCE,
     "instance": Instance,
+    "sigmoid": Sigmoid,
     "smooth_ap": SmoothAP,
     "weighted_sum": _weighted_sum,
 }
@@ -116,6 +118,8 @@ def _checked(kind: Callable[..., Objective], given: Mapping[str, Any]) -> dict[s
         wanted = type(known[key].default)
         if wanted is float and not is_number(value):
             raise UsageError(f"{key}={value!r}: a finite number is needed")
+        if wanted is int and (not is_number(value) or not isinstance(value, int)):
+            raise UsageError(f"{key}={value!r}: a whole number is needed")
         if wanted in (bool, str) and not isinstance(value, wanted):
             raise UsageError(f"{key}={value!r}: a {wanted.__name__} is needed")
         checked[key] = float(value) if wanted is float else value

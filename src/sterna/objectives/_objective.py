@@ -13,7 +13,17 @@ from torch import Tensor, nn
 
 from sterna.errors import UsageError
 
-__all__ = ["NOTHING", "Given", "Objective", "asked_for", "check_above", "is_number", "positives", "ready"]
+__all__ = [
+    "NOTHING",
+    "Given",
+    "Objective",
+    "asked_for",
+    "check_above",
+    "is_mapping",
+    "is_number",
+    "positives",
+    "ready",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +119,18 @@ def check_above(least: float, /, *, strictly: bool = False, **values: float) -> 
 
 
 def is_number(value: object) -> bool:
-    """Whether `value` is a finite number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether `value` is a finite number that a float can hold; true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number past the greatest float
+        return False
+
+
+def is_mapping(value: object) -> bool:
+    """Whether `value` is a mapping from text, as parameters are."""
+    return isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
 
 
 def positives(owners: Int64[Tensor, " C"], images: int) -> Bool[Tensor, "N C"]:

@@ -54,6 +54,8 @@ def build_metric_learning(
     name or a parameter is not, and for parts that cannot go together.
     """
     own = dict(params)
+    if "name" in own:
+        raise UsageError(f"name={own['name']!r}: the loss is named by the objective, {name}")
     pairs = own.pop("pairs", "")
     miner = own.pop("miner", None)
     if not isinstance(pairs, str):

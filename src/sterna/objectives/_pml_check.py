@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sterna.errors import UsageError, check_known
-from sterna.objectives._objective import is_number
+from sterna.objectives._objective import is_mapping, is_number
 from sterna.objectives._pml_table import NOT_NEGATIVE, POSITIVE
 
 __all__ = ["check_value", "spec_of"]
@@ -19,7 +19,7 @@ def spec_of(kind: str, spec: object) -> tuple[str, dict[str, Any]]:
     """A part's name and its own parameters, from a name or a mapping of `name` and parameters."""
     if isinstance(spec, str):
         spec = {"name": spec}
-    if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
+    if not isinstance(spec, Mapping) or not is_mapping(spec) or not isinstance(spec.get("name"), str):
         raise UsageError(f"{kind}: a name, or a mapping with a name and parameters, is needed; came {spec!r}")
     return spec["name"], {key: value for key, value in spec.items() if key != "name"}
 

@@ -18,6 +18,7 @@ from sterna.files import system_reason
 __all__ = ["NpyRows", "decoded", "is_pickle", "listed", "load_npy", "load_npz", "pickle_advice"]
 
 _PICKLE_SUFFIXES = (".pkl", ".pickle", ".pck", ".joblib", ".pth", ".pt", ".lmdb", ".mdb", ".db", ".dbm")
+_GATHERED = 64 << 20  # bytes of rows that are held where they lie scattered
 
 
 def is_pickle(path: Path) -> bool:
@@ -105,7 +106,8 @@ def decoded(cell: bytes, dtype: type[np.generic] | np.dtype[Any]) -> NDArray[Any
 class NpyRows:
     """A large `.npy` file read row by row; unlike a mapped one, what was read does not stay in memory.
 
-    Raises `DataError` where it is no such file, holds objects, or lies in Fortran's order.
+    In Fortran's order a row lies scattered over the file: blocks of rows are gathered then, and one is kept.
+    Raises `DataError` where it is no such file or holds objects.
     """
 
     def __init__(self, path: Path) -> None:
@@ -125,8 +127,6 @@ class NpyRows:
             raise DataError(f"{path}: is no .npy file ({error})") from None
         if dtype.hasobject:
             raise DataError(pickle_advice(path))
-        if fortran and len(shape) > 1:
-            raise DataError(f"{path}: lies column by column; save numpy.ascontiguousarray of it")
         if not shape:
             raise DataError(f"{path}: holds a single value, not rows")
         self.shape: tuple[int, ...] = shape
@@ -134,6 +134,10 @@ class NpyRows:
         self._row = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
         size = os.path.getsize(path)  # noqa: PTH202  of what is open
         self.whole = (size - self._start) // self._row if self._row else shape[0]
+        self._scattered = fortran and len(shape) > 1
+        self._block: tuple[int, NDArray[Any]] | None = None  # the first of its rows, and these
+        if self._scattered and self.whole < shape[0]:
+            self.whole = 0  # what is cut off are values of every row
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -142,10 +146,26 @@ class NpyRows:
         """[stop - start, ...]: some rows; raises `BadItem` where the file ends before them."""
         if stop > self.whole:
             raise BadItem(f"the file ends before this row ({self.whole} of {len(self)} rows are whole)")
+        if self._scattered and self._row:
+            first, block = self._gathered(start, stop)
+            return block[start - first : stop - first]
         with self.path.open("rb") as file:
             file.seek(self._start + start * self._row)
             data = file.read((stop - start) * self._row)
         return np.frombuffer(data, dtype=self.dtype).reshape(stop - start, *self.shape[1:])
+
+    def _gathered(self, start: int, stop: int) -> tuple[int, NDArray[Any]]:
+        """A block that holds these rows, and the number of its first one."""
+        if self._block is None or not self._block[0] <= start <= stop <= self._block[0] + len(self._block[1]):
+            end = min(len(self), max(stop, start + _GATHERED // self._row))
+            columns = np.empty((self._row // self.dtype.itemsize, end - start), dtype=self.dtype)
+            with self.path.open("rb", buffering=0) as file:
+                for number, column in enumerate(columns):
+                    file.seek(self._start + (number * len(self) + start) * self.dtype.itemsize)
+                    column[:] = np.frombuffer(file.read(column.nbytes), dtype=self.dtype)
+            rows = columns.T.reshape(end - start, *reversed(self.shape[1:]))
+            self._block = start, rows.transpose(0, *range(rows.ndim - 1, 0, -1))
+        return self._block
 
 
 def listed(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[str, Path]]:

@@ -66,7 +66,9 @@ def _read(file: Path) -> Item:
         tokens = tokens.reshape(-1)
     if "mask" in found:
         real = found["mask"].reshape(-1).astype(bool)
-        if values.ndim == 2 and len(real) == len(values):
+        if values.ndim == 2:
+            if len(real) != len(values):
+                raise BadItem(f"has a mask of {len(real)} for {len(values)} tokens")
             values = values[real]
             tokens = tokens[real] if tokens is not None and len(tokens) == len(real) else tokens
     return Item(values, tokens=tokens)
@@ -94,4 +96,5 @@ FORMAT = Format(
     claims=_claims,
     open=_open,
     write=_Writer,
+    keeps=("tokens",),
 )

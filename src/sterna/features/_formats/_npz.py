@@ -141,11 +141,16 @@ def _item(found: dict[str, NDArray[Any]]) -> Item:
     size = None
     if "width" in found and "height" in found:
         size = (_number(found["width"]), _number(found["height"]))
-    count = _number(found["count"]) if "count" in found else None if boxes is None else len(boxes)
-    values = _values(found["values"], count)
+    count = _number(found["count"]) if "count" in found else None
+    several = count if count is not None or boxes is None or not boxes.ndim else len(boxes)
+    values = _values(found["values"], several)
+    if count is not None:  # arrays may be padded to the most regions that an image has
+        if len(values) < count:
+            raise BadItem(f"is said to have {count} regions where there are {len(values)}")
+        values, boxes = values[:count], boxes if boxes is None or not boxes.ndim else boxes[:count]
     return Item(
         values,
-        boxes=boxes if boxes is None else boxes[: len(values)],
+        boxes=boxes,
         size=size,
         relative=False,
         scores=found["scores"].reshape(-1) if "scores" in found else None,
@@ -166,27 +171,32 @@ def _values(array: NDArray[Any], count: int | None) -> NDArray[Any]:
         return array.reshape(-1, array.shape[-1])
     if array.ndim == 2 and count is not None and array.shape[0] != count and array.shape[1] == count:
         return array.T
-    if count is not None and array.ndim == 2 and len(array) > count:
-        return array[:count]  # padded to the most that an image has
-    return array
+    return array if array.ndim else array[None, None]
 
 
 def _boxes(array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind in "SU":
-        return decoded(_text(array), np.float32).reshape(-1, 4)
+        flat = decoded(_text(array), np.float32)
+        if flat.size % 4:
+            raise BadItem(f"has boxes of {flat.size} values as text; 4 for each box are needed")
+        return flat.reshape(-1, 4)
     return array
 
 
 def _text(array: NDArray[Any]) -> bytes:
+    if array.size != 1:
+        raise BadItem(f"holds {array.size} texts where the base64 of one array is needed")
     value = array.reshape(-1)[0]
     return value.encode("latin-1") if isinstance(value, str) else bytes(value)
 
 
 def _number(array: NDArray[Any]) -> int:
     try:
-        return int(array.reshape(-1)[0])
+        if array.dtype.kind not in "iufSU":
+            raise ValueError
+        return int(float(array.reshape(-1)[0]))
     except (ValueError, IndexError, OverflowError):
-        raise BadItem(f"a number is {array!r:.60}") from None
+        raise BadItem(f"a count, width or height is {array!r:.60}") from None
 
 
 class _Writer(FolderWriter):
@@ -242,4 +252,5 @@ FORMAT = Format(
     claims=_claims,
     open=_open,
     write=_Writer,
+    keeps=("boxes", "scores", "classes"),
 )

@@ -8,6 +8,7 @@ in pixels and `_img_sizes.npy` [N, 2] widths and heights, where there are such.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cached_property, partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from sterna.files import system_reason
 __all__ = ["FORMAT"]
 
 _IMAGES = "_ims.npy"
+_OF_CAPTION = re.compile(r"#\d+$")
 
 
 def _claims(path: Path) -> bool:
@@ -63,6 +65,7 @@ class _Split:
                     f"{rows.path}: {what} of {len(rows)} images where {self.images.path.name} has "
                     f"{len(self.images)}"
                 )
+        self._check_captions()
 
     @property
     def files(self) -> list[tuple[str, Path]]:
@@ -85,7 +88,7 @@ class _Split:
         except OSError as error:
             raise DataError(f"{path}: {system_reason(error)}") from None
         lines = [line.removesuffix("\r").strip() for line in text.split("\n")]
-        return lines[:-1] if lines and not lines[-1] else lines
+        return lines[:-1] if not lines[-1] else lines
 
     @cached_property
     def ids(self) -> list[str]:
@@ -98,9 +101,12 @@ class _Split:
         path = self.folder / f"{self.name}_ids.txt"
         if lines and self.groups and len(lines) % len(self.groups) == 0:  # an id a caption
             each = len(lines) // len(self.groups)
-            chosen = lines[::each]
-            if all(lines[place] == chosen[place // each] for place in range(len(lines))):
-                return chosen
+            for named in (lines, [_OF_CAPTION.sub("", line) for line in lines]):
+                chosen = named[::each]
+                if all(name == chosen[place // each] for place, name in enumerate(named)):
+                    return chosen
+            if self.captions is not None and len(lines) in (len(self.images), len(self.captions)):
+                return lines[::each]  # the captions' own: an image is called by its first one
         if len(lines) == len(self.images):  # an id a row, and rows that repeat
             return [lines[group.start] for group in self.groups]
         raise DataError(
@@ -118,7 +124,8 @@ class _Split:
         ids = self._lines("ids")
         if ids is not None and len(ids) == count:
             starts = [row for row in range(count) if row == 0 or ids[row] != ids[row - 1]]
-            return [range(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
+            if len(starts) < count:
+                return [range(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
         if count % 5 == 0 and count and self._repeats(5):
             return [range(row, row + 5) for row in range(0, count, 5)]
         return alone
@@ -136,19 +143,24 @@ class _Split:
                 return False
         return True
 
+    def _check_captions(self) -> None:
+        """Before anything is read: raises `DataError` where captions and images do not belong together."""
+        if self.captions is None or len(self.captions) == len(self.images):
+            return
+        count, images = len(self.captions), len(self.groups)
+        if not count or not images or count % images:
+            raise DataError(
+                f"{self.folder / self.name}_caps.txt: {count} captions for {images} images; a whole number "
+                "of them for each is needed, or no such file"
+            )
+
     def owned(self) -> Iterator[tuple[str, str, str]]:
         """Image id, caption id and caption, for all captions."""
-        captions = self.captions or []
-        groups = self.groups
+        captions, groups = self.captions or [], self.groups
         if len(captions) == len(self.images):
             counts = [len(group) for group in groups]
-        elif groups and len(captions) % len(groups) == 0:
-            counts = [len(captions) // len(groups)] * len(groups)
         else:
-            raise DataError(
-                f"{self.folder / self.name}_caps.txt: {len(captions)} captions for {len(groups)} images; "
-                "a whole number of them for each is needed"
-            )
+            counts = [len(captions) // len(groups)] * len(groups)
         line = iter(captions)
         for identity, count in zip(self.ids, counts, strict=True):
             for number in range(count):
@@ -194,13 +206,15 @@ def _read(split: _Split, number: int, group: range) -> Item:
     if any(not np.array_equal(values[0], row, equal_nan=True) for row in values[1:]):
         raise BadItem(f"rows {group.start} to {group.stop - 1} are of one image and differ")
     one = values[0] if values.ndim == 3 else values[:1]
-    size = _of_image(split, split.sizes, number, group)
     boxes = _of_image(split, split.boxes, number, group)
-    return Item(
-        one,
-        boxes=boxes,
-        size=None if size is None else (int(size.reshape(-1)[0]), int(size.reshape(-1)[1])),
-    )
+    size = _of_image(split, split.sizes, number, group)
+    return Item(one, boxes=boxes, size=None if size is None else _size(size))
+
+
+def _size(pair: NDArray[Any]) -> tuple[int, int]:
+    if pair.shape != (2,) or pair.dtype.kind not in "fiu" or not np.isfinite(pair).all():
+        raise BadItem(f"its size is {pair.dtype}{pair.tolist()}; width and height are needed")
+    return int(pair[0]), int(pair[1])
 
 
 def _of_image(split: _Split, rows: NpyRows | None, number: int, group: range) -> NDArray[Any] | None:
@@ -221,4 +235,5 @@ FORMAT = Format(
     claims=_claims,
     open=_open,
     write=ScanWriter,
+    keeps=("boxes",),
 )

@@ -61,11 +61,7 @@ def _looks_right(path: Path) -> bool:
     names = {_KNOWN_AS.get(name, name) for name in (cell.decode("latin-1").strip('"') for cell in cells)}
     if names >= {"image_id", "features"}:
         return True
-    return len(cells) >= 4 and (_are_numbers(cells[1:4]) or _are_numbers(cells[1:3]))
-
-
-def _are_numbers(cells: Sequence[bytes]) -> bool:
-    return all(cell.strip(b'"').isdigit() for cell in cells)
+    return len(cells) >= 4 and all(cell.strip(b'"').isdigit() for cell in cells[1:3])
 
 
 class _Rows:
@@ -189,8 +185,7 @@ def _refuse(bad: BadItem) -> Item:
 def _read(row: dict[str, bytes]) -> Item:
     if not row["image_id"].strip():
         raise BadItem("names no image_id")
-    absent = [name for name in _NAMES if name not in row]
-    if absent:
+    if absent := [name for name in _NAMES if name not in row]:
         raise BadItem(f"has no {absent[0]}")
     width, height, count = (_whole(row, name) for name in ("image_w", "image_h", "num_boxes"))
     values = _array(row, "features", np.float32, count)
@@ -204,9 +199,17 @@ def _read(row: dict[str, bytes]) -> Item:
         boxes=data,
         size=(width, height),
         relative=False,
-        scores=_array(row, "objects_conf", np.float32, count)[:, 0] if "objects_conf" in row else None,
-        classes=_array(row, "objects_id", np.int64, count)[:, 0] if "objects_id" in row else None,
+        scores=_one_each(row, "objects_conf", "f", count) if "objects_conf" in row else None,
+        classes=_one_each(row, "objects_id", "i", count) if "objects_id" in row else None,
     )
+
+
+def _one_each(row: dict[str, bytes], name: str, kind: str, count: int) -> NDArray[Any]:
+    """A number for each box, of 32 or 64 bits."""
+    data = _array(row, name, np.uint8, count)
+    if data.shape[1] not in (4, 8):
+        raise BadItem(f"{name} holds {data.shape[1]} bytes a box; one number of 4 or 8 is needed")
+    return np.frombuffer(data.tobytes(), dtype=f"<{kind}{data.shape[1]}")
 
 
 def _whole(row: dict[str, bytes], name: str) -> int:
@@ -293,4 +296,5 @@ FORMAT = Format(
     claims=_claims,
     open=_Rows,
     write=_Writer,
+    keeps=("boxes",),
 )
