@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import errno
+import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sterna.errors import DataError, UsageError
+from sterna.errors import DataError, DiskError, UsageError
 from sterna.features import export_features, find_store, import_features, in_words
 from tests.features import foreign
 from tests.features.foreign import some_images
@@ -381,3 +384,47 @@ def test_a_mask_of_another_length_is_named(tmp_path: Path) -> None:
     report = import_features(tmp_path / "bert", tmp_path / "f")
     assert report.problems == ["2.npz: has a mask of 3 for 4 tokens"]
     assert find_store(tmp_path / "f", "captions").row("values", 0).shape == (2, 3)
+
+
+class Full(io.BytesIO):
+    """A file on a disk that is full: what was not written yet makes closing it fail, too."""
+
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def close(self) -> None:
+        self.write(b"")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("tsv", "out.part"), ("scan", "all_ims.npy.part"), ("npz", "sizes.csv.part")]
+)
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
+    import_features(foreign.write_butd(tmp_path / "a.tsv", some_images(3, regions=2)), tmp_path / "f")
+    opened = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, *args, **more: Full() if self.name == name else opened(self, *args, **more)
+    )
+    if kind == "npz":
+        monkeypatch.setattr(Full, "__exit__", lambda *_: None)
+        monkeypatch.setattr(
+            csv, "writer", lambda file, **_: type("W", (), {"writerow": staticmethod(file.write)})
+        )
+    with pytest.raises(DiskError, match="the disk is full; free some space and run the command again"):
+        export_features(tmp_path / "f", tmp_path / "out", format=kind)
+
+
+def test_hdf5_takes_its_space_before_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("h5py")
+    import_features(foreign.write_butd(tmp_path / "a.tsv", some_images(3)), tmp_path / "f")
+
+    def full(_: int, start: int, size: int) -> None:
+        assert start == 0
+        assert size > 3 * 6 * 2
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(DiskError, match="out.h5: the disk is full"):
+        export_features(tmp_path / "f", tmp_path / "out.h5", format="hdf5")
+    monkeypatch.undo()
+    assert export_features(tmp_path / "f", tmp_path / "out.h5", format="hdf5").done == 3
