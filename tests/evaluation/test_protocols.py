@@ -63,6 +63,15 @@ def test_the_interval_of_folds_surrounds_their_mean_and_is_narrower_than_one_fol
     assert folds[1] - folds[0] < 0.8 * (one[1] - one[0])
 
 
+def test_images_are_drawn_in_each_fold_anew() -> None:
+    """Two equal folds are no more alike in their draws than any other two."""
+    images, captions, owners = _data(40)
+    one = measure(images, captions, owners, bootstrap=200).intervals["rsum"]
+    twice = np.vstack([images, images]), np.vstack([captions, captions]), np.append(owners, owners + 40)
+    two = measure(*twice, protocol=Protocol(folds=(2, 40)), bootstrap=200).intervals["rsum"]
+    assert two[1] - two[0] < 0.9 * (one[1] - one[0])
+
+
 def test_folds_leave_their_marks_in_what_is_known_of_queries() -> None:
     images, captions, owners = _data(6)
     names = [f"photo {number}" for number in range(6)]
@@ -173,6 +182,29 @@ def test_corrected_ranks_are_those_of_the_formula(hubs: Hubs) -> None:
     assert set(document) == {*about, "i2t", "t2i", "rsum"}
 
 
+def test_a_score_that_is_not_symmetric_is_corrected_by_images_and_captions_in_their_places() -> None:
+    images, captions, owners = _data()
+    random = np.random.default_rng(3)
+    bank = Bank(random.normal(size=(20, 6)), random.normal(size=(20, 6)))
+    protocol = Protocol(hubs=Hubs("csls", k=3))
+    found = measure(images, captions, owners, protocol=protocol, bank=bank, score="order", bootstrap=0).hubs
+    assert found is not None
+    known = {"t2i": order(images, bank.captions), "i2t": order(bank.images, captions).T}
+    near = {way: np.sort(scores, axis=1)[:, -3:].mean(axis=1) / 2 for way, scores in known.items()}
+    scores = order(images, captions)
+    by_hand = rank_both_ways(
+        images,
+        captions,
+        owners,
+        adjust={
+            "i2t": lambda i, c, _: scores[np.ix_(i, c)] - near["i2t"][c],
+            "t2i": lambda c, i, _: scores[np.ix_(i, c)].T - near["t2i"][i],
+        },
+    )
+    assert found.parts[0].i2t.ranks.tolist() == by_hand.i2t.ranks.tolist()
+    assert found.parts[0].t2i.ranks.tolist() == by_hand.t2i.ranks.tolist()
+
+
 def test_a_correction_helps_where_one_image_is_near_to_everything() -> None:
     random = np.random.default_rng(0)
     images = random.normal(size=(50, 8))
@@ -256,8 +288,9 @@ def test_corrections_that_cannot_be_are_refused() -> None:
         measure(images, captions, owners, protocol=protocol, bank=Bank(images.copy(), captions[:20]))
     said_of_others = Bank(images[:20], captions.copy())
     assert measure(images, captions, owners, protocol=protocol, bank=said_of_others).hubs is not None
-    with pytest.raises(errors.UsageError, match="the bank has 3 images with vectors; csls needs at least 10"):
-        measure(images, captions, owners, protocol=protocol, bank=Bank(images[:3], captions[:20]))
+    with pytest.raises(errors.UsageError, match="the bank has 9 images with vectors; csls needs at least 10"):
+        measure(images, captions, owners, protocol=protocol, bank=Bank(images[:9], captions[:20]))
+    assert measure(images, captions, owners, protocol=protocol, bank=Bank(images[:10], captions[:10])).hubs
     with pytest.raises(
         errors.UsageError, match=r"the bank's captions have the shape \(90, 5\); \[B, 6\] is needed"
     ):
