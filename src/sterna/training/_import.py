@@ -221,19 +221,27 @@ def _backbones_name(name: str) -> str:
 def _facts(earlier: Earlier, features: Mapping[str, Any]) -> dict[str, Any]:
     """`run.json` of a run that saw no data here."""
     source = {"file": earlier.path.name, "sha256": hash_file(earlier.path), "kind": earlier.kind}
-    config = json.loads(json.dumps(earlier.config, default=str))
+    config = _plain(earlier.config)
     data = config.get("dataset")
     name = str(data.get("name") or "unknown") if isinstance(data, dict) else "unknown"
     return {
         "schema": 1,
         "versions": versions(("torch",)),
-        "imported": {**source, **earlier.facts, "config": config},
+        "imported": {**source, **_plain(earlier.facts), "config": config},
         "data": {"name": name, "format": None, "terms": "", "splits": {}, "validation": None},
         "left_out": {"count": 0, "first": []},
         "features": features,
         "samples": {"photographs": [], "captions": []},
         "inputs": hash_json({"imported": source}),
     }
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON has them, which knows no NaN: what cannot be one becomes its name."""
+    plain: dict[str, Any] = json.loads(
+        json.dumps(values, default=str, skipkeys=True), parse_constant=lambda name: name
+    )
+    return plain
 
 
 def _count(tensors: Mapping[str, Tensor]) -> int:
