@@ -381,6 +381,7 @@ def test_pickles_are_never_opened(tmp_path: Path) -> None:
             '{"schema": 2, "columns": {}, "meta": {}}',
             "is a feature store of schema 2; this version reads schema 1",
         ),
+        ('{"schema": 0, "columns": {}, "meta": {}}', "is a feature store of schema 0"),
         ("[", "not valid JSON"),
     ],
 )
