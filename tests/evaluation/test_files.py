@@ -200,6 +200,8 @@ def test_someones_run_is_measured_by_its_scores_ties_against_it(tmp_path: Path) 
     cut = evaluate_run(run, qrels, protocol=Protocol(min_score=6), bootstrap=0)
     assert cut.ranking.ranks.tolist() == [4, 4, 4]
     assert cut.figures.values["returned"] == pytest.approx(1 / 3)
+    exactly = evaluate_run(run, qrels, protocol=Protocol(min_score=5), bootstrap=0)
+    assert exactly.ranking.ranks.tolist() == [2, 4, 4]
 
 
 @pytest.mark.parametrize(
