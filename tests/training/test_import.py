@@ -174,6 +174,12 @@ def test_a_file_that_would_run_something_is_refused_with_a_sentence(tmp_path: Pa
         )
 
 
+def test_an_alignment_without_stop_words_is_told_of(tmp_path: Path) -> None:
+    teran(tmp_path / "model.pth", **{"exclude-stopwords": True})
+    (told,) = import_model(tmp_path / "model.pth", tmp_path / "run").left_out
+    assert told.startswith("exclude-stopwords: the file's model aligned no stop words")
+
+
 class Own:
     """A class of whoever saved the file."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,11 @@ IMPORTED = "imported"
 """the name of a backbone of which there are features alone"""
 
 _BERT = "txt_enc.bert_model."
-_LEFT_OUT = "weights of BERT: name its folder as the text backbone to bring them over"
+_WITHOUT_BERT = "weights of BERT: name its folder as the text backbone to bring them over"
+_STOP_WORDS = (
+    "exclude-stopwords: the file's model aligned no stop words (the, of, ...); here all words are aligned, "
+    "and scores by alignment differ from its own; vectors do not"
+)
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,16 @@ def import_model(
         text_width=model.text.dim,
         zero_region=settings.model.image.cls_token == "zero",  # noqa: S105
         tuned=0 if tuned is None else _count(tuned.tuned()),
-        left_out=(_LEFT_OUT,) if bert and tuned is None else (),
+        left_out=tuple(_left_out(earlier, without_bert=bool(bert) and tuned is None)),
     )
+
+
+def _left_out(earlier: Earlier, *, without_bert: bool) -> Iterator[str]:
+    if without_bert:
+        yield _WITHOUT_BERT
+    model, training = (earlier.config.get(part) or {} for part in ("model", "training"))
+    if model.get("exclude-stopwords") and "alignment" in str(training.get("loss-type", "")):
+        yield _STOP_WORDS
 
 
 def _settings(earlier: Earlier, model: TERN, *, image: str, text: str, tuned: bool) -> TrainSettings:
