@@ -94,6 +94,8 @@ def _extract(
     progress: Callable[[ExtractProgress], None] | None,
 ) -> None:
     images = texts = None
+    if finetune.text.tuned:
+        load_text_backbone(features, finetune)  # what cannot be trained is refused before hours of extraction
     if features.image != IMPORTED:
         images = load_image_backbone(features, finetune, size=features.size)
     if features.text != IMPORTED:
