@@ -31,6 +31,7 @@ class Answer:
     score: float
     path: Path
     captions: tuple[str, ...] = ()
+    alignment: float | None = None
 
 
 class Page(HTMLParser):
@@ -69,6 +70,16 @@ def hostile(photos: Path, tmp_path: Path) -> list[Answer]:
         path.write_bytes(source)
         found.append(Answer(rank, 0.1, path, captions=("a </figcaption><script>caption",)))
     return found
+
+
+def test_re_ranked_answers_bear_what_they_are_ordered_by(photos: Path) -> None:
+    found = [
+        Answer(1, 0.008, photos / "photo-00.jpg", alignment=7.25),
+        Answer(2, 0.015, photos / "photo-01.jpg"),
+    ]
+    words = Page(figures.results_html([figures.Section("a dog", answers=found)], title="t")).words
+    assert "alignment 7.250, score 0.008" in words
+    assert "0.015" in words
 
 
 def test_a_page_holds_every_picture_inside_itself_with_its_score_and_path(

@@ -58,9 +58,24 @@ def load_settings(
         raise SettingsError(f"{where}{changed}: " + "; ".join(problems)) from None
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain YAML in which no key of a mapping may come twice: the first one would be lost in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            name = str(key.value)
+            if name in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise SettingsError(f"line {key.start_mark.line + 1}: {name} is there twice; leave one")
+            seen.add(name)
+        return super().construct_mapping(node, deep=deep)
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(file.read_text(encoding="utf-8"))
+        loaded = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  a safe loader's child
+    except SettingsError as error:
+        raise SettingsError(f"{file}, {error}") from None
     except FileNotFoundError:
         raise SettingsError(f"{file}: no such settings file") from None
     except OSError as error:

@@ -136,10 +136,9 @@ def test_a_missing_learning_wing_names_the_command_that_installs_it(
 
 def test_an_interrupt_while_loading_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
-    program = "import sys\nfrom sterna.cli import main\nsys.exit(main(['status']))"
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     outcome = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-m", "sterna", "status"],
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,

@@ -134,3 +134,13 @@ def test_model_import_makes_a_run_of_a_checkpoint(sterna: Sterna, tmp_path: Path
     refused = sterna(*again, tmp_path / "two")
     assert refused.code == 1
     assert f"{tmp_path / 'two'}: already " in refused.err
+
+
+def test_a_run_in_place_of_a_model_folder_is_told_apart(sterna: Sterna, tmp_path: Path) -> None:
+    for name in ("settings.yaml", "run.json"):
+        (tmp_path / name).write_text("{}")
+    outcome = sterna("model", "info", tmp_path)
+    assert outcome.err == (
+        f"sterna: {tmp_path}: a training run, not a model folder; make one of it with "
+        f"sterna export {tmp_path} --out FOLDER\n"
+    )

@@ -27,6 +27,9 @@ def _slow_draw(ranks: Ranks, drawn: np.ndarray) -> dict[str, float]:
         found[f"{way}.median_rank"] = float(np.median(first + 1))
         found[f"{way}.mean_rank"] = float(np.mean(first + 1))
         found[f"{way}.mrr"] = float(np.mean(1 / (first + 1)))
+        if way == "t2i":  # of one right answer each
+            above = 1 / np.log2(first[first < 10] + 2)
+            found["t2i.ndcg_found.10"] = float(above.mean()) if len(above) else 0.0
     found["rsum"] = 100 * sum(
         found[f"{way}.hits.{cutoff}"] for way in ("i2t", "t2i") for cutoff in (1, 5, 10)
     )

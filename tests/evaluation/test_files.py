@@ -77,6 +77,8 @@ def test_ids_that_are_numbers_can_be_told_apart_by_naming_the_way(tmp_path: Path
 def test_qrels_are_read_with_escaped_ids_and_grades(tmp_path: Path) -> None:
     text = "a#0 0 a.jpg 2\na#0 0 b.jpg 0\n\nc%25d#0 0 c%20d.jpg 1\n"
     assert _read(_write(tmp_path / "t2i.qrels", text)) == {"t2i": [{0: 2}, {}, {}, {2: 1}]}
+    assert _read(_write(tmp_path / "t2i.qrels", "c%25d#0 0 c%20d.jpg 1\n")) == {"t2i": [{}, {}, {}, {2: 1}]}
+    assert _read(_write(tmp_path / "i2t.qrels", "c%20d.jpg 0 c%25d#0 1\n")) == {"i2t": [{}, {}, {3: 1}]}
 
 
 def test_a_matrix_of_grades_is_read(tmp_path: Path) -> None:
@@ -198,6 +200,8 @@ def test_someones_run_is_measured_by_its_scores_ties_against_it(tmp_path: Path) 
     cut = evaluate_run(run, qrels, protocol=Protocol(min_score=6), bootstrap=0)
     assert cut.ranking.ranks.tolist() == [4, 4, 4]
     assert cut.figures.values["returned"] == pytest.approx(1 / 3)
+    exactly = evaluate_run(run, qrels, protocol=Protocol(min_score=5), bootstrap=0)
+    assert exactly.ranking.ranks.tolist() == [2, 4, 4]
 
 
 @pytest.mark.parametrize(
@@ -345,9 +349,9 @@ def test_files_that_hold_no_vectors_are_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_run_is_called_what_the_model_is_called(tmp_path: Path) -> None:
-    write_trec(tmp_path, [_ranks()], tag="100% of a.npy, b.npy")
+    write_trec(tmp_path, [_ranks()], tag="100%25 of a.npy, b.npy")
     found = evaluate_run(tmp_path / "t2i.run", tmp_path / "t2i.qrels", bootstrap=0)
-    assert found.run == found.as_json()["run"] == "100% of a.npy, b.npy"
+    assert found.run == found.as_json()["run"] == "100%25 of a.npy, b.npy"
 
 
 def test_a_byte_order_mark_belongs_to_no_query(tmp_path: Path) -> None:

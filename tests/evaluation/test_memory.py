@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sterna.evaluation import Bank, Hubs, Protocol, measure, rank_both_ways
+from sterna.scoring import dot
 
 
 def _peak(images: int, *, width: int, protocol: Protocol, bootstrap: int) -> int:
@@ -37,6 +38,21 @@ def test_similarities_are_held_a_block_at_a_time() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 1000 * 5000 * 4 / 2
+
+
+def test_fewer_queries_are_scored_at_a_time_where_the_gallery_is_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sterna.evaluation._blocks._CELLS", 60)
+    seen: list[int] = []
+
+    def count(images: np.ndarray, captions: np.ndarray) -> np.ndarray:
+        seen.append(len(images) * len(captions))
+        return dot(images, captions)
+
+    vectors = np.random.default_rng(0).normal(size=(20, 3))
+    rank_both_ways(vectors, vectors, np.arange(20), score=count)
+    assert set(seen) == {60, 40}  # three queries at a time, and what is left
 
 
 @pytest.mark.long

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from sterna import errors
 from sterna.evaluation import (
+    Adjust,
     Bank,
     Hubs,
     Protocol,
     Relevance,
+    Way,
     committee,
     measure,
     parse_folds,
     rank_both_ways,
     report,
 )
-from sterna.scoring import dot, order
+from sterna.scoring import Score, dot, order
 
 
 def _data(images: int = 30, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,6 +64,15 @@ def test_the_interval_of_folds_surrounds_their_mean_and_is_narrower_than_one_fol
     rsum = measure(images, captions, owners, protocol=Protocol(folds=(4, 30)), bootstrap=0).rsum
     assert folds[0] < rsum < folds[1]
     assert folds[1] - folds[0] < 0.8 * (one[1] - one[0])
+
+
+def test_images_are_drawn_in_each_fold_anew() -> None:
+    """Two equal folds are no more alike in their draws than any other two."""
+    images, captions, owners = _data(40)
+    one = measure(images, captions, owners, bootstrap=200).intervals["rsum"]
+    twice = np.vstack([images, images]), np.vstack([captions, captions]), np.append(owners, owners + 40)
+    two = measure(*twice, protocol=Protocol(folds=(2, 40)), bootstrap=200).intervals["rsum"]
+    assert two[1] - two[0] < 0.9 * (one[1] - one[0])
 
 
 def test_folds_leave_their_marks_in_what_is_known_of_queries() -> None:
@@ -173,6 +185,29 @@ def test_corrected_ranks_are_those_of_the_formula(hubs: Hubs) -> None:
     assert set(document) == {*about, "i2t", "t2i", "rsum"}
 
 
+def test_a_score_that_is_not_symmetric_is_corrected_by_images_and_captions_in_their_places() -> None:
+    images, captions, owners = _data()
+    random = np.random.default_rng(3)
+    bank = Bank(random.normal(size=(20, 6)), random.normal(size=(20, 6)))
+    protocol = Protocol(hubs=Hubs("csls", k=3))
+    found = measure(images, captions, owners, protocol=protocol, bank=bank, score="order", bootstrap=0).hubs
+    assert found is not None
+    known = {"t2i": order(images, bank.captions), "i2t": order(bank.images, captions).T}
+    near = {way: np.sort(scores, axis=1)[:, -3:].mean(axis=1) / 2 for way, scores in known.items()}
+    scores = order(images, captions)
+    by_hand = rank_both_ways(
+        images,
+        captions,
+        owners,
+        adjust={
+            "i2t": lambda i, c, _: scores[np.ix_(i, c)] - near["i2t"][c],
+            "t2i": lambda c, i, _: scores[np.ix_(i, c)].T - near["t2i"][i],
+        },
+    )
+    assert found.parts[0].i2t.ranks.tolist() == by_hand.i2t.ranks.tolist()
+    assert found.parts[0].t2i.ranks.tolist() == by_hand.t2i.ranks.tolist()
+
+
 def test_a_correction_helps_where_one_image_is_near_to_everything() -> None:
     random = np.random.default_rng(0)
     images = random.normal(size=(50, 8))
@@ -256,8 +291,9 @@ def test_corrections_that_cannot_be_are_refused() -> None:
         measure(images, captions, owners, protocol=protocol, bank=Bank(images.copy(), captions[:20]))
     said_of_others = Bank(images[:20], captions.copy())
     assert measure(images, captions, owners, protocol=protocol, bank=said_of_others).hubs is not None
-    with pytest.raises(errors.UsageError, match="the bank has 3 images with vectors; csls needs at least 10"):
-        measure(images, captions, owners, protocol=protocol, bank=Bank(images[:3], captions[:20]))
+    with pytest.raises(errors.UsageError, match="the bank has 9 images with vectors; csls needs at least 10"):
+        measure(images, captions, owners, protocol=protocol, bank=Bank(images[:9], captions[:20]))
+    assert measure(images, captions, owners, protocol=protocol, bank=Bank(images[:10], captions[:10])).hubs
     with pytest.raises(
         errors.UsageError, match=r"the bank's captions have the shape \(90, 5\); \[B, 6\] is needed"
     ):
@@ -281,3 +317,59 @@ def test_grades_that_do_not_fit_are_refused() -> None:
     for grade in (-1.0, 1000.0, np.nan):
         with pytest.raises(errors.UsageError, match="a grade is negative, 1000 or more, or not a number"):
             measure(images, captions, owners, grades=np.full((12, 4), grade))
+
+
+@pytest.mark.parametrize("score", [dot, order])
+@pytest.mark.parametrize("folds", [None, (2, 9)])
+@pytest.mark.parametrize("changed", [False, True])
+def test_grades_are_gained_by_the_score_the_cut_off_and_the_change_of_scores(
+    score: Score, folds: tuple[int, int] | None, changed: bool
+) -> None:
+    images, captions, owners = _data(20)
+    grades = np.random.default_rng(1).integers(0, 4, (len(captions), 20)).astype(float)
+    lift = np.random.default_rng(2).normal(size=(len(captions), 20))
+    protocol = Protocol(folds=folds, at=(2, 6), min_score=-1.5)
+    adjust: dict[Way, Adjust] = {"t2i": lambda c, i, s: s + lift[np.ix_(c, i)]} if changed else {}
+    name = {dot: "dot", order: "order"}[score]
+    found = measure(
+        images, captions, owners, protocol=protocol, score=name, grades=grades, adjust=adjust, bootstrap=0
+    ).graded
+    scores = score(images, captions).T + changed * lift
+    size = 20 if folds is None else folds[1]
+    means: list[list[float]] = [[], []]
+    for fold in range(1 if folds is None else folds[0]):
+        here = range(fold * size, fold * size + size)
+        each = [
+            _gain([grades[caption, image] for image in _listed(scores[caption], here, grades[caption])][:6])
+            / _gain(sorted(grades[caption, here], reverse=True)[:6])
+            for caption in np.flatnonzero(owners // size == fold)
+        ]
+        above = [value for value in each if value > 0]
+        means[0].append(sum(each) / len(each))
+        means[1].append(sum(above) / len(above))
+    assert found is not None
+    assert found["ndcg"][6] == pytest.approx(np.mean(means[0]), abs=1e-6)
+    assert found["ndcg_found"][6] == pytest.approx(np.mean(means[1]), abs=1e-6)
+
+
+def _listed(scores: np.ndarray, here: range, grades: np.ndarray) -> list[int]:
+    return sorted((i for i in here if scores[i] >= -1.5), key=lambda image: (-scores[image], grades[image]))
+
+
+def _gain(grades: Sequence[float]) -> float:
+    return sum((2**grade - 1) / math.log2(place + 2) for place, grade in enumerate(grades))
+
+
+def test_a_cut_off_of_scores_does_not_apply_to_corrected_ones() -> None:
+    images, captions, owners = _data()
+    random = np.random.default_rng(1)
+    bank = Bank(random.normal(size=(20, 6)), random.normal(size=(20, 6)))
+    plain, cut = (
+        measure(images, captions, owners, protocol=protocol, bank=bank, bootstrap=0)
+        for protocol in (Protocol(hubs=Hubs("csls")), Protocol(hubs=Hubs("csls"), min_score=1.0))
+    )
+    assert plain.hubs is not None
+    assert cut.hubs is not None
+    assert cut.rsum < plain.rsum
+    assert cut.hubs.rsum == plain.hubs.rsum
+    assert cut.hubs.parts[0].t2i.ranks.tolist() == plain.hubs.parts[0].t2i.ranks.tolist()

@@ -190,3 +190,13 @@ def test_all_alignments_are_computed_once_and_held_once() -> None:
         tracemalloc.stop()
     assert scores.shape == (2, 600)
     assert peak < 1.5 * 300 * len(alone) * 4
+
+
+def test_the_first_stay_ahead_of_scores_between_whole_numbers() -> None:
+    """The worst aligned of the first two still leads the third, whose cosine is not far below theirs."""
+    eye = list(np.eye(3, dtype=np.float32)[:, None])
+    adjust = rerank(Reranking(eye, eye, "MrSw", 2))
+    captions = np.array([[0.9], [0.8], [0.7]])
+    assert rank_both_ways(np.ones((1, 1)), captions, np.zeros(3, int)).i2t.ranks.tolist() == [0, 1, 2]
+    scores = adjust["i2t"](np.array([2]), np.arange(3), captions.T)
+    assert scores[0, :2].min() > scores[0, 2]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import errno
+import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sterna.errors import DataError, UsageError
+from sterna.errors import DataError, DiskError, UsageError
 from sterna.features import export_features, find_store, import_features, in_words
 from tests.features import foreign
 from tests.features.foreign import some_images
@@ -41,6 +44,7 @@ def write_one(folder: Path, **arrays: Any) -> Path:
         ({"num_bbox": 9}, "is said to have 9 regions where there are 5"),
         ({"bbox": np.float32(3)}, r"has boxes float32\[\] for 5 regions"),
         ({"features": np.ones((5, 6), complex)}, "is complex128"),
+        ({"features": np.full((5, 6), np.inf)}, "holds values that are no finite numbers"),
     ],
 )
 def test_one_files_numbers_that_cannot_be_are_named(tmp_path: Path, arrays: dict, message: str) -> None:
@@ -381,3 +385,103 @@ def test_a_mask_of_another_length_is_named(tmp_path: Path) -> None:
     report = import_features(tmp_path / "bert", tmp_path / "f")
     assert report.problems == ["2.npz: has a mask of 3 for 4 tokens"]
     assert find_store(tmp_path / "f", "captions").row("values", 0).shape == (2, 3)
+
+
+class Full(io.BytesIO):
+    """A file on a disk that is full: what was not written yet makes closing it fail, too."""
+
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def close(self) -> None:
+        self.write(b"")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("tsv", "out.part"), ("scan", "all_ims.npy.part"), ("npz", "sizes.csv.part")]
+)
+def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, name: str) -> None:
+    import_features(foreign.write_butd(tmp_path / "a.tsv", some_images(3, regions=2)), tmp_path / "f")
+    opened = Path.open
+    monkeypatch.setattr(
+        Path, "open", lambda self, *args, **more: Full() if self.name == name else opened(self, *args, **more)
+    )
+    if kind == "npz":
+        monkeypatch.setattr(Full, "__exit__", lambda *_: None)
+        monkeypatch.setattr(
+            csv, "writer", lambda file, **_: type("W", (), {"writerow": staticmethod(file.write)})
+        )
+    with pytest.raises(DiskError, match="the disk is full; free some space and run the command again"):
+        export_features(tmp_path / "f", tmp_path / "out", format=kind)
+
+
+def test_hdf5_takes_its_space_before_it_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("h5py")
+    import_features(foreign.write_butd(tmp_path / "a.tsv", some_images(3)), tmp_path / "f")
+
+    def full(_: int, start: int, size: int) -> None:
+        assert start == 0
+        assert size > 3 * 6 * 2
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(DiskError, match="out.h5: the disk is full"):
+        export_features(tmp_path / "f", tmp_path / "out.h5", format="hdf5")
+    monkeypatch.undo()
+    assert export_features(tmp_path / "f", tmp_path / "out.h5", format="hdf5").done == 3
+
+
+@pytest.mark.parametrize(
+    ("width", "right", "kept"),
+    [(1000, 1010, True), (1000, 1011, False), (100, 102, True), (100, 103, False)],
+)
+def test_a_box_may_reach_out_by_a_hundredth_or_two_pixels_and_ends_at_the_edge(
+    tmp_path: Path, width: int, right: int, kept: bool
+) -> None:
+    images = some_images(2)
+    images[1].width = images[1].height = width
+    images[1].boxes = np.float32([[0, 0, right, width]] * len(images[1].values))
+    report = import_features(foreign.write_butd(tmp_path / "a.tsv", images), tmp_path / "f")
+    assert counts(report) == ((2, 0, 0, 0) if kept else (1, 0, 0, 1))
+    if kept:
+        boxes = find_store(tmp_path / "f", "images").row("original.boxes", 1)
+        assert boxes.tolist() == [[0, 0, 1, 1]] * len(boxes)
+
+
+def test_parts_are_written_before_they_are_heavy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sterna.features import _import
+
+    monkeypatch.setattr(_import, "_PART_BYTES", 1)
+    import_features(foreign.write_butd(tmp_path / "a.tsv", some_images(3)), tmp_path / "f")
+    assert len(list((tmp_path / "f" / "images" / "parts").iterdir())) == 3
+
+
+def test_boxes_of_whole_pixels_are_exported_as_whole_pixels(tmp_path: Path) -> None:
+    image = some_images(1)[0]
+    image.width, image.height = 640, 480
+    image.boxes = np.float32([[x, 2 * x, 640 - x, 480 - x] for x in range(len(image.values))])
+    import_features(foreign.write_butd(tmp_path / "a.tsv", [image]), tmp_path / "f")
+    export_features(tmp_path / "f", tmp_path / "npz", format="npz")
+    assert np.array_equal(np.load(tmp_path / "npz" / "features_box" / "100.npy"), image.boxes)
+
+
+def test_sources_that_differ_at_their_end_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sterna.features import _imported
+
+    monkeypatch.setattr(_imported, "_BLOCK", 50)
+    images = some_images(3)
+    import_features(foreign.write_butd(tmp_path / "a.tsv", images), tmp_path / "f")
+    images[-1].values = images[-1].values[:, ::-1]
+    import_features(foreign.write_butd(tmp_path / "a.tsv", images), tmp_path / "g")
+    one, two = (find_store(tmp_path / name, "images").meta["fingerprint"] for name in "fg")
+    assert one != two
+
+
+@pytest.mark.parametrize("largest", [1.0, 1.005])
+def test_boxes_up_to_about_one_are_relative_where_hdf5_does_not_say(tmp_path: Path, largest: float) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["features"] = np.ones((1, 1, 3), np.float32)
+        file["boxes"], file["sizes"] = np.float32([[[0, 0.5, largest, 1]]]), [[640, 480]]
+    import_features(tmp_path / "a.h5", tmp_path / "f")
+    assert find_store(tmp_path / "f", "images").row("original.boxes", 0).tolist() == [[0, 0.5, 1, 1]]

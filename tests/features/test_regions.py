@@ -88,7 +88,7 @@ def test_what_detectors_cannot_do_is_said_before_anything_is_written(
     for error, options, message in (
         (UsageError, {"engine": "best"}, "engine='best': must be one of auto, onnx, torch"),
         (ModelError, {"engine": "onnx"}, "a detector runs on torch alone; use engine='torch' or 'auto'"),
-        (ModelError, {"maps": 2}, "a detector is frozen whole; trainable_tail=2 cannot be"),
+        (ModelError, {"maps": 2}, "a detector is frozen whole; no stage of it can be trained"),
     ):
         with pytest.raises(error, match=message):
             images(few(photos), tmp_path / "out", detr, **options)

@@ -381,6 +381,7 @@ def test_pickles_are_never_opened(tmp_path: Path) -> None:
             '{"schema": 2, "columns": {}, "meta": {}}',
             "is a feature store of schema 2; this version reads schema 1",
         ),
+        ('{"schema": 0, "columns": {}, "meta": {}}', "is a feature store of schema 0"),
         ("[", "not valid JSON"),
     ],
 )
@@ -534,7 +535,25 @@ def test_a_store_that_met_a_damaged_part_goes_on_when_it_is_gone(tmp_path: Path)
             mine.append(["d"], {"values": [np.float32([[4]])]})
         assert mine.ids == ("a",)
         assert len(mine) == len(mine.has("values")) == 1
+        with pytest.raises(StoreError, match="holds no item 'b'"):
+            mine.index_of("b")
     shutil.rmtree(twice)
     mine.append(["d"], {"values": [np.float32([[4]])]})
     assert mine.ids == ("a", "b", "c", "d")
     assert [mine.row("values", place).tolist() for place in range(4)] == [[[1]], [[2]], [[3]], [[4]]]
+
+
+def test_a_part_that_does_not_fit_its_store_is_named(tmp_path: Path) -> None:
+    for name, dtype, ids in (("s", "float32", ["a"]), ("t", "float16", ["b"]), ("u", "float32", ["c", "d"])):
+        store = FeatureStore.create(tmp_path / name, {"values": ColumnSpec(dtype, 1)})
+        store.append(ids, {"values": [np.ones((1, 1), dtype)] * len(ids)})
+    (other,) = (tmp_path / "t" / "parts").iterdir()
+    strange = tmp_path / "s" / "parts" / "000001-other"
+    shutil.copytree(other, strange)
+    with pytest.raises(StoreError, match="holds a column 'values' that the manifest does not describe so"):
+        FeatureStore.open(tmp_path / "s")
+    (twice,) = (tmp_path / "u" / "parts").iterdir()
+    data = (twice / "ids.npy").read_bytes()
+    (twice / "ids.npy").write_bytes(data.replace(b"cd", b"cc"))
+    with pytest.raises(StoreError, match=r"000000-.*: holds an id twice"):
+        FeatureStore.open(tmp_path / "u")

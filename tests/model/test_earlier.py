@@ -145,7 +145,10 @@ def changed(config: dict[str, Any], place: str, value: object) -> dict[str, Any]
             "sine",
             "image-model.pos-encoding='sine' is not known; known: null, con",
         ),
+        ("image-model/pos-encoding", ["sine"], "image-model.pos-encoding=['sine'] is not known; known: null"),
         ("model/image-aggregation", "median", "model.image-aggregation='median' is not known; known: first"),
+        ("model/text-aggregation", ["sum"], "model.text-aggregation=\"['sum']\" is not known; known: first"),
+        ("model/embed-size", -1, "model.image: embedding=-1: a width of 1 or more is needed"),
         (
             "image-model/transformer-layers",
             9,

@@ -501,3 +501,14 @@ def test_every_pooling_exports_to_onnx_with_any_batch_and_length(
         feeds = {name: value.numpy() for name, value in zip(names, arguments, strict=True) if name in taken}
         wanted = _Images(model)(*arguments).detach().numpy()
         np.testing.assert_allclose(session.run(None, feeds)[0], wanted, atol=1e-5)
+
+
+def test_layers_drop_attention_weights_and_what_the_feed_forward_part_makes() -> None:
+    shapes: list[tuple[int, ...]] = []
+    encoder = TransformerEncoder(16, 1, heads=4, feedforward=32, dropout=0.5).train()
+    for module in encoder.modules():
+        if isinstance(module, nn.Dropout):
+            assert module.p == 0.5
+            module.register_forward_hook(lambda _, given, __: shapes.append(tuple(given[0].shape)))
+    encoder(torch.randn(2, 3, 16), torch.ones(2, 3, dtype=torch.bool))
+    assert shapes == [(2, 4, 3, 3), (2, 3, 16), (2, 3, 32), (2, 3, 16)]

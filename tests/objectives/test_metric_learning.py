@@ -83,6 +83,13 @@ def test_a_loss_of_both_sets_is_its_formula(name: str, shape: tuple[int, list[in
     assert loss.item() == pytest.approx(BOTH_WAYS[name](images, captions, rows), rel=1e-5, abs=1e-7)
 
 
+def test_two_captions_vary_enough_for_a_loss_of_variances() -> None:
+    images, captions, rows, _ = batch([1, 0])
+    loss = build_objective("pml:VICRegLoss")(images, captions, rows)
+    assert loss.item() == pytest.approx(BOTH_WAYS["VICRegLoss"](images, captions, rows), rel=1e-5)
+    assert build_objective("pml:VICRegLoss")(images, captions[:1], rows[:1]).item() == 0
+
+
 @pytest.mark.parametrize("name", [*sorted(OF_CLASSES), "ProxyAnchorLoss"])
 def test_a_loss_of_classes_is_its_formula_with_images_as_classes(name: str) -> None:
     images, captions, owners, _ = batch(UNEVEN)

@@ -299,6 +299,24 @@ def loss_and_slopes(
     return loss.detach()
 
 
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_derivatives_are_the_slopes_of_the_loss(name: str) -> None:
+    objective = build_objective(name, ALL[name], images=6, embedding=5).double()
+    images, captions, owners, _ = batch(UNEVEN)
+    known = everything(images, captions)
+    images.requires_grad_()
+    captions.requires_grad_()
+    objective(images, captions, owners, given=known).backward()
+    for at, vectors in enumerate((images, captions)):
+        way = 1e-6 * torch.randn_like(vectors)
+        ends = []
+        for moved in (vectors.detach() + way, vectors.detach() - way):
+            sides = [images, captions]
+            sides[at] = moved
+            ends.append(objective(*sides, owners, given=known).item())
+        assert ends[0] - ends[1] == pytest.approx(2 * (vectors.grad * way).sum().item(), rel=1e-4)
+
+
 @pytest.mark.parametrize("name", sorted(ALL))
 class TestEveryObjective:
     def test_takes_an_image_without_a_caption(self, name: str) -> None:

@@ -93,6 +93,15 @@ def test_what_teran_saves_becomes_a_run(tmp_path: Path) -> None:
     assert facts["features"]["images"]["dim"] == came.image_width
 
 
+def test_what_json_has_no_number_for_is_kept_by_its_name(tmp_path: Path) -> None:
+    checkpoint = teran(tmp_path / "model.tar")
+    checkpoint["config"]["training"]["grad-clip"] = float("inf")
+    torch.save({**checkpoint, "best_rsum": float("nan")}, tmp_path / "model.tar")
+    import_model(tmp_path / "model.tar", tmp_path / "run")
+    kept = read_json(tmp_path / "run" / "run.json")["imported"]
+    assert (kept["config"]["training"]["grad-clip"], kept["best_rsum"]) == ("Infinity", "NaN")
+
+
 def test_the_run_may_take_regions_that_begin_with_zeros_themselves(tmp_path: Path) -> None:
     checkpoint = teran(tmp_path / "model.tar")
     came = import_model(tmp_path / "model.tar", tmp_path / "run", zero_region=False)
@@ -165,6 +174,12 @@ def test_a_file_that_would_run_something_is_refused_with_a_sentence(tmp_path: Pa
         )
 
 
+def test_an_alignment_without_stop_words_is_told_of(tmp_path: Path) -> None:
+    teran(tmp_path / "model.pth", **{"exclude-stopwords": True})
+    (told,) = import_model(tmp_path / "model.pth", tmp_path / "run").left_out
+    assert told.startswith("exclude-stopwords: the file's model aligned no stop words")
+
+
 class Own:
     """A class of whoever saved the file."""
 
@@ -194,6 +209,7 @@ def test_damaged_files_are_named(tmp_path: Path, content: bytes | None, message:
     with pytest.raises(ModelError, match=message) as caught:
         read_earlier(file)
     assert str(caught.value).startswith(f"{file}: ")
+    assert "weights_only" not in str(caught.value)
 
 
 def test_what_holds_no_model_is_named(tmp_path: Path) -> None:

@@ -53,6 +53,14 @@ def test_settings_say_what_the_model_takes_with_the_same_defaults():
     assert tower.keys() | common.keys() - {"shared_layers"} == defaults(Tower).keys() - decided
 
 
+def test_a_key_that_comes_twice_is_named_with_its_line(tmp_path):
+    file = tmp_path / "one.yaml"
+    file.write_text("seed: 0\nmodel:\n  width: 8\n  heads: 2\n  width: 16\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(TrainSettings, file)
+    assert str(caught.value) == f"{file}, line 5: width is there twice; leave one"
+
+
 def test_a_value_given_as_it_is_goes_through_no_yaml(tmp_path):
     for name in ("2019", "1e3", "nan", "yes", "null", "a: b", "😀", "'quoted'"):
         settings = load_settings(TrainSettings, {}, values={"data.path": name, "features.path": Path(name)})

@@ -71,7 +71,7 @@ def image_backbone(
     chosen = {"top": top, "threshold": threshold, "suppress": suppress}
     if name.startswith("detector:"):
         if trainable_tail:
-            raise ModelError(f"{name}: a detector is frozen whole; trainable_tail={trainable_tail} cannot be")
+            raise ModelError(f"{name}: a detector is frozen whole; no stage of it can be trained")
         return load_detector(name[9:], size=size, top=top, threshold=threshold, suppress=suppress)
     if wrong := [key for key, value in chosen.items() if value is not None]:
         raise UsageError(f"{wrong[0]}={chosen[wrong[0]]}: is for detectors; {name} has a grid of regions")

@@ -21,7 +21,7 @@ from sterna._transformers import quiet_transformers
 from sterna.backbones._choice import Choice, choose
 from sterna.backbones._huggingface import hash_weights, load_network, trying
 from sterna.backbones._types import ImageBackbone, Regions, freeze
-from sterna.errors import ModelError
+from sterna.errors import ModelError, UsageError
 from sterna.files import hash_json
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ def load_detector(
     Raises `ModelError` where it is not there or is no detector, `UsageError` for an unfit option.
     """
     name, choice = Choice.read(name, {"top": top, "threshold": threshold, "suppress": suppress})
+    if "+" in name and not Path(name).is_dir():
+        raise UsageError(
+            f"detector:{name}: a detector's regions are its own; it does not stand side by side with others"
+        )
     place, _, revision = name.partition("@") if not Path(name).is_dir() else (name, "", "")
     network = load_network(place, kind="detector", revision=revision or None)
     return Detector(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -32,10 +33,31 @@ def trying(name: str, what: str = "loaded") -> Iterator[None]:
     except SternaError:
         raise
     except Exception as error:  # transformers, safetensors and a network's code raise whatever they like
-        reason = " ".join(str(error).split())[:300]
+        reason = _reason(error)
         hint = "name a folder with config.json and model.safetensors, or a model of the hub that is in reach"
         ending = f"; {hint}" if what == "loaded" else ""
         raise ModelError(f"{name}: cannot be {what} ({reason}){ending}") from error
+
+
+_REASONS = (
+    (
+        r"Unrecognized configuration class .*configuration_(\w+)\.",
+        r"it is of the kind {0}, which is not what is wanted",
+    ),
+    (
+        r"is not a local folder|correct path to a directory|Repo id must|couldn't connect",
+        "no such folder or model",
+    ),
+)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the advice and the lists of a library that is not what people called."""
+    text = " ".join(str(error).split())
+    for pattern, words in _REASONS:
+        if found := re.search(pattern, text):
+            return words.format(*found.groups())
+    return text if len(text) <= 300 else f"{text[:300].rsplit(' ', 1)[0]} ..."
 
 
 def load_network(name: str, *, kind: str = "hf", revision: str | None = None) -> nn.Module:

@@ -19,7 +19,7 @@ from sterna.cli._data_options import (
 )
 from sterna.cli._extras import learning_wing
 from sterna.cli._options import FormatOption, SplitOption
-from sterna.cli._output import number, print_json, say_some
+from sterna.cli._output import number, print_json, say, say_some
 from sterna.cli._paths import typed_path
 from sterna.cli._progress import ProgressLine, duration, progress_line
 from sterna.errors import UsageError
@@ -55,8 +55,9 @@ def extract(
         int | None, typer.Option("--size", min=32, metavar="PIXELS", help="Side of the square.")
     ] = None,
     cells: Annotated[
-        int, typer.Option("--cells", min=1, metavar="N", help="Keep a grid of N x N regions.")
-    ] = 6,
+        int | None,
+        typer.Option("--cells", min=1, metavar="N", help="Keep a grid of N x N regions; else of 6 x 6."),
+    ] = None,
     fit: Annotated[
         Literal["squeeze", "crop", "letterbox"],
         typer.Option("--fit", metavar="squeeze|crop|letterbox", help="How a photograph becomes a square."),
@@ -144,6 +145,8 @@ def extract(
     captioned = read_data(
         data, split=split, data_format=data_format, restval=restval, images=images, columns=columns
     )
+    if cells is not None and image_backbone.startswith("detector:"):
+        raise UsageError(f"--cells {cells}: is for grids; {image_backbone} has regions of its own")
     with learning_wing("Extracting features"), progress_line() as line:
         from sterna.features import extract as run
 
@@ -153,7 +156,7 @@ def extract(
             image_backbone=image_backbone,
             text_backbone=text_backbone,
             size=size,
-            cells=cells,
+            cells=cells or 6,
             fit=fit,
             hidden_layer=hidden_layer,
             views=tuple(view or ("original",)),
@@ -175,10 +178,13 @@ def extract(
     say_some(failed, rest=f"; all are in {out / 'images' / 'failed.jsonl'}")
 
 
-def show_extraction(line: ProgressLine) -> Callable[[ExtractProgress], None]:
-    """What tells a `ProgressLine` how far an extraction is."""
+def show_extraction(line: ProgressLine, *, first: str | None = None) -> Callable[[ExtractProgress], None]:
+    """What tells a `ProgressLine` how far an extraction is; `first` is said when it begins."""
+    to_say = [first] if first is not None else []
 
     def show(progress: ExtractProgress) -> None:
+        if to_say:
+            say(to_say.pop())
         line(
             f"extracting {progress.stage}",
             progress.done,

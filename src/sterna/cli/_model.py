@@ -143,6 +143,11 @@ def describe_model(model: str | None, *, verify: bool) -> dict[str, Any]:
     from sterna.encoders import default_model, fingerprint_folder, read_config
 
     folder = default_model() if model is None else Path(model).expanduser()
+    if (folder / "settings.yaml").is_file() and (folder / "run.json").is_file():
+        raise ModelError(
+            f"{folder}: a training run, not a model folder; make one of it with "
+            f"sterna export {folder} --out FOLDER"
+        )
     config = read_config(folder)
     files = {file.name: file.stat().st_size for file in sorted(folder.iterdir()) if file.is_file()}
     stored = config.fingerprint

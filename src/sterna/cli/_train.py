@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["train"]
 
+_EXTRACTING = (
+    "features that are missing are made now; what is made is kept (sterna extract makes them beforehand)"
+)
 _SHOWN = tuple(f"{way}.hits.{cutoff}" for way in ("i2t", "t2i") for cutoff in (1, 5, 10))
 
 
@@ -109,22 +112,32 @@ def train(
     with learning_wing("Training a model"), progress_line() as line:
         settings = _settings(config, places, changes or []) if config is not None else None
         if numbers is None:
-            result = _train_one(settings, out, resume=resume, line=line)
+            result, moved = _train_one(settings, out, resume=resume, line=line)
         else:
             results = _train_several(settings, out, numbers, resume=resume, line=line)
     if numbers is None:
-        _print_one(result, out, output=output)
+        _print_one(result, out, moved=moved, output=output)
     else:
         _print_several(results, output=output)
 
 
-def _train_one(settings: TrainSettings | None, out: Path, *, resume: bool, line: ProgressLine) -> RunResult:
+def _train_one(
+    settings: TrainSettings | None, out: Path, *, resume: bool, line: ProgressLine
+) -> tuple[RunResult, bool]:
+    """How the run ended, and whether it made a step now."""
     from sterna.training import train as run
 
+    moved = False
+
     def show(progress: TrainProgress) -> None:
+        nonlocal moved
+        moved = True
         _show(line, "training", progress)
 
-    return run(settings, out, resume=resume, progress=show, extract_progress=show_extraction(line))
+    result = run(
+        settings, out, resume=resume, progress=show, extract_progress=show_extraction(line, first=_EXTRACTING)
+    )
+    return result, moved
 
 
 def _train_several(
@@ -136,7 +149,12 @@ def _train_several(
         _show(line, f"training with seed {seed}", progress)
 
     return train_seeds(
-        settings, out, seeds, resume=resume, progress=show, extract_progress=show_extraction(line)
+        settings,
+        out,
+        seeds,
+        resume=resume,
+        progress=show,
+        extract_progress=show_extraction(line, first=_EXTRACTING),
     )
 
 
@@ -145,7 +163,7 @@ def _show(line: ProgressLine, what: str, progress: TrainProgress) -> None:
     line(what, *steps, unit="steps", seconds_left=left, detail=progress.detail)
 
 
-def _print_one(result: RunResult, out: Path, *, output: str) -> None:
+def _print_one(result: RunResult, out: Path, *, moved: bool, output: str) -> None:
     say_some(result.left_out, rest=f"; {out / 'run.json'} has the first of them")
     if output == "json":
         print_json(
@@ -163,7 +181,8 @@ def _print_one(result: RunResult, out: Path, *, output: str) -> None:
         )
         return
     print(f"best {result.metric} {result.best:.4g} after step {result.best_step} of {result.steps}")
-    print(f"done in {duration(result.seconds)}; make a model of it: sterna export {out} --out MODEL")
+    done = f"done in {duration(result.seconds)}" if moved else "was done already"
+    print(f"{done}; make a model of it: sterna export {out} --out MODEL")
 
 
 def _print_several(result: SeedsResult, *, output: str) -> None:

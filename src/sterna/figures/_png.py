@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from sterna.figures._section import Answer, Section, thumbnail
+from sterna.figures._section import Answer, Section, scores_of, thumbnail
 from sterna.files import new_file, printable
 
 __all__ = ["results_png", "write_png"]
@@ -44,7 +44,7 @@ def results_png(sections: Sequence[Section]) -> Image.Image:
 
 
 def _answer_tile(answer: Answer) -> _Tile:
-    label = f"{answer.rank}   {answer.score:.3f}"
+    label = f"{answer.rank}   {scores_of(answer)}"
     return _Tile(thumbnail(answer.path, within=_THUMBNAIL), label=label, name=answer.path.name)
 
 

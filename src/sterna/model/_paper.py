@@ -101,8 +101,8 @@ def _aggregation(config: Mapping[str, Any], side: str) -> str | None:
     name = read_value(config, "model", f"{side}-aggregation", kind=object)
     if name is None:
         return None
-    check_known(f"config: model.{side}-aggregation", name, _AGGREGATIONS)
-    return _AGGREGATIONS[name]
+    check_known(f"config: model.{side}-aggregation", str(name), _AGGREGATIONS)
+    return _AGGREGATIONS[str(name)]
 
 
 def _side(config: Mapping[str, Any], side: str, weights: Weights) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _side(config: Mapping[str, Any], side: str, weights: Weights) -> dict[str, A
         options["dropout"] = read_dropout(config[section], f"{section}.dropout")
     if side == "image":
         encoding = config[section].get("pos-encoding")
-        if encoding not in _POSITIONS:
+        if not (encoding is None or isinstance(encoding, str)) or encoding not in _POSITIONS:
             known = ", ".join("null" if name is None else name for name in _POSITIONS)
             raise UsageError(f"config: image-model.pos-encoding={encoding!r} is not known; known: {known}")
         options["positions"] = _POSITIONS[encoding]

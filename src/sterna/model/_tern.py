@@ -272,6 +272,9 @@ class Tower(nn.Module):
         check_known("projection", projection, PROJECTIONS)
         check_known("second_at", second_at, SECOND_AT)
         check_sources(sources)
+        for name, value in (("width", width), ("embedding", embedding), ("feedforward", feedforward)):
+            if value < 1:
+                raise UsageError(f"{name}={value}: a width of 1 or more is needed")
         if cls_token not in CLS_TOKENS:
             raise UsageError(f"cls_token={cls_token!r} is not known; known: false, true, pair, zero")
         if len(trim) != 2 or min(trim) < 0:

@@ -45,6 +45,8 @@ def complete(
             raise UsageError(
                 f"finetune.{side}: of imported features there is no backbone to train; leave it out"
             )
+    if finetune.text.tuned:
+        load_text_backbone(features, finetune)  # what cannot be trained is refused before hours of extraction
     lacking = [
         _lacks_images(folder, features, wanted.images),
         _lacks_captions(folder, features, wanted.captions),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,8 @@ def _read_pickle(path: Path) -> Mapping[str, Any]:
             "install torch 2.10 or later"
         )
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that torch did not write; refused just the same
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise ModelError(f"{path}: {system_reason(error)}") from None
@@ -104,8 +106,10 @@ def _read_pickle(path: Path) -> Mapping[str, Any]:
                 f"{path}: asks for {asked[1]}, which loading would run or make, and is not loaded; only "
                 "tensors, plain values and argparse.Namespace are: save its weights and config alone"
             ) from None
+        # Torch's own words are left out: they tell how to switch its safety off.
         raise ModelError(
-            f"{path}: not a checkpoint of torch, or a damaged one ({reason[:200] or type(error).__name__})"
+            f"{path}: not a checkpoint of torch, or a damaged one; one of torch.save with tensors and plain "
+            "values, or a .safetensors file, can be imported"
         ) from None
     if not isinstance(loaded, Mapping):
         raise ModelError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,11 @@ IMPORTED = "imported"
 """the name of a backbone of which there are features alone"""
 
 _BERT = "txt_enc.bert_model."
-_LEFT_OUT = "weights of BERT: name its folder as the text backbone to bring them over"
+_WITHOUT_BERT = "weights of BERT: name its folder as the text backbone to bring them over"
+_STOP_WORDS = (
+    "exclude-stopwords: the file's model aligned no stop words (the, of, ...); here all words are aligned, "
+    "and scores by alignment differ from its own; vectors do not"
+)
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,16 @@ def import_model(
         text_width=model.text.dim,
         zero_region=settings.model.image.cls_token == "zero",  # noqa: S105
         tuned=0 if tuned is None else _count(tuned.tuned()),
-        left_out=(_LEFT_OUT,) if bert and tuned is None else (),
+        left_out=tuple(_left_out(earlier, without_bert=bool(bert) and tuned is None)),
     )
+
+
+def _left_out(earlier: Earlier, *, without_bert: bool) -> Iterator[str]:
+    if without_bert:
+        yield _WITHOUT_BERT
+    model, training = (earlier.config.get(part) or {} for part in ("model", "training"))
+    if model.get("exclude-stopwords") and "alignment" in str(training.get("loss-type", "")):
+        yield _STOP_WORDS
 
 
 def _settings(earlier: Earlier, model: TERN, *, image: str, text: str, tuned: bool) -> TrainSettings:
@@ -221,19 +233,27 @@ def _backbones_name(name: str) -> str:
 def _facts(earlier: Earlier, features: Mapping[str, Any]) -> dict[str, Any]:
     """`run.json` of a run that saw no data here."""
     source = {"file": earlier.path.name, "sha256": hash_file(earlier.path), "kind": earlier.kind}
-    config = json.loads(json.dumps(earlier.config, default=str))
+    config = _plain(earlier.config)
     data = config.get("dataset")
     name = str(data.get("name") or "unknown") if isinstance(data, dict) else "unknown"
     return {
         "schema": 1,
         "versions": versions(("torch",)),
-        "imported": {**source, **earlier.facts, "config": config},
+        "imported": {**source, **_plain(earlier.facts), "config": config},
         "data": {"name": name, "format": None, "terms": "", "splits": {}, "validation": None},
         "left_out": {"count": 0, "first": []},
         "features": features,
         "samples": {"photographs": [], "captions": []},
         "inputs": hash_json({"imported": source}),
     }
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON has them, which knows no NaN: what cannot be one becomes its name."""
+    plain: dict[str, Any] = json.loads(
+        json.dumps(values, default=str, skipkeys=True), parse_constant=lambda name: name
+    )
+    return plain
 
 
 def _count(tensors: Mapping[str, Tensor]) -> int:

@@ -203,7 +203,6 @@ class TrainSettings(Settings):
     images whose longest captions are of like length share batches, which are then padded less.
     `score` is what validation and `sterna eval` measure by, one of `sterna.scoring.SCORES`: "dot" and "order"
     compare vectors, the others align regions with words.
-    `captions_per_image` is how many captions of an image a batch holds, drawn anew every epoch.
     `ema` is the decay of the averaged weights, which are then what is measured, kept and exported.
     `clip` bounds the norm of the gradients. `workers` are processes that read batches ahead.
     `checkpoint_every` and `log_every` count steps; a checkpoint is also written after every epoch.

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from sterna.errors import MissingExtraError, ModelError, UsageError
 from sterna.features import ExtractProgress
 from sterna.files import FileLock
 from sterna.settings import save_settings
@@ -31,6 +32,8 @@ from sterna.training._settings import TrainSettings
 from sterna.training._teachers import teacher_facts
 
 __all__ = ["RunResult", "train"]
+
+_REFUSALS = (UsageError, ModelError, MissingExtraError)  # other settings are needed, not other data
 
 
 @dataclass(frozen=True)
@@ -109,19 +112,25 @@ def _train(
     progress: Callable[[TrainProgress], None] | None,
     extract_progress: Callable[[ExtractProgress], None] | None,
 ) -> RunResult:
+    begins = not (run / "settings.yaml").is_file()
     if not is_under_way(run):  # a long extraction can then be gone on with by --resume alone
         save_settings(settings, run / "settings.yaml")
     threads = settings.threads or read_threads(run) or torch.get_num_threads()
     interrupt = Interrupt()
     with computing_with(threads):
-        inputs = find_inputs(
-            settings.data,
-            settings.features,
-            finetune=settings.finetune,
-            folder=settings.features.path or run / "features",
-            threads=settings.threads,
-            progress=extract_progress,
-        )
+        try:
+            inputs = find_inputs(
+                settings.data,
+                settings.features,
+                finetune=settings.finetune,
+                folder=settings.features.path or run / "features",
+                threads=settings.threads,
+                progress=extract_progress,
+            )
+        except _REFUSALS:
+            if begins:
+                (run / "settings.yaml").unlink()
+            raise
         write_facts(run, {**inputs.facts, **_others(run, settings), "threads": threads})
         save_settings(settings, run / "settings.yaml")
         with torch.random.fork_rng(devices=[]), interrupt.watched():

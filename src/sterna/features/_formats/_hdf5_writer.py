@@ -15,6 +15,7 @@ from sterna.files import disk_errors, fsync_folder
 
 __all__ = ["Hdf5Writer"]
 
+_OVERHEAD = 64 << 10  # bytes; what a file holds beside arrays
 _EVERY = 64  # items after which what is written is handed to the system
 
 
@@ -35,6 +36,7 @@ class Hdf5Writer:
             self._dest.parent.mkdir(parents=True, exist_ok=True)
         self._place = {identity: row for row, identity in enumerate(target.ids)}
         self._file = self._go_on() or self._lay_out()
+        self._reserve(self._part.stat().st_size)
         self._filled: NDArray[np.uint8] = self._file["filled"][()]
         self._pending: list[int] = []
 
@@ -53,6 +55,7 @@ class Hdf5Writer:
     def _lay_out(self) -> Any:
         target, count = self._target, len(self._target.ids)
         most = int(target.lengths.max(initial=0))
+        self._reserve(count * most * target.dim * np.dtype(target.dtype).itemsize + _OVERHEAD)
         with disk_errors(self._dest):
             file = self._h5py.File(self._part, "w")
             self._empty(file, "features", (count, most, target.dim), _little(target.dtype))
@@ -70,6 +73,12 @@ class Hdf5Writer:
             file.close()
         # opened again: from here on nothing but values changes, and a kill leaves a file that opens
         return self._h5py.File(self._part, "r+")
+
+    def _reserve(self, size: int) -> None:
+        """Take disk space for the HDF5 library, which ends the process where there is none left."""
+        if hasattr(os, "posix_fallocate"):
+            with disk_errors(self._dest), self._part.open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
 
     def _empty(self, file: Any, name: str, shape: tuple[int, ...], dtype: str) -> None:
         """A data set of zeros whose place in the file is settled now and not when it is first written to."""

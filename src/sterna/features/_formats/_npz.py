@@ -24,7 +24,7 @@ from sterna.features._foreign import BadItem, Entry, Foreign, Format, Item, Pass
 from sterna.features._formats._arrays import decoded, listed, load_npy, load_npz
 from sterna.features._formats._folder import FolderWriter, check_file_name
 from sterna.features._sizes import Sizes
-from sterna.files import new_file
+from sterna.files import disk_errors, new_file
 
 __all__ = ["FORMAT", "SIZES"]
 
@@ -222,7 +222,10 @@ class _Writer(FolderWriter):
     def _note_size(self, identity: str, item: Item) -> None:
         path = self._target.dest / (SIZES + ".part")
         new = not path.exists()
-        with path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with (
+            disk_errors(path),
+            path.open("a", encoding="utf-8", errors="surrogateescape", newline="") as file,
+        ):
             writer = csv.writer(file, lineterminator="\n")
             if new:
                 writer.writerow(["name", "width", "height"])

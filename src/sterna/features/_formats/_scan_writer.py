@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Sequence
@@ -30,9 +31,9 @@ class _Rows:
         self._row = int(np.prod(shape[1:])) * self._dtype.itemsize
         with disk_errors(path):
             self._file: IO[bytes] = self._part.open("ab+")
-        self._file.seek(0)
-        if self._file.read(len(self._head)) != self._head:
-            self.keep(0)
+            self._file.seek(0)
+            if self._file.read(len(self._head)) != self._head:
+                self.keep(0)
 
     @property
     def count(self) -> int:
@@ -65,7 +66,8 @@ class _Rows:
 
     def abandon(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk was told of already
+            self._file.close()
 
 
 class _SplitWriter:

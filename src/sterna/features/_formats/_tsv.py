@@ -7,6 +7,7 @@ pixels) and features (float32) are base64. A row of LXMERT's extractor (Tan, Ban
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
 import io
 import os
@@ -123,8 +124,7 @@ def _lines(path: Path) -> Iterator[tuple[int, int, bytes | BadItem]]:
                 if more.endswith(b"\n"):
                     break
             # a quoted cell may run over lines: Python's older base64 breaks its text at 76 letters
-            pieces = [line]
-            quotes, held = line.count(b'"'), len(line)
+            pieces, quotes, held = [line], line.count(b'"'), len(line)
             while not too_long and quotes % 2 and held < _LONGEST_ROW:
                 more = file.readline(_LONGEST_ROW)
                 if not more:
@@ -257,8 +257,7 @@ class _Writer:
         while (line := self._file.readline()).endswith(b"\n"):
             self._done.add(line.partition(b"\t")[0].decode("utf-8", errors="surrogateescape"))
             end = self._file.tell()
-        self._file.truncate(end)
-        self._file.seek(0, os.SEEK_END)
+        self._file.truncate(end)  # what is written is appended
 
     def done(self, identity: str) -> bool:
         return identity in self._done
@@ -287,7 +286,8 @@ class _Writer:
             fsync_folder(self._dest.parent)
 
     def abandon(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk was told of already
+            self._file.close()
 
 
 FORMAT = Format(
