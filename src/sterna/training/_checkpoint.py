@@ -123,7 +123,7 @@ def load_last(
 
 def load_weights(
     path: Path,
-    model: nn.Module,
+    model: nn.Module | None,
     *,
     backbones: Mapping[str, ImageBackbone | TextBackbone] | None = None,
     stands_on: Mapping[str, str] | None = None,
@@ -131,6 +131,7 @@ def load_weights(
     """Fill `model` from a checkpoint, with averaged weights where it has them; its position and report.
 
     Arguments:
+        model: `None` where the backbones alone are wanted.
         backbones: "image_backbone" and "text_backbone", of which what was trained is filled, too.
         stands_on: fingerprints of the backbones in use, by the kind of store.
 
@@ -144,7 +145,8 @@ def load_weights(
         for key, value in tensors.items()
         if key.startswith("average/")
     }
-    wanted = {f"{_MODEL}{name}": value for name, value in _named(model).items()}
+    named = {} if model is None else _named(model)
+    wanted = {f"{_MODEL}{name}": value for name, value in named.items()}
     for part, backbone in (backbones or {}).items():
         wanted |= {f"{part}.{name}": value for name, value in backbone.tuned().items()}
     _fill(wanted, tensors, kind="weights", path=path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tokenizers import Tokenizer
 
@@ -23,6 +23,7 @@ from sterna.training._committee import (
 )
 from sterna.training._networks import REGIONS, WORDS, write_networks
 from sterna.training._run import Run, load_run
+from sterna.training._tuning import OF_RUN, published
 from sterna.training._weights import Precision
 
 __all__ = ["export"]
@@ -155,8 +156,8 @@ def _config(
             **({"items": WORDS} if aligned else {}),
         },
         "architecture": {
-            "image_backbone": _portable(run.image_backbone.name),
-            "text_backbone": _portable(run.text_backbone.name),
+            "image_backbone": _portable(published(run.settings, "image")[0]),
+            "text_backbone": _portable(published(run.settings, "text")[0]),
             "regions": run.image_backbone.regions,
             "model": run.model.config(),
             "weights": dict(stored),
@@ -183,8 +184,8 @@ def _committee(runs: Sequence[Run], reduction: Reduction | None) -> dict[str, An
             {
                 "seed": run.settings.seed,
                 "step": run.position.step,
-                "image_backbone": _portable(run.image_backbone.name),
-                "text_backbone": _portable(run.text_backbone.name),
+                "image_backbone": _portable(published(run.settings, "image")[0]),
+                "text_backbone": _portable(published(run.settings, "text")[0]),
                 "model": run.model.config(),
                 "results": _own_results(run),
             }
@@ -206,14 +207,14 @@ def _own_results(run: Run) -> dict[str, Any]:
 
 def _tuned(run: Run) -> dict[str, Any]:
     """What was trained of the backbones, by side; nothing of those that are as they were published."""
-    finetune = run.settings.finetune
-    image = {"image": finetune.image.model_dump(mode="json")} if finetune.image.tuned else {}
-    text = {"text": finetune.text.model_dump(mode="json")} if finetune.text.tuned else {}
-    return {**image, **text}
+    sides: tuple[Literal["image", "text"], ...] = ("image", "text")
+    return {side: tuned for side in sides if (tuned := published(run.settings, side)[1]) is not None}
 
 
 def _portable(backbone: str) -> str:
     """A backbone's name without where a folder lay on the machine that trained it."""
+    if backbone.startswith(OF_RUN):
+        return f"{OF_RUN}{Path(backbone.removeprefix(OF_RUN)).name}"
     if backbone.startswith("hf:") and Path(backbone.removeprefix("hf:")).is_dir():
         return f"hf:{Path(backbone.removeprefix('hf:')).resolve().name}"
     return "+".join(_portable(part) for part in backbone.split("+")) if "+" in backbone else backbone

@@ -14,6 +14,7 @@ from sterna.files import read_json, write_json
 from sterna.settings import load_settings
 from sterna.training._checkpoint import checkpoint_path, read_position
 from sterna.training._settings import TrainSettings
+from sterna.training._tuning import OF_RUN
 
 __all__ = ["choose_settings", "clear_leftovers", "is_under_way", "lock_file", "read_threads", "write_facts"]
 
@@ -176,7 +177,9 @@ def _absolute(settings: TrainSettings) -> TrainSettings:
 
 
 def _absolute_backbone(name: str) -> str:
-    """Backbones side by side, with `hf:` folders in full; names of the hub stay."""
+    """Backbones side by side, with folders of `hf:` and `run:` in full; names of the hub stay."""
+    if name.startswith(OF_RUN):
+        return f"{OF_RUN}{Path(name.removeprefix(OF_RUN)).expanduser().absolute()}"
     if (folder := _local(name)) is not None:  # before parting: a folder's name may hold a "+"
         return f"hf:{folder.absolute()}"
     if "+" in name:

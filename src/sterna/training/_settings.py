@@ -56,7 +56,8 @@ class DataSettings(Settings):
 class FeatureSettings(Settings):
     """Which backbones see them, and where what they saw is kept (left out: `features` inside the run).
 
-    "imported" in the place of a backbone takes what `sterna features import` brought, and extracts nothing.
+    "imported" in the place of a backbone takes what `sterna features import` brought, and extracts nothing;
+    "run:FOLDER" takes the backbone as that run trained it.
     Training draws one of `views` for each image and epoch; validation sees "original". `hidden_layer` is
     whose output the tokens are: 0 the text backbone's embeddings, K its K-th layer's; left out or -1 the last
     one's.

@@ -1,27 +1,36 @@
-"""The backbones of a run: frozen, or trained in part along with the model."""
+"""The backbones of a run: frozen, trained in part along with the model, or as another run trained them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from torch import Tensor
 
 from sterna.backbones import ImageBackbone, TextBackbone, image_backbone, text_backbone
-from sterna.errors import ModelError, RunError
-from sterna.files import hash_bytes, hash_json
-from sterna.training._settings import FeatureSettings, FinetuneSettings
+from sterna.errors import ModelError, RunError, UsageError
+from sterna.files import hash_bytes, hash_json, read_json
+from sterna.settings import load_settings
+from sterna.training._checkpoint import checkpoint_path, load_weights
+from sterna.training._settings import FeatureSettings, FinetuneSettings, TrainSettings
 
 __all__ = [
     "IMPORTED",
+    "OF_RUN",
+    "backbone_of_run",
     "check_backbone",
     "load_image_backbone",
     "load_text_backbone",
+    "published",
     "tuned_backbones",
     "tuned_fingerprint",
 ]
 
 IMPORTED = "imported"  # in the place of a backbone's name: features that somebody else made
+OF_RUN = (
+    "run:"  # before a run's folder, in the place of a backbone's name: the backbone as that run trained it
+)
 
 
 def load_image_backbone(
@@ -29,9 +38,16 @@ def load_image_backbone(
 ) -> ImageBackbone:
     """The image backbone that settings name, what is to be trained of it with gradients.
 
-    Raises `RunError` for imported features, which none here can make.
+    Raises `RunError` for imported features, which none here can make, and as `backbone_of_run`; `UsageError`
+    where another run's backbone is to be trained further, or sees other squares than settings name.
     """
     _refuse_imported(features.image, "photographs")
+    if features.image.startswith(OF_RUN):
+        _refuse_more_training(features.image, tuned=finetune.image.tuned)
+        trained = backbone_of_run(features.image, "image")
+        assert isinstance(trained, ImageBackbone)
+        _check_look(trained, features, size=size)
+        return trained
     return image_backbone(
         features.image,
         size=size,
@@ -46,9 +62,19 @@ def load_image_backbone(
 def load_text_backbone(features: FeatureSettings, finetune: FinetuneSettings) -> TextBackbone:
     """The text backbone that settings name, what is to be trained of it with gradients.
 
-    Raises `RunError` for imported features, which none here can make.
+    Raises as `load_image_backbone`.
     """
     _refuse_imported(features.text, "sentences")
+    if features.text.startswith(OF_RUN):
+        _refuse_more_training(features.text, tuned=finetune.text.tuned)
+        reading = backbone_of_run(features.text, "text")
+        assert isinstance(reading, TextBackbone)
+        if reading.max_tokens != features.max_tokens:
+            raise UsageError(
+                f"features.max_tokens={features.max_tokens}: {features.text} reads {reading.max_tokens}; "
+                "name as many"
+            )
+        return reading
     layers = finetune.text.layers
     return text_backbone(
         features.text,
@@ -58,6 +84,63 @@ def load_text_backbone(features: FeatureSettings, finetune: FinetuneSettings) ->
         hidden_layer=features.hidden_layer,
         checkpointing=finetune.checkpointing,
     )
+
+
+def backbone_of_run(name: str, side: Literal["image", "text"]) -> ImageBackbone | TextBackbone:
+    """A backbone as a run trained it, frozen; `name` is "run:" and the run's folder.
+
+    Raises `ModelError` where that is no run with a best checkpoint, and as loading a run does.
+    """
+    run = Path(name.removeprefix(OF_RUN)).expanduser()
+    checkpoint = checkpoint_path(run, "best")
+    if not ((run / "settings.yaml").is_file() and checkpoint.is_file()):
+        raise ModelError(f"{name}: not a training run with a best checkpoint")
+    settings = load_settings(TrainSettings, run / "settings.yaml")
+    trained_on = read_json(run / "run.json", error=RunError)["features"]
+    kind = {"image": "images", "text": "captions"}[side]
+    backbone: ImageBackbone | TextBackbone
+    if side == "image":
+        size = trained_on[kind]["size"]
+        backbone = load_image_backbone(settings.features, settings.finetune, size=size)
+    else:
+        backbone = load_text_backbone(settings.features, settings.finetune)
+    check_backbone(backbone, trained_on[kind])
+    load_weights(
+        checkpoint,
+        None,
+        backbones={f"{side}_backbone": backbone},
+        stands_on={kind: backbone.fingerprint},
+    )
+    backbone.fingerprint = tuned_fingerprint(backbone)
+    backbone.name = f"{OF_RUN}{run.absolute()}"
+    backbone.requires_grad_(False).eval()
+    return backbone
+
+
+def published(
+    settings: TrainSettings, side: Literal["image", "text"]
+) -> tuple[str, Mapping[str, Any] | None]:
+    """The published name of a run's backbone, and how it was trained, by this run or the one it is of."""
+    name, tuning = getattr(settings.features, side), getattr(settings.finetune, side)
+    if name.startswith(OF_RUN):
+        file = Path(name.removeprefix(OF_RUN)).expanduser() / "settings.yaml"
+        return published(load_settings(TrainSettings, file), side)
+    return name, tuning.model_dump(mode="json") if tuning.tuned else None
+
+
+def _refuse_more_training(name: str, *, tuned: bool) -> None:
+    if tuned:
+        raise UsageError(f"{name}: what a run has trained is not trained further; leave finetune out")
+
+
+def _check_look(backbone: ImageBackbone, features: FeatureSettings, *, size: int | None) -> None:
+    came = (backbone.size, backbone.fit, backbone.regions)
+    wanted = (size or backbone.size, features.fit, features.cells**2)
+    if came != wanted:
+        raise UsageError(
+            f"{features.image}: sees {came[2]} regions of {came[0]} pixels ({came[1]}), and settings name "
+            f"{wanted[2]} of {wanted[0]} ({wanted[1]}); name the same size, cells and fit"
+        )
 
 
 def _refuse_imported(name: str, of: str) -> None:
