@@ -354,3 +354,8 @@ def same(plain, again) -> None:
     assert plain[1].keys() == again[1].keys()
     assert all(torch.allclose(one, again[1][name], atol=1e-6) for name, one in plain[1].items())
     assert again[2] < 0.6 * plain[2]
+
+
+def test_a_rank_above_that_of_the_matrices_is_refused(folders: dict[str, Path]) -> None:
+    with pytest.raises(UsageError, match=r"low_rank=1000: .* has matrices of \d+ x \d+; no rank above"):
+        texts(folders, KINDS[0], trainable_layers=1, low_rank=1000)

@@ -155,6 +155,7 @@ BAD_ROWS = [
     ("no name", lambda row: "\t".join(["", *row[1:]]), "names no image_id"),
     ("other count", lambda row: "\t".join([*row[:3], "7", *row[4:]]), "do not divide among 7 boxes"),
     ("small", lambda row: "\t".join([row[0], "3", "3", *row[3:]]), "has a box that reaches to .* of a photograph of 3 x 3"),
+    ("corners", lambda row: "\t".join([*row[:4], foreign.text_of(np.tile(np.float32([5, 5, 1, 1]), (3, 1))), row[5]]), r"far corner comes first, \[.*\] of x1 y1 x2 y2; are they x y w h\?"),
     ("too wide", lambda row: "\t".join([*row[:5], foreign.text_of(np.ones((3, 8), np.float32))]), "has 8 values a row where the others have 6"),
     ("not a number", lambda row: "\t".join([*row[:5], foreign.text_of(np.full((3, 6), np.nan, np.float32))]), "no finite numbers"),
     ("too large", lambda row: "\t".join([*row[:5], foreign.text_of(np.full((3, 6), 1e6, np.float32))]), "too large for float16; keep it as float32"),
@@ -506,3 +507,13 @@ def test_nothing_usable_is_one_sentence_in_every_format(tmp_path: Path, name: st
             import_features(tmp_path / source, tmp_path / "f", format=name)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "f").exists()
+
+
+def test_an_import_of_nothing_leaves_no_store_that_stands_in_the_way_of_the_next(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    np.savez(tmp_path / "in" / "a.npz", feat=np.full((2, 3), 1e30, np.float32))
+    with pytest.raises(DataError, match="no item could be used: .*keep it as float32"):
+        import_features(tmp_path / "in", tmp_path / "out", format="npz")
+    assert not (tmp_path / "out" / "images").exists()
+    again = import_features(tmp_path / "in", tmp_path / "out", format="npz", dtype="float32")
+    assert again.done == 1

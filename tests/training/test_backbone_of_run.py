@@ -138,3 +138,13 @@ def test_a_tuned_run_that_was_changed_since_is_noticed(ground: Path, tmp_path: P
     (run / "settings.yaml").write_text(text)
     with pytest.raises(ModelError, match="not the backbone that the run's features were made with"):
         load_run(run)
+
+
+def test_a_frozen_head_begins_with_the_model_of_a_tuned_run(ground: Path, tmp_path: Path) -> None:
+    settings = settings_on(
+        ground, {}, init_from=ground / "tuned", optimizer={"rate": 1e-12, "weight_decay": 0.0}
+    )
+    train(settings, tmp_path / "run")
+    wanted = dict(load_run(ground / "tuned").model.named_parameters())
+    came = dict(load_run(tmp_path / "run").model.named_parameters())
+    assert all(torch.allclose(came[name], wanted[name], atol=1e-6) for name in wanted)

@@ -61,7 +61,7 @@ def add_low_rank(layers: Sequence[nn.Module], rank: int, *, name: str) -> None:
     """Freeze layers and put adapters beside the matrices of their attention's queries and values.
 
     The outputs stay what they are until the adapters are trained. Raises `ModelError` where there is nothing
-    to adapt; `name` is for its message.
+    to adapt, `UsageError` where a matrix has not that rank; `name` is for their messages.
     """
     found = 0
     for layer in layers:
@@ -69,6 +69,12 @@ def add_low_rank(layers: Sequence[nn.Module], rank: int, *, name: str) -> None:
         for holder in list(layer.modules()):
             for place, module in list(holder.named_children()):
                 if place in _ADAPTED and type(module) is nn.Linear:
+                    if rank > min(module.weight.shape):
+                        shape = " x ".join(map(str, module.weight.shape))
+                        raise UsageError(
+                            f"low_rank={rank}: {name} has matrices of {shape}; no rank above "
+                            f"{min(module.weight.shape)} means anything"
+                        )
                     setattr(holder, place, _LowRank(module, rank))
                     found += 1
     if not found:

@@ -109,6 +109,7 @@ def evaluate(
             photographs=features is None and not files.given,
         )  # fmt: skip
     else:
+        _refuse({"--images": images}, beside="vectors without --data")
         captioned = files.numbered(captions_per_image)
     with progress_line() as line:
         report = _measured(

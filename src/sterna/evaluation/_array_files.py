@@ -22,7 +22,11 @@ def read_array(path: Path) -> NDArray[np.floating[Any]]:
         if error.errno is None:
             raise DataError(f"{path}: not an array of NumPy (.npy)") from None
         raise DataError(f"{path}: {system_reason(error)}") from None
-    except (ValueError, EOFError):  # a pickle, text, a file that is cut short
+    except (ValueError, EOFError) as error:  # a pickle, text, a file that is cut short
+        if "Python objects" in str(error):
+            raise DataError(
+                f"{path}: holds pickled objects, which are not loaded; save plain numbers"
+            ) from None
         raise DataError(f"{path}: not an array of NumPy (.npy), or cut short") from None
     if not isinstance(array, np.ndarray):
         array.close()

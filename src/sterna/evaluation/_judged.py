@@ -75,6 +75,9 @@ def _matrix(path: Path, *, shape: tuple[int, int]) -> NDArray[np.floating[Any]]:
     grades = read_array(path)
     if grades.shape != shape:
         raise DataError(f"{path}: has the shape {grades.shape}; [captions, images] = {shape} is needed")
+    for rows in np.array_split(grades, max(1, len(grades) // 1024)):  # it may be larger than memory
+        if not ((rows >= 0) & (rows < 1000)).all():
+            raise DataError(f"{path}: a grade is negative, 1000 or more, or not a number")
     return grades
 
 
@@ -84,6 +87,8 @@ def _by_way(
     value = _read_object(path) if path.suffix == ".json" else read_qrels(path)
     if path.suffix == ".json" and isinstance(value, dict) and value and set(value) <= set(WAYS):
         return {each: _checked(path, value[each]) for each in WAYS if each in value}
+    if not value:
+        raise DataError(f"{path}: is empty; what is right for some query is needed")
     judged = _checked(path, value) if path.suffix == ".json" else value
     return {way or _told_way(path, judged, ids): judged}
 

@@ -135,6 +135,8 @@ def _check_widths(first: Path, one: Vectors, second: Path, other: Vectors) -> No
     if one.shape[1] != other.shape[1]:
         told = f"vectors of {one.shape[1]} numbers, those of {second} have {other.shape[1]}"
         raise DataError(f"{first}: holds {told}; they must be equally long")
+    if not one.shape[1]:
+        raise DataError(f"{first}: holds vectors of no numbers, which cannot be compared")
 
 
 def _not_finite(path: Path, vectors: Vectors) -> tuple[str, ...]:

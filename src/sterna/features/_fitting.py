@@ -145,6 +145,11 @@ class Fitting:
             if size is None:
                 raise _NoSizeError("the size of its photograph is not known, and its boxes are in pixels")
             boxes = boxes / np.tile(size, 2)
+        if (boxes[:, :2] > boxes[:, 2:]).any():
+            wrong = boxes[(boxes[:, :2] > boxes[:, 2:]).any(axis=1)][0].round(2).tolist()
+            raise BadItem(
+                f"has a box whose far corner comes first, {wrong} of x1 y1 x2 y2; are they x y w h?"
+            )
         over = np.full(4, _OVER) if size is None else np.maximum(_OVER, _PIXELS_OVER / np.tile(size, 2))
         if (boxes < -over).any() or (boxes > 1 + over).any():
             worst = float(boxes.flat[np.abs(boxes - 0.5).argmax()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import time
 from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
@@ -93,6 +94,8 @@ def import_features(
     store = open_imported(out / kind, foreign, kind=kind, name=kind_name, source=source, fitting=fitting)
     work.run(store, progress or (lambda _: None))
     if not report.done + report.skipped:
+        if not len(store):  # it would say of what width and dtype the next ones have to be
+            shutil.rmtree(store.path)
         raise DataError(f"{source}: {none_usable(report)}")
     there = {one for one, has in zip(store.ids, store.has(fitting.main), strict=True) if has}
     _write_captions(out / DATA_FILE, foreign, naming, there=there)

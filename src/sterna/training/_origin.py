@@ -51,7 +51,7 @@ def begin_with(place: Path, learner: Learner, *, strict: bool = True) -> None:
     """Give a learner's model, and what of its backbones is trained, the weights at `place`.
 
     Averaged weights go before others; what the objective learns begins anew. A part of a backbone that the
-    other run did not train stays as it was published.
+    other run did not train stays as it was published, and one that this run does not train is left out.
 
     Arguments:
         place: as for `weights_file`.
@@ -99,7 +99,9 @@ def _differences(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> l
                 unlike.append(f"{_shown(name)} of shape {_shape(value)} is not there")
         elif found[name].shape != value.shape:
             unlike.append(f"{_shown(name)} is of shape {_shape(found[name])}, not {_shape(value)}")
-    return unlike + [f"{_shown(name)} has no place in it" for name in found if name not in wanted]
+    # A part of a backbone that the other run has trained, and this one does not train, is not of the model.
+    placeless = [name for name in found if name not in wanted and not name.startswith(_TUNED)]
+    return unlike + [f"{_shown(name)} has no place in it" for name in placeless]
 
 
 def _shown(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sterna.errors import MissingExtraError, ModelError, UsageError
+from sterna.errors import MissingExtraError, ModelError, StoreError, UsageError
 from sterna.features import ExtractProgress
 from sterna.files import FileLock
 from sterna.settings import save_settings
@@ -33,7 +33,12 @@ from sterna.training._teachers import teacher_facts
 
 __all__ = ["RunResult", "train"]
 
-_REFUSALS = (UsageError, ModelError, MissingExtraError)  # other settings are needed, not other data
+_REFUSALS = (
+    UsageError,
+    ModelError,
+    StoreError,
+    MissingExtraError,
+)  # other settings are needed, not other data
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ def train(
     check_settings(chosen)
     if chosen.init_from is not None and not is_under_way(run):
         weights_file(chosen.init_from)
+    if not is_under_way(run):
+        teacher_facts(chosen.teacher)
     with FileLock(lock_file(run), what=f"the run {run}"):
         settings = choose_settings(run, settings, resume=resume)
         clear_leftovers(run)
