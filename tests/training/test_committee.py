@@ -90,6 +90,14 @@ def test_fewer_numbers_keep_what_varies_most(runs, tmp_path):
     assert reduced == {"from": 48, "images": len(data), "captions": len(data.captions)}
 
 
+@pytest.mark.parametrize("weights", ["float16", "int8"])
+def test_the_projection_is_stored_as_other_layers_are(runs, tmp_path, weights):
+    plain = export(runs, tmp_path / "plain", dim=40, image_weights="float32", text_weights="float32")
+    small = export(runs, tmp_path / "small", dim=40, image_weights=weights, text_weights=weights)
+    one, other = (sterna.load(folder).encode_texts(SENTENCES) for folder in (plain, small))
+    assert (one * other).sum(axis=1).min() > 0.999
+
+
 def test_backbones_that_runs_share_are_run_once(runs, tmp_path):
     kinds = []
     for given in (runs[0], runs):

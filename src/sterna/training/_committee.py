@@ -27,7 +27,7 @@ from sterna.training._run import Run
 __all__ = ["ImageEncoder", "Reduction", "TextEncoder", "check_committee", "fit_reduction"]
 
 IMAGES = 1_000  # training photographs that a projection is fitted on, with all their captions
-_BLOCK = 32
+_PHOTOGRAPHS, _SENTENCES = 2, 32  # at once; maps of more photographs outgrow what the allocator keeps
 
 
 class Reduction(NamedTuple):
@@ -49,8 +49,10 @@ class _Encoder(nn.Module):
         self.backbones = nn.ModuleList(distinct.values())
         self.models = nn.ModuleList(run.model for run in runs)
         self.stands_on = [list(distinct).index(str(backbone.fingerprint)) for backbone in backbones]
-        self.matrix: Tensor | None
-        self.register_buffer("matrix", matrix)
+        self.projection: nn.Linear | None = None
+        if matrix is not None:  # a layer, so that it is stored as the others are
+            self.projection = nn.Linear(matrix.shape[0], matrix.shape[1], bias=False).requires_grad_(False)
+            self.projection.weight.copy_(matrix.T)
         self.items = items
 
     def _towers(self) -> list[TERN]:
@@ -58,7 +60,7 @@ class _Encoder(nn.Module):
 
     def _joined(self, vectors: Sequence[Tensor]) -> Tensor:
         whole = torch.cat(list(vectors), dim=-1)
-        return whole if self.matrix is None else normalize(whole @ self.matrix, dim=-1)
+        return whole if self.projection is None else normalize(self.projection(whole), dim=-1)
 
 
 class ImageEncoder(_Encoder):
@@ -159,24 +161,24 @@ def _sample(run: Run) -> CaptionedImages:
 def _photographs(
     run: Run, data: CaptionedImages, tell: Callable[[str, int, int], None]
 ) -> Iterator[tuple[Tensor, ...]]:
-    for start in range(0, len(data), _BLOCK):
+    for start in range(0, len(data), _PHOTOGRAPHS):
         prepared: list[NDArray[np.uint8]] = []
-        for path in data.paths[start : start + _BLOCK]:
+        for path in data.paths[start : start + _PHOTOGRAPHS]:
             try:
                 prepared.append(run.prepare(open_photo(path, at_least=run.size).image))
             except PhotoError:
                 continue
         if prepared:
             yield (torch.from_numpy(np.stack(prepared)),)
-        tell("photographs", min(start + _BLOCK, len(data)), len(data))
+        tell("photographs", min(start + _PHOTOGRAPHS, len(data)), len(data))
 
 
 def _sentences(
     run: Run, data: CaptionedImages, tell: Callable[[str, int, int], None]
 ) -> Iterator[tuple[Tensor, ...]]:
-    for start in range(0, len(data.captions), _BLOCK):
-        yield run.text_backbone.tokenize(data.captions[start : start + _BLOCK])
-        tell("captions", min(start + _BLOCK, len(data.captions)), len(data.captions))
+    for start in range(0, len(data.captions), _SENTENCES):
+        yield run.text_backbone.tokenize(data.captions[start : start + _SENTENCES])
+        tell("captions", min(start + _SENTENCES, len(data.captions)), len(data.captions))
 
 
 @torch.inference_mode()

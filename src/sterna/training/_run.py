@@ -33,7 +33,8 @@ from sterna.training._tuning import (
 
 __all__ = ["Run", "load_run"]
 
-_BLOCK = 64
+_PHOTOGRAPHS = 2  # at once: with 64 a grid of convolutions takes four times as long, most of it for memory
+_SENTENCES = 64
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,9 @@ class Run:
         """What `prepare` made, mostly squares [B, S, S, 3] uint8 RGB, to unit vectors [B, E] float32."""
         vectors = np.empty((len(pixels), self.dim), dtype=np.float32)
         with torch.inference_mode():
-            for start in range(0, len(pixels), _BLOCK):
-                regions = self.image_backbone.look(list(pixels[start : start + _BLOCK]))
-                vectors[start : start + _BLOCK] = self.model.encode_images(
+            for start in range(0, len(pixels), _PHOTOGRAPHS):
+                regions = self.image_backbone.look(list(pixels[start : start + _PHOTOGRAPHS]))
+                vectors[start : start + _PHOTOGRAPHS] = self.model.encode_images(
                     regions.values, regions.mask, regions.boxes
                 ).numpy()
         return vectors
@@ -117,17 +118,21 @@ class Run:
         """Sentences to unit vectors [B, E] float32."""
         vectors = np.empty((len(sentences), self.dim), dtype=np.float32)
         with torch.inference_mode():
-            for start in range(0, len(sentences), _BLOCK):
-                tokens = self.text_backbone(*self.text_backbone.tokenize(sentences[start : start + _BLOCK]))
-                vectors[start : start + _BLOCK] = self.model.encode_texts(tokens.values, tokens.mask).numpy()
+            for start in range(0, len(sentences), _SENTENCES):
+                tokens = self.text_backbone(
+                    *self.text_backbone.tokenize(sentences[start : start + _SENTENCES])
+                )
+                vectors[start : start + _SENTENCES] = self.model.encode_texts(
+                    tokens.values, tokens.mask
+                ).numpy()
         return vectors
 
     def image_items(self, pixels: NDArray[Any] | Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
         """What `prepare` made to the unit vectors [R, E] of each photograph's regions."""
         found: list[NDArray[np.float32]] = []
         with torch.inference_mode():
-            for start in range(0, len(pixels), _BLOCK):
-                regions = self.image_backbone.look(list(pixels[start : start + _BLOCK]))
+            for start in range(0, len(pixels), _PHOTOGRAPHS):
+                regions = self.image_backbone.look(list(pixels[start : start + _PHOTOGRAPHS]))
                 read = self.model.read_images(regions.values, regions.mask, regions.boxes)
                 found += ragged(Items(read.items, read.mask))
         return found
@@ -136,8 +141,10 @@ class Run:
         """Sentences to the unit vectors [T, E] of each one's words."""
         found: list[NDArray[np.float32]] = []
         with torch.inference_mode():
-            for start in range(0, len(sentences), _BLOCK):
-                tokens = self.text_backbone(*self.text_backbone.tokenize(sentences[start : start + _BLOCK]))
+            for start in range(0, len(sentences), _SENTENCES):
+                tokens = self.text_backbone(
+                    *self.text_backbone.tokenize(sentences[start : start + _SENTENCES])
+                )
                 read = self.model.read_texts(tokens.values, tokens.mask)
                 found += ragged(Items(read.items, read.mask))
         return found
