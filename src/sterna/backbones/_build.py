@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from sterna.backbones._bert import minilm_folder
-from sterna.backbones._detector import load_detector
+from sterna.backbones._detector import alone, load_detector
 from sterna.backbones._efficientnet import EfficientNetLite
 from sterna.backbones._huggingface import load_text
 from sterna.backbones._huggingface_image import load_image
@@ -102,9 +102,7 @@ def _one_image(name: str, options: _ImageOptions) -> ImageBackbone:
     if name.startswith("hf:"):
         return load_image(name[3:], **options)
     if name.startswith("detector:"):
-        raise UsageError(
-            f"{name}: a detector's regions are its own; it does not stand side by side with others"
-        )
+        raise alone(name)
     build = IMAGE_BACKBONES.get(name)
     if build is None:
         raise _unknown("image", name, IMAGE_BACKBONES)

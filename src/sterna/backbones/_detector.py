@@ -27,7 +27,7 @@ from sterna.files import hash_json
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Detections", "Detector", "load_detector"]
+__all__ = ["Detections", "Detector", "alone", "load_detector"]
 
 _AT_ONCE = 4  # large photographs through a transformer
 _PREPROCESSING = (
@@ -70,11 +70,10 @@ def load_detector(
     Raises `ModelError` where it is not there or is no detector, `UsageError` for an unfit option.
     """
     name, choice = Choice.read(name, {"top": top, "threshold": threshold, "suppress": suppress})
-    if "+" in name and not Path(name).is_dir():
-        raise UsageError(
-            f"detector:{name}: a detector's regions are its own; it does not stand side by side with others"
-        )
-    place, _, revision = name.partition("@") if not Path(name).is_dir() else (name, "", "")
+    folder = Path(name).is_dir()
+    if "+" in name and not folder:
+        raise alone(f"detector:{name}")
+    place, _, revision = (name, "", "") if folder else name.partition("@")
     network = load_network(place, kind="detector", revision=revision or None)
     return Detector(
         f"detector:{name}{choice}",
@@ -83,6 +82,11 @@ def load_detector(
         size=size,
         choice=choice,
     )
+
+
+def alone(name: str) -> UsageError:
+    """What to raise where a detector is to stand side by side with others."""
+    return UsageError(f"{name}: a detector's regions are its own; it does not stand side by side with others")
 
 
 def _processor(name: str, revision: str | None) -> Any:

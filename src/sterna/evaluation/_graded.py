@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sterna.errors import UsageError
 from sterna.evaluation._blocks import Adjust, first_of, scored_blocks
 from sterna.evaluation._metrics import Values, gains_of, is_whole
+from sterna.evaluation._relevance import are_grades
 from sterna.scoring import Score, Vectors, dot
 
 __all__ = ["graded_ndcg"]
@@ -57,7 +58,7 @@ def graded_ndcg(
         adjust=adjust, min_score=min_score,
     ):  # fmt: skip
         rows = np.asarray(grades[part], dtype=np.float64)
-        if not ((rows >= 0) & (rows < 1000)).all():  # 2^1000 is near the largest number there is
+        if not are_grades(rows):
             raise UsageError("a grade is negative, 1000 or more, or not a number; grades from 0 are needed")
         for query, row, values in zip(range(part.start, part.stop), rows, scores, strict=True):
             first = first_of(values, row, deepest)

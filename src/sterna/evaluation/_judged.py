@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sterna.errors import DataError, UsageError
 from sterna.evaluation._array_files import read_array
-from sterna.evaluation._relevance import WAYS, Relevance, Way
+from sterna.evaluation._relevance import TOO_HIGH, WAYS, Relevance, Way, are_grades
 from sterna.evaluation._trec import Grades, read_qrels, unescaped
 from sterna.files import read_json
 
@@ -76,7 +76,7 @@ def _matrix(path: Path, *, shape: tuple[int, int]) -> NDArray[np.floating[Any]]:
     if grades.shape != shape:
         raise DataError(f"{path}: has the shape {grades.shape}; [captions, images] = {shape} is needed")
     for rows in np.array_split(grades, max(1, len(grades) // 1024)):  # it may be larger than memory
-        if not ((rows >= 0) & (rows < 1000)).all():
+        if not are_grades(rows):
             raise DataError(f"{path}: a grade is negative, 1000 or more, or not a number")
     return grades
 
@@ -127,7 +127,9 @@ def _checked(path: Path, value: Any) -> Grades:
 
 
 def _is_grade(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value < 1000  # not NaN either
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and value < TOO_HIGH
+    )  # not NaN either
 
 
 def _told_way(path: Path, judged: Grades, ids: Mapping[Way, tuple[Sequence[str], Sequence[str]]]) -> Way:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import UsageError
 
-__all__ = ["WAYS", "Relevance", "Way", "own_captions", "own_images"]
+__all__ = ["TOO_HIGH", "WAYS", "Relevance", "Way", "are_grades", "own_captions", "own_images"]
 
 Way = Literal["i2t", "t2i"]
 WAYS: tuple[Way, ...] = ("i2t", "t2i")
+TOO_HIGH = 1000
+"""of a grade: 2^1000 is near the largest number there is"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,7 @@ class Relevance:
     name: str = "captions"
 
     def __post_init__(self) -> None:
-        bad = ~((self.grades > 0) & (self.grades < 1000))  # 2^1000 is near the largest number there is
+        bad = ~((self.grades > 0) & (self.grades < TOO_HIGH))
         if bad.any():
             raise UsageError(f"the grade {self.grades[bad][0]:g}; a number above 0 and below 1000 is needed")
 
@@ -102,3 +104,8 @@ def own_captions(owners: NDArray[np.int64], *, images: int) -> Relevance:
 def own_images(owners: NDArray[np.int64], *, images: int) -> Relevance:
     """Captions as queries: right is the image that a caption belongs to."""
     return Relevance(np.arange(len(owners) + 1), owners, np.ones(len(owners)), images)
+
+
+def are_grades(values: NDArray[np.floating[Any]]) -> bool:
+    """Whether all are grades, 0 for what is not right."""
+    return bool(((values >= 0) & (values < TOO_HIGH)).all())

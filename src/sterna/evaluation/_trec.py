@@ -14,6 +14,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from sterna.errors import DataError
+from sterna.evaluation._relevance import TOO_HIGH
 from sterna.files import system_reason
 
 __all__ = ["Grades", "Run", "escaped", "read_qrels", "read_run", "unescaped"]
@@ -34,7 +35,7 @@ def read_qrels(path: Path) -> Grades:
     for where, fields in _lines(path, 4, "query 0 answer grade"):
         query, _, answer, written = fields
         _add(found, query, answer, _number(written, where, "grade"), where)
-        if found[query][answer] >= 1000:
+        if found[query][answer] >= TOO_HIGH:
             raise DataError(f"{where}: the grade {written} is 1000 or more")
     return found
 

@@ -120,7 +120,7 @@ class _Import:
         names = list(islice(self._all_names(), _FIRST_NAMES))
         if not names:
             for entry in islice(self._foreign, _FIRST_NAMES):
-                self._refused(entry)
+                self._take(entry, None)
             raise DataError(f"{self._source}: {none_usable(self._report)}")
         try:
             self._naming.decide(names, source=self._source)
@@ -130,14 +130,6 @@ class _Import:
 
     def _all_names(self) -> Iterator[str]:
         return (entry.name for entry in self._foreign if entry.name is not None)
-
-    def _refused(self, entry: Entry) -> None:
-        """Note why an item without a name cannot be used."""
-        try:
-            entry.read()
-            self._report.problem(entry.where, "has no name")
-        except BadItem as bad:
-            self._report.problem(entry.where, bad)
 
     def _first_items(self) -> Iterator[tuple[str, str, Item]]:
         """The first items that can be read, a few of them; raises `DataError` where there is none."""

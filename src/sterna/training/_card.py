@@ -71,7 +71,7 @@ def _committee(architecture: Mapping[str, Any]) -> str:
     seeds = ", ".join(str(member["seed"]) for member in members)
     who = (
         f"{len(members)} of them, trained with the seeds {seeds}, stand side by side; their"
-        if (len(members) > 1)
+        if len(members) > 1
         else "Its"
     )
     return (

@@ -27,6 +27,7 @@ from sterna.training._schedule import Plateau
 
 __all__ = [
     "Position",
+    "best_checkpoint",
     "checkpoint_path",
     "load_last",
     "load_weights",
@@ -59,6 +60,12 @@ class Position:
 def checkpoint_path(run: Path, which: str) -> Path:
     """The file of the checkpoint "last" or "best" of a run."""
     return run / "checkpoints" / f"{which}.safetensors"
+
+
+def best_checkpoint(run: Path) -> Path | None:
+    """The best checkpoint of a training run; `None` where it has none yet, or is no run."""
+    file = checkpoint_path(run, "best")
+    return file if (run / "settings.yaml").is_file() and file.is_file() else None
 
 
 def save_last(

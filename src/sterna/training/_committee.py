@@ -13,21 +13,19 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float32
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from sterna.backbones import ImageBackbone, TextBackbone
 from sterna.data import CaptionedImages
-from sterna.errors import PhotoError, RunError, UsageError
-from sterna.images import open_photo
+from sterna.errors import RunError, UsageError
 from sterna.model import TERN
 from sterna.training._inputs import training_split
-from sterna.training._run import Run
+from sterna.training._run import PHOTOGRAPHS, SENTENCES, Run, prepare_files
 
 __all__ = ["ImageEncoder", "Reduction", "TextEncoder", "check_committee", "fit_reduction"]
 
-IMAGES = 1_000  # training photographs that a projection is fitted on, with all their captions
-_PHOTOGRAPHS, _SENTENCES = 2, 32  # at once; maps of more photographs outgrow what the allocator keeps
+_IMAGES = 1_000  # training photographs that a projection is fitted on, with all their captions
 
 
 class Reduction(NamedTuple):
@@ -42,13 +40,18 @@ class _Encoder(nn.Module):
     """What image and text towers share: backbones, each once, and the models that stand on them."""
 
     def __init__(
-        self, backbones: Sequence[nn.Module], runs: Sequence[Run], matrix: Tensor | None, *, items: bool
+        self,
+        backbones: Sequence[ImageBackbone | TextBackbone],
+        runs: Sequence[Run],
+        matrix: Tensor | None,
+        *,
+        items: bool,
     ) -> None:
         super().__init__()
-        distinct = {str(backbone.fingerprint): backbone for backbone in backbones}
+        distinct = {backbone.fingerprint: backbone for backbone in backbones}
         self.backbones = nn.ModuleList(distinct.values())
         self.models = nn.ModuleList(run.model for run in runs)
-        self.stands_on = [list(distinct).index(str(backbone.fingerprint)) for backbone in backbones]
+        self.stands_on = [list(distinct).index(backbone.fingerprint) for backbone in backbones]
         self.projection: nn.Linear | None = None
         if matrix is not None:  # a layer, so that it is stored as the others are
             self.projection = nn.Linear(matrix.shape[0], matrix.shape[1], bias=False).requires_grad_(False)
@@ -140,7 +143,7 @@ def fit_reduction(
     sample = _sample(runs[0])
     images = _encode(ImageEncoder(runs), _photographs(runs[0], sample, tell))
     captions = _encode(TextEncoder(runs), _sentences(runs[0], sample, tell))
-    if len(images) + len(captions) < dim or not len(images):
+    if len(images) + len(captions) < dim or not (len(images) and len(captions)):
         raise RunError(
             f"{runs[0].path}: {len(images)} of its training photographs can be read, with {len(captions)} "
             f"captions; {dim} numbers need {dim} of both together at least, and some of each"
@@ -154,31 +157,25 @@ def fit_reduction(
 def _sample(run: Run) -> CaptionedImages:
     """Training images, evenly from the whole."""
     data = training_split(run.settings.data)
-    chosen = np.unique(np.linspace(0, len(data) - 1, min(IMAGES, len(data)), dtype=np.int64))
+    chosen = np.unique(np.linspace(0, len(data) - 1, min(_IMAGES, len(data)), dtype=np.int64))
     return data.take(chosen)
 
 
 def _photographs(
     run: Run, data: CaptionedImages, tell: Callable[[str, int, int], None]
 ) -> Iterator[tuple[Tensor, ...]]:
-    for start in range(0, len(data), _PHOTOGRAPHS):
-        prepared: list[NDArray[np.uint8]] = []
-        for path in data.paths[start : start + _PHOTOGRAPHS]:
-            try:
-                prepared.append(run.prepare(open_photo(path, at_least=run.size).image))
-            except PhotoError:
-                continue
-        if prepared:
+    for start in range(0, len(data), PHOTOGRAPHS):
+        if prepared := prepare_files(run, data.paths[start : start + PHOTOGRAPHS]):
             yield (torch.from_numpy(np.stack(prepared)),)
-        tell("photographs", min(start + _PHOTOGRAPHS, len(data)), len(data))
+        tell("photographs", min(start + PHOTOGRAPHS, len(data)), len(data))
 
 
 def _sentences(
     run: Run, data: CaptionedImages, tell: Callable[[str, int, int], None]
 ) -> Iterator[tuple[Tensor, ...]]:
-    for start in range(0, len(data.captions), _SENTENCES):
-        yield run.text_backbone.tokenize(data.captions[start : start + _SENTENCES])
-        tell("captions", min(start + _SENTENCES, len(data.captions)), len(data.captions))
+    for start in range(0, len(data.captions), SENTENCES):
+        yield run.text_backbone.tokenize(data.captions[start : start + SENTENCES])
+        tell("captions", min(start + SENTENCES, len(data.captions)), len(data.captions))
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ from sterna.files import read_json
 from sterna.model import TERN, Encoded
 from sterna.scoring import Items as Padded
 from sterna.settings import load_settings
-from sterna.training._checkpoint import checkpoint_path, load_weights
+from sterna.training._checkpoint import best_checkpoint, load_weights
 from sterna.training._learner import new_model
 from sterna.training._readers import Reader
 from sterna.training._scores import ragged
@@ -98,8 +98,8 @@ class _Stores(NamedTuple):
 
 
 def _open(run: Path, features: Path) -> _Stores:
-    checkpoint = checkpoint_path(run, "best")
-    if not ((run / "settings.yaml").is_file() and checkpoint.is_file()):
+    checkpoint = best_checkpoint(run)
+    if checkpoint is None:
         raise RunError(f"{run}: not a training run with a best checkpoint")
     settings = load_settings(TrainSettings, run / "settings.yaml")
     if settings.finetune.image.tuned or settings.finetune.text.tuned:

@@ -101,8 +101,6 @@ def _opened(given: Run | str | Path | Sequence[Run | str | Path]) -> list[Run]:
     runs = [one if isinstance(one, Run) else load_run(one) for one in several]
     for one in runs:
         refuse_detector(one.image_backbone)
-    if len(runs) > 1:
-        check_committee(runs)
     return runs
 
 

@@ -13,10 +13,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from sterna.backbones import export_onnx, fold_batch_norm, merge_low_rank
-from sterna.errors import ModelError, PhotoError
-from sterna.images import open_photo, to_square
+from sterna.errors import ModelError
 from sterna.training._committee import ImageEncoder, Reduction, TextEncoder
-from sterna.training._run import Run
+from sterna.training._run import Run, prepare_files
 from sterna.training._weights import Precision, round_weights, shrink_graph
 
 __all__ = ["REGIONS", "WORDS", "write_networks"]
@@ -89,13 +88,7 @@ def _apart(wanted: NDArray[Any], came: NDArray[Any]) -> float:
 
 def _photographs(run: Run) -> NDArray[np.uint8]:
     """Squares [B, S, S, 3] of validation photographs that can still be read, else of one that is drawn."""
-    squares = []
-    for path in run.facts["samples"]["photographs"]:
-        try:
-            photo = open_photo(Path(path), at_least=run.size)
-        except PhotoError:
-            continue
-        squares.append(to_square(photo.image, run.size, run.fit))
+    squares = prepare_files(run, [Path(path) for path in run.facts["samples"]["photographs"]])
     if len(squares) < 2:
         squares += [_drawn(run.size), _drawn(run.size)[:, ::-1]]
     return np.ascontiguousarray(np.stack(squares))

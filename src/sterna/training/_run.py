@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,8 +16,9 @@ from PIL import Image
 from torch import Tensor
 
 from sterna.backbones import ImageBackbone, TextBackbone
-from sterna.errors import RunError
+from sterna.errors import PhotoError, RunError
 from sterna.files import hash_bytes, hash_json, read_json
+from sterna.images import open_photo
 from sterna.model import TERN
 from sterna.scoring import Items
 from sterna.settings import load_settings
@@ -26,15 +28,15 @@ from sterna.training._scores import alignment_of, ragged
 from sterna.training._settings import TrainSettings
 from sterna.training._tuning import (
     check_backbone,
+    freeze_tuned,
     load_image_backbone,
     load_text_backbone,
-    tuned_fingerprint,
 )
 
-__all__ = ["Run", "load_run"]
+__all__ = ["PHOTOGRAPHS", "SENTENCES", "Run", "load_run", "prepare_files"]
 
-_PHOTOGRAPHS = 2  # at once: with 64 a grid of convolutions takes four times as long, most of it for memory
-_SENTENCES = 64
+PHOTOGRAPHS = 2  # at once: with 64 a grid of convolutions takes four times as long, most of it for memory
+SENTENCES = 64
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,9 @@ class Run:
         """What `prepare` made, mostly squares [B, S, S, 3] uint8 RGB, to unit vectors [B, E] float32."""
         vectors = np.empty((len(pixels), self.dim), dtype=np.float32)
         with torch.inference_mode():
-            for start in range(0, len(pixels), _PHOTOGRAPHS):
-                regions = self.image_backbone.look(list(pixels[start : start + _PHOTOGRAPHS]))
-                vectors[start : start + _PHOTOGRAPHS] = self.model.encode_images(
+            for start in range(0, len(pixels), PHOTOGRAPHS):
+                regions = self.image_backbone.look(list(pixels[start : start + PHOTOGRAPHS]))
+                vectors[start : start + PHOTOGRAPHS] = self.model.encode_images(
                     regions.values, regions.mask, regions.boxes
                 ).numpy()
         return vectors
@@ -118,11 +120,11 @@ class Run:
         """Sentences to unit vectors [B, E] float32."""
         vectors = np.empty((len(sentences), self.dim), dtype=np.float32)
         with torch.inference_mode():
-            for start in range(0, len(sentences), _SENTENCES):
+            for start in range(0, len(sentences), SENTENCES):
                 tokens = self.text_backbone(
-                    *self.text_backbone.tokenize(sentences[start : start + _SENTENCES])
+                    *self.text_backbone.tokenize(sentences[start : start + SENTENCES])
                 )
-                vectors[start : start + _SENTENCES] = self.model.encode_texts(
+                vectors[start : start + SENTENCES] = self.model.encode_texts(
                     tokens.values, tokens.mask
                 ).numpy()
         return vectors
@@ -131,8 +133,8 @@ class Run:
         """What `prepare` made to the unit vectors [R, E] of each photograph's regions."""
         found: list[NDArray[np.float32]] = []
         with torch.inference_mode():
-            for start in range(0, len(pixels), _PHOTOGRAPHS):
-                regions = self.image_backbone.look(list(pixels[start : start + _PHOTOGRAPHS]))
+            for start in range(0, len(pixels), PHOTOGRAPHS):
+                regions = self.image_backbone.look(list(pixels[start : start + PHOTOGRAPHS]))
                 read = self.model.read_images(regions.values, regions.mask, regions.boxes)
                 found += ragged(Items(read.items, read.mask))
         return found
@@ -141,9 +143,9 @@ class Run:
         """Sentences to the unit vectors [T, E] of each one's words."""
         found: list[NDArray[np.float32]] = []
         with torch.inference_mode():
-            for start in range(0, len(sentences), _SENTENCES):
+            for start in range(0, len(sentences), SENTENCES):
                 tokens = self.text_backbone(
-                    *self.text_backbone.tokenize(sentences[start : start + _SENTENCES])
+                    *self.text_backbone.tokenize(sentences[start : start + SENTENCES])
                 )
                 read = self.model.read_texts(tokens.values, tokens.mask)
                 found += ragged(Items(read.items, read.mask))
@@ -179,8 +181,7 @@ def load_run(path: str | Path, which: Literal["best", "last"] = "best") -> Run:
     tuned: dict[str, Tensor] = {}
     for part, backbone in backbones.items():
         tuned |= {f"{part}.{name}": value for name, value in backbone.tuned().items()}
-        backbone.fingerprint = tuned_fingerprint(backbone)
-        backbone.requires_grad_(False).eval()
+        freeze_tuned(backbone)
     return Run(
         path=run,
         settings=settings,
@@ -192,6 +193,15 @@ def load_run(path: str | Path, which: Literal["best", "last"] = "best") -> Run:
         results=results,
         tuned=tuned,
     )
+
+
+def prepare_files(run: Run, paths: Sequence[Path]) -> list[NDArray[Any]]:
+    """What `Run.prepare` makes of those photographs that can be read."""
+    prepared = []
+    for path in paths:
+        with contextlib.suppress(PhotoError):
+            prepared.append(run.prepare(open_photo(path, at_least=run.size).image))
+    return prepared
 
 
 def _load_backbones(

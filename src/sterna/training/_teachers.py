@@ -14,11 +14,11 @@ from sterna.errors import RunError
 from sterna.files import hash_file, read_json
 from sterna.model import TERN
 from sterna.settings import load_settings
-from sterna.training._checkpoint import checkpoint_path, load_weights
+from sterna.training._checkpoint import best_checkpoint, load_weights
 from sterna.training._learner import Batch, new_model
 from sterna.training._settings import TrainSettings
 
-__all__ = ["Teachers", "load_teachers", "teacher_facts"]
+__all__ = ["Teachers", "load_teachers", "teacher_facts", "teacher_file"]
 
 
 class Teachers:
@@ -57,11 +57,11 @@ def load_teachers(runs: Sequence[Path], trained_on: Mapping[str, Any], *, device
 
 def teacher_facts(runs: Sequence[Path]) -> list[str]:
     """Hashes of the teachers' weights, in order; a run that goes on needs the same."""
-    return [hash_file(_checkpoint(run)) for run in runs]
+    return [hash_file(teacher_file(run)) for run in runs]
 
 
 def _load(run: Path, trained_on: Mapping[str, Any]) -> TERN:
-    checkpoint = _checkpoint(run)
+    checkpoint = teacher_file(run)
     settings = load_settings(TrainSettings, run / "settings.yaml")
     if settings.finetune.image.tuned or settings.finetune.text.tuned:
         raise RunError(f"{run}: trained its backbones too; a teacher sees the features of frozen ones")
@@ -84,8 +84,9 @@ def _load(run: Path, trained_on: Mapping[str, Any]) -> TERN:
     return model.requires_grad_(False).eval()
 
 
-def _checkpoint(run: Path) -> Path:
-    checkpoint = checkpoint_path(run, "best")
-    if not ((run / "settings.yaml").is_file() and checkpoint.is_file()):
+def teacher_file(run: Path) -> Path:
+    """A teacher's weights; raises `RunError` where it is no run that has any."""
+    checkpoint = best_checkpoint(run)
+    if checkpoint is None:
         raise RunError(f"{run}: no teacher: not a training run with a best checkpoint")
     return checkpoint

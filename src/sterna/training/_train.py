@@ -29,16 +29,12 @@ from sterna.training._loop import Loop
 from sterna.training._origin import origin_facts, weights_file
 from sterna.training._process import Interrupt, computing_with
 from sterna.training._settings import TrainSettings
-from sterna.training._teachers import teacher_facts
+from sterna.training._teachers import teacher_facts, teacher_file
 
 __all__ = ["RunResult", "train"]
 
-_REFUSALS = (
-    UsageError,
-    ModelError,
-    StoreError,
-    MissingExtraError,
-)  # other settings are needed, not other data
+# Other settings are needed then, not other data.
+_REFUSALS = (UsageError, ModelError, StoreError, MissingExtraError)
 
 
 @dataclass(frozen=True)
@@ -92,10 +88,11 @@ def train(
     # Before the lock too: neither a folder that is no run nor a run that cannot be gets one.
     chosen = choose_settings(run, settings, resume=resume)
     check_settings(chosen)
-    if chosen.init_from is not None and not is_under_way(run):
-        weights_file(chosen.init_from)
     if not is_under_way(run):
-        teacher_facts(chosen.teacher)
+        if chosen.init_from is not None:
+            weights_file(chosen.init_from)
+        for teacher in chosen.teacher:
+            teacher_file(teacher)
     with FileLock(lock_file(run), what=f"the run {run}"):
         settings = choose_settings(run, settings, resume=resume)
         clear_leftovers(run)

@@ -12,7 +12,7 @@ from sterna.backbones import ImageBackbone, TextBackbone, image_backbone, text_b
 from sterna.errors import ModelError, RunError, UsageError
 from sterna.files import hash_bytes, hash_json, read_json
 from sterna.settings import load_settings
-from sterna.training._checkpoint import checkpoint_path, load_weights
+from sterna.training._checkpoint import best_checkpoint, load_weights
 from sterna.training._settings import FeatureSettings, FinetuneSettings, TrainSettings
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "OF_RUN",
     "backbone_of_run",
     "check_backbone",
+    "freeze_tuned",
     "load_image_backbone",
     "load_text_backbone",
     "published",
@@ -28,9 +29,7 @@ __all__ = [
 ]
 
 IMPORTED = "imported"  # in the place of a backbone's name: features that somebody else made
-OF_RUN = (
-    "run:"  # before a run's folder, in the place of a backbone's name: the backbone as that run trained it
-)
+OF_RUN = "run:"  # and a run's folder, in the place of a name: the backbone as that run trained it
 
 
 def load_image_backbone(
@@ -92,8 +91,8 @@ def backbone_of_run(name: str, side: Literal["image", "text"]) -> ImageBackbone 
     Raises `ModelError` where that is no run with a best checkpoint, and as loading a run does.
     """
     run = Path(name.removeprefix(OF_RUN)).expanduser()
-    checkpoint = checkpoint_path(run, "best")
-    if not ((run / "settings.yaml").is_file() and checkpoint.is_file()):
+    checkpoint = best_checkpoint(run)
+    if checkpoint is None:
         raise ModelError(f"{name}: not a training run with a best checkpoint")
     settings = load_settings(TrainSettings, run / "settings.yaml")
     trained_on = read_json(run / "run.json", error=RunError)["features"]
@@ -111,10 +110,15 @@ def backbone_of_run(name: str, side: Literal["image", "text"]) -> ImageBackbone 
         backbones={f"{side}_backbone": backbone},
         stands_on={kind: backbone.fingerprint},
     )
-    backbone.fingerprint = tuned_fingerprint(backbone)
+    freeze_tuned(backbone)
     backbone.name = f"{OF_RUN}{run.absolute()}"
-    backbone.requires_grad_(False).eval()
     return backbone
+
+
+def freeze_tuned(backbone: ImageBackbone | TextBackbone) -> None:
+    """Let a backbone bear the fingerprint of what was trained of it, and train no more."""
+    backbone.fingerprint = tuned_fingerprint(backbone)
+    backbone.requires_grad_(False).eval()
 
 
 def published(

@@ -15,7 +15,16 @@ from sterna.errors import DataError
 from sterna.features._foreign import BadItem
 from sterna.files import system_reason
 
-__all__ = ["NpyRows", "decoded", "is_pickle", "listed", "load_npy", "load_npz", "pickle_advice"]
+__all__ = [
+    "NpyRows",
+    "checked_count",
+    "decoded",
+    "is_pickle",
+    "listed",
+    "load_npy",
+    "load_npz",
+    "pickle_advice",
+]
 
 _PICKLE_SUFFIXES = (".pkl", ".pickle", ".pck", ".joblib", ".pth", ".pt", ".lmdb", ".mdb", ".db", ".dbm")
 _GATHERED = 64 << 20  # bytes of rows that are held where they lie scattered
@@ -101,6 +110,13 @@ def decoded(cell: bytes, dtype: type[np.generic] | np.dtype[Any]) -> NDArray[Any
     if len(data) % np.dtype(dtype).itemsize:
         raise BadItem(f"holds {len(data)} bytes, which are no whole {np.dtype(dtype).name} values")
     return np.frombuffer(data, dtype=dtype)
+
+
+def checked_count(count: int, values: NDArray[Any]) -> int:
+    """How many of an item's rows count, where arrays are padded to the most that any has; or `BadItem`."""
+    if not 0 <= count <= len(values):
+        raise BadItem(f"is said to have {count} regions where there are {len(values)}")
+    return count
 
 
 class NpyRows:

@@ -22,19 +22,12 @@ from numpy.typing import NDArray
 
 from sterna.errors import DataError, MissingExtraError
 from sterna.features._foreign import BadItem, Entry, Foreign, Format, Item, Passage
-from sterna.features._formats._arrays import pickle_advice
+from sterna.features._formats._arrays import checked_count, pickle_advice
 from sterna.features._formats._hdf5_groups import Grouped
 from sterna.features._formats._hdf5_names import (
-    BOXES,
-    CLASSES,
-    COUNTS,
-    FEATURES,
-    HEIGHTS,
     IDS,
-    SCORES,
-    SIZES,
     UNREADABLE,
-    WIDTHS,
+    WANTED,
     first,
     one_line,
     text,
@@ -71,7 +64,7 @@ class _File:
         self.files = [(path.name, path)]
         self._path, self._h5py = path, _library()
         with self._opened() as file:
-            self._array = first(file, FEATURES)
+            self._array = first(file, WANTED["features"])
             layout = self._layout(file)
             self.has_boxes, self.extras = layout.has_boxes, layout.extras
 
@@ -101,16 +94,8 @@ class _Whole:
         self._features = file[features]
         if self._features.dtype.hasobject:
             raise DataError(pickle_advice(path))
-        self._named = {
-            "boxes": first(file, BOXES),
-            "count": first(file, COUNTS),
-            "sizes": first(file, SIZES),
-            "width": first(file, WIDTHS),
-            "height": first(file, HEIGHTS),
-            "scores": first(file, SCORES),
-            "classes": first(file, CLASSES),
-            "places": "pos_boxes" if "pos_boxes" in file else None,
-        }
+        self._named = {what: first(file, names) for what, names in WANTED.items()}
+        self._named["places"] = "pos_boxes" if "pos_boxes" in file else None
         self._file = file
         flat = self._named["places"] is not None
         self._count = len(file["pos_boxes"]) if flat else len(self._features)
@@ -145,9 +130,7 @@ class _Whole:
             count = None if self._named["count"] is None else int(np.ravel(self._at("count", row))[0])
         values = np.asarray(self._features[rows])
         values = values[None] if values.ndim == 1 else values.reshape(-1, values.shape[-1])
-        count = len(values) if count is None else count
-        if not 0 <= count <= len(values):
-            raise BadItem(f"is said to have {count} regions where there are {len(values)}")
+        count = len(values) if count is None else checked_count(count, values)
         found = {
             name: np.asarray(self._at(name, rows))[:count]
             for name in ("boxes", "scores", "classes")

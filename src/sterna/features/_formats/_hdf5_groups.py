@@ -13,16 +13,10 @@ from numpy.typing import NDArray
 
 from sterna.errors import DataError
 from sterna.features._foreign import BadItem, Entry, Item
+from sterna.features._formats._arrays import checked_count
 from sterna.features._formats._hdf5_names import (
-    BOXES,
-    CLASSES,
-    COUNTS,
-    FEATURES,
-    HEIGHTS,
-    SCORES,
-    SIZES,
     UNREADABLE,
-    WIDTHS,
+    WANTED,
     first,
     one_line,
     text,
@@ -77,10 +71,8 @@ class Grouped:
         if not values.ndim:
             raise BadItem("has a single value for features")
         values = values[None] if values.ndim == 1 else values.reshape(-1, values.shape[-1])
-        if "count" in found:  # arrays may be padded to the most regions that an image has
-            count = int(np.ravel(found.pop("count"))[0])
-            if not 0 <= count <= len(values):
-                raise BadItem(f"is said to have {count} regions where there are {len(values)}")
+        if "count" in found:
+            count = checked_count(int(np.ravel(found.pop("count"))[0]), values)
             values = values[:count]
             found |= {name: array[:count] for name, array in found.items() if array.ndim}
         return Item(
@@ -110,28 +102,21 @@ class Grouped:
         if "width" in members and "height" in members:
             return tuple(int(np.ravel(self._array(members[one]))[0]) for one in ("width", "height"))  # type: ignore[return-value]
         holder = self._file[members["features"]].parent
-        names = next(((w, h) for w, h in zip(WIDTHS, HEIGHTS, strict=True) if w in holder.attrs), None)
+        names = next(
+            ((w, h) for w, h in zip(WANTED["width"], WANTED["height"], strict=True) if w in holder.attrs),
+            None,
+        )
         return None if names is None else (int(holder.attrs[names[0]]), int(holder.attrs[names[1]]))
-
-
-_WANTED = {
-    "features": FEATURES,
-    "boxes": BOXES,
-    "count": COUNTS,
-    "scores": SCORES,
-    "classes": CLASSES,
-    "sizes": SIZES,
-    "width": WIDTHS,
-    "height": HEIGHTS,
-}
 
 
 def _by_kind(file: Any) -> dict[str, dict[str, str]]:
     """`features/ID` and `boxes/ID`: by image, what is where."""
-    groups = {what: name for what, names in _WANTED.items() if (name := first(file, names)) is not None}
+    groups = {what: name for what, names in WANTED.items() if (name := first(file, names)) is not None}
     groups = {what: name for what, name in groups.items() if hasattr(_there(file, name), "keys")}
     features = groups.get("features")
-    if features is None or first(file[features], FEATURES) is not None:  # an image that is called so
+    if (
+        features is None or first(file[features], WANTED["features"]) is not None
+    ):  # an image that is called so
         return {}
     return {
         key: {what: f"{name}/{key}" for what, name in groups.items() if key in file[name]}
@@ -145,7 +130,7 @@ def _by_image(file: Any) -> dict[str, dict[str, str]]:
     for key in file:
         inner = _there(file, key)
         if hasattr(inner, "keys"):
-            found = {what: first(inner, names) for what, names in _WANTED.items()}
+            found = {what: first(inner, names) for what, names in WANTED.items()}
             members[key] = {what: f"{key}/{name}" for what, name in found.items() if name is not None}
         elif match := _OF_IMAGE.fullmatch(key):
             beside = {what: f"{match[1]}_{what}" for what in ("boxes", "size")}

@@ -6,13 +6,20 @@ from typing import Any
 
 import numpy as np
 
-FEATURES = ("features", "image_features", "feat", "feats", "x", "att", "att_feats")
+__all__ = ["IDS", "UNREADABLE", "WANTED", "first", "one_line", "text", "texts"]
+
 IDS = ("ids", "image_ids", "image_id", "img_ids", "img_id", "names", "id")
-BOXES = ("boxes", "image_bb", "bbox", "bboxes")
-COUNTS = ("num_boxes", "num_bbox", "num_bboxes", "num_regions")
-WIDTHS, HEIGHTS = ("image_w", "img_w", "width", "widths"), ("image_h", "img_h", "height", "heights")
-SIZES = ("sizes", "image_sizes", "img_sizes")
-SCORES, CLASSES = ("scores", "objects_conf"), ("classes", "objects_id")
+WANTED = {
+    "features": ("features", "image_features", "feat", "feats", "x", "att", "att_feats"),
+    "boxes": ("boxes", "image_bb", "bbox", "bboxes"),
+    "count": ("num_boxes", "num_bbox", "num_bboxes", "num_regions"),
+    "scores": ("scores", "objects_conf"),
+    "classes": ("classes", "objects_id"),
+    "sizes": ("sizes", "image_sizes", "img_sizes"),
+    "width": ("image_w", "img_w", "width", "widths"),
+    "height": ("image_h", "img_h", "height", "heights"),
+}
+"""what is looked for, and the names that it may have"""
 UNREADABLE = (OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError)
 """what h5py raises where a part of a file cannot be read or is not what it is taken for"""
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sterna.errors import DataError
 from sterna.features._foreign import BadItem, Entry, Foreign, Format, Item, Passage, Target
-from sterna.features._formats._arrays import decoded, listed, load_npy, load_npz
+from sterna.features._formats._arrays import checked_count, decoded, listed, load_npy, load_npz
 from sterna.features._formats._folder import FolderWriter, check_file_name
 from sterna.features._sizes import Sizes
 from sterna.files import disk_errors, new_file
@@ -144,9 +144,8 @@ def _item(found: dict[str, NDArray[Any]]) -> Item:
     count = _number(found["count"]) if "count" in found else None
     several = count if count is not None or boxes is None or not boxes.ndim else len(boxes)
     values = _values(found["values"], several)
-    if count is not None:  # arrays may be padded to the most regions that an image has
-        if len(values) < count:
-            raise BadItem(f"is said to have {count} regions where there are {len(values)}")
+    if count is not None:
+        count = checked_count(count, values)
         values, boxes = values[:count], boxes if boxes is None or not boxes.ndim else boxes[:count]
     return Item(
         values,
