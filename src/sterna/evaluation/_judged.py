@@ -127,9 +127,8 @@ def _checked(path: Path, value: Any) -> Grades:
 
 
 def _is_grade(value: Any) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and value < TOO_HIGH
-    )  # not NaN either
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and value < TOO_HIGH  # not NaN either
 
 
 def _told_way(path: Path, judged: Grades, ids: Mapping[Way, tuple[Sequence[str], Sequence[str]]]) -> Way:

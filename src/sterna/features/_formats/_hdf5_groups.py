@@ -102,10 +102,8 @@ class Grouped:
         if "width" in members and "height" in members:
             return tuple(int(np.ravel(self._array(members[one]))[0]) for one in ("width", "height"))  # type: ignore[return-value]
         holder = self._file[members["features"]].parent
-        names = next(
-            ((w, h) for w, h in zip(WANTED["width"], WANTED["height"], strict=True) if w in holder.attrs),
-            None,
-        )
+        pairs = zip(WANTED["width"], WANTED["height"], strict=True)
+        names = next(((width, height) for width, height in pairs if width in holder.attrs), None)
         return None if names is None else (int(holder.attrs[names[0]]), int(holder.attrs[names[1]]))
 
 
@@ -114,10 +112,8 @@ def _by_kind(file: Any) -> dict[str, dict[str, str]]:
     groups = {what: name for what, names in WANTED.items() if (name := first(file, names)) is not None}
     groups = {what: name for what, name in groups.items() if hasattr(_there(file, name), "keys")}
     features = groups.get("features")
-    if (
-        features is None or first(file[features], WANTED["features"]) is not None
-    ):  # an image that is called so
-        return {}
+    if features is None or first(file[features], WANTED["features"]) is not None:
+        return {}  # an image that is called so
     return {
         key: {what: f"{name}/{key}" for what, name in groups.items() if key in file[name]}
         for key in file[features]
