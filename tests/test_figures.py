@@ -82,6 +82,20 @@ def test_re_ranked_answers_bear_what_they_are_ordered_by(photos: Path) -> None:
     assert "0.015" in words
 
 
+def test_words_below_a_photograph_stay_below_it(tmp_path: Path) -> None:
+    found = []
+    for rank in range(1, 7):
+        path = tmp_path / f"{rank}.png"
+        Image.new("RGB", (60, 120 if rank % 2 else 60), "red").save(path)
+        found.append(Answer(rank, 0.0123, path, alignment=1234.5678))
+    image = figures.results_png([figures.Section("q", answers=found)])
+    red = [image.getpixel((x, 90)) == (255, 0, 0) for x in range(image.width)]
+    gaps = [x for x in range(32, max(x for x, one in enumerate(red) if one)) if not red[x]]
+    assert len(gaps) > 40
+    strip = range(image.height - 120, image.height)
+    assert all(image.getpixel((x, y)) == image.getpixel((0, 0)) for x in gaps for y in strip)
+
+
 def test_a_page_holds_every_picture_inside_itself_with_its_score_and_path(
     photos: Path, tmp_path: Path
 ) -> None:

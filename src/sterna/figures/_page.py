@@ -13,7 +13,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from sterna.figures._section import Answer, Section, scores_of, thumbnail
+from sterna.figures._section import Answer, Section, thumbnail
 from sterna.files import printable, write_text
 from sterna.images import PhotoSource
 
@@ -99,10 +99,16 @@ def _answer_card(answer: Answer) -> str:
     alt = answer.captions[0] if answer.captions else f"Photograph {answer.path.name}"
     return (
         f"<figure>{_picture_html(answer.path, alt=alt)}<figcaption>"
-        f'<span class="rank">{answer.rank}</span> <span class="score">{scores_of(answer)}</span>'
+        f'<span class="rank">{answer.rank}</span> <span class="score">{_scores(answer)}</span>'
         f'<a class="name" href="{html.escape(_link(answer.path))}">{_text(answer.path.name)}</a>'
         f'<span class="folder">{_text(answer.path.parent)}</span>{captions}</figcaption></figure>'
     )
+
+
+def _scores(answer: Answer) -> str:
+    """What an answer is ordered by."""
+    plain = f"{answer.score:.3f}"
+    return plain if answer.alignment is None else f"alignment {answer.alignment:.3f}, score {plain}"
 
 
 def _picture_html(source: PhotoSource, *, alt: str) -> str:

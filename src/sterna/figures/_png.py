@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from sterna.figures._section import Answer, Section, scores_of, thumbnail
+from sterna.figures._section import Answer, Section, thumbnail
 from sterna.files import new_file, printable
 
 __all__ = ["results_png", "write_png"]
@@ -44,7 +44,9 @@ def results_png(sections: Sequence[Section]) -> Image.Image:
 
 
 def _answer_tile(answer: Answer) -> _Tile:
-    label = f"{answer.rank}   {scores_of(answer)}"
+    score = f"{answer.score:.3f}"
+    found = score if answer.alignment is None else f"{answer.alignment:.3f} ({score})"
+    label = f"{answer.rank}   {found}"
     return _Tile(thumbnail(answer.path, within=_THUMBNAIL), label=label, name=answer.path.name)
 
 
@@ -115,7 +117,7 @@ def _draw_tile(canvas: Image.Image, tile: _Tile, *, box: tuple[int, int, int, in
         pen.text((left + 10, top + 10), _fit(tile.picture, right - left - 20, size=14), _SOFT, font=_font(14))
     else:
         canvas.paste(_cover(tile.picture, (right - left, bottom - top)), (left, top))
-    pen.text((left, bottom + 6), tile.label, _INK, font=_font(16))
+    pen.text((left, bottom + 6), _fit(tile.label, right - left, size=16), _INK, font=_font(16))
     pen.text((left, bottom + 26), _fit(tile.name, right - left, size=14), _SOFT, font=_font(14))
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from sterna.errors import PhotoError
 from sterna.images import PhotoSource, open_photo
 
-__all__ = ["Answer", "Section", "scores_of", "thumbnail"]
+__all__ = ["Answer", "Section", "thumbnail"]
 
 
 class Answer(Protocol):
@@ -52,12 +52,6 @@ class Section:
     title: str
     answers: Sequence[Answer]
     query_image: PhotoSource | None = None
-
-
-def scores_of(answer: Answer) -> str:
-    """What an answer is ordered by, in words short enough to stand below a picture."""
-    plain = f"{answer.score:.3f}"
-    return plain if answer.alignment is None else f"alignment {answer.alignment:.3f}, score {plain}"
 
 
 def thumbnail(source: PhotoSource, *, within: tuple[int, int]) -> Image.Image | str:
