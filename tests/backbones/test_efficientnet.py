@@ -41,8 +41,36 @@ def test_regions_are_the_published_networks_map(version: int, channels: int) -> 
         )
     assert maps.shape == (2, channels, 6, 6) == (2, *backbone.map_shape)
     assert (backbone.dim, backbone.sources, backbone.regions) == (1280, (1280,), 9)
-    assert torch.equal(regions.values, expected.flatten(2).transpose(1, 2))
+    torch.testing.assert_close(regions.values, expected.flatten(2).transpose(1, 2), atol=1e-4, rtol=1e-4)
     assert regions.mask.all()
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "moving"])
+def test_the_tail_has_the_published_networks_gradients(batch_norm: str) -> None:
+    squares = pixels(3, 64)
+    backbone = image_backbone(
+        "efficientnet-lite1", size=64, cells=None, trainable_tail=1, batch_norm=batch_norm
+    ).train()
+    wheel = published(1, size=64)
+    for module in wheel.modules():
+        module.train(batch_norm == "moving" and isinstance(module, torch.nn.BatchNorm2d))
+    maps = backbone.stem(squares)
+    expected = maps
+    for block in wheel._blocks[-len(backbone.last_blocks) :]:
+        expected = block(expected)
+    expected = wheel._swish(wheel._bn1(wheel._conv_head(expected)))
+    values = backbone.tail(maps).values
+    torch.testing.assert_close(values, expected.flatten(2).transpose(1, 2), atol=1e-3, rtol=1e-3)
+    weights = torch.randn_like(values)
+    (values * weights).sum().backward()
+    (expected.flatten(2).transpose(1, 2) * weights).sum().backward()
+    ours = [one.grad for one in backbone.parameters() if one.requires_grad]
+    theirs = [one.grad for one in wheel.parameters() if one.grad is not None]
+    assert len(ours) == len(theirs)
+    by_size = {(one.numel(), round(float(one.norm()), 2)) for one in theirs}
+    assert len(by_size) > len(theirs) / 2
+    norms = [sorted(float(one.norm()) for one in side) for side in (ours, theirs)]
+    np.testing.assert_allclose(norms[0], norms[1], rtol=2e-3)
 
 
 def test_the_published_network_knows_a_dog(shared: Path) -> None:

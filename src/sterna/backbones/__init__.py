@@ -6,6 +6,7 @@ from sterna.backbones._build import IMAGE_BACKBONES, TEXT_BACKBONES, image_backb
 from sterna.backbones._detector import Detections, Detector
 from sterna.backbones._onnx import (
     export_image_backbone,
+    export_image_tail,
     export_onnx,
     export_text_backbone,
     fold_batch_norm,
@@ -24,6 +25,7 @@ __all__ = [
     "TextBackbone",
     "Tokens",
     "export_image_backbone",
+    "export_image_tail",
     "export_onnx",
     "export_text_backbone",
     "fold_batch_norm",

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sterna.backbones._grid import check_cells, grid_boxes, grid_values
 from sterna.backbones._tuning import batch_norms, run_again
@@ -65,8 +67,8 @@ class EfficientNetLite(ImageBackbone):
         first = starts[-max(trainable_tail, 1)]
         self.first = nn.Sequential(network._conv_stem, network._bn0, nn.ReLU6())
         self.blocks = nn.Sequential(*blocks[:first])
-        self.last_blocks = nn.Sequential(*blocks[first:])
-        self.head = nn.Sequential(network._conv_head, network._bn1, nn.ReLU6())
+        self.last_blocks = nn.Sequential(*map(_Block, blocks[first:]))
+        self.head = _Normed(network._conv_head, network._bn1, active=True)
         self.cells = check_cells(cells, -(-size // 32))
         self.regions = self.cells * self.cells
         self.dim = int(network._conv_head.out_channels)
@@ -97,10 +99,59 @@ class EfficientNetLite(ImageBackbone):
 
     def tail(self, maps: Float[Tensor, "B ..."]) -> Regions:
         """Maps to regions [B, cells * cells, 1280]."""
+        maps = maps.contiguous(memory_format=torch.channels_last)
         for block in self.last_blocks:
             maps = run_again(block, maps, active=self.checkpointing)
         maps = run_again(self.head, maps, active=self.checkpointing)
         return self.as_regions(grid_values(maps, self.cells))
+
+
+class _Normed(nn.Module):
+    """A convolution, its batch norm, and ReLU6 where `active`, as one.
+
+    A norm that does not move is multiplied into the convolution's weights in every step, and ReLU6 overwrites
+    what it gets: the same function and gradients, with one map to remember in place of three.
+    """
+
+    def __init__(self, conv: nn.Conv2d, norm: nn.Module, *, active: bool) -> None:
+        super().__init__()
+        self.conv, self.norm, self.active = conv, norm, active
+
+    def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K P Q"]:
+        """Maps of C channels to maps of K."""
+        if isinstance(self.norm, _BatchNorm) and not self.norm.training:
+            mean, variance = self.norm.running_mean, self.norm.running_var
+            assert mean is not None
+            assert variance is not None
+            scale = self.norm.weight * (variance + self.norm.eps).rsqrt()
+            bias = self.norm.bias - mean * scale
+            padding = getattr(self.conv, "static_padding", nn.Identity())
+            maps = self.conv._conv_forward(padding(maps), self.conv.weight * scale[:, None, None, None], bias)
+        else:
+            maps = self.norm(self.conv(maps))
+        return F.relu6(maps, inplace=True) if self.active else maps
+
+
+class _Block(nn.Module):
+    """One of the wheel's blocks by its layers (Sandler et al., "MobileNetV2", CVPR 2018, section 3.3)."""
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        layers = [
+            _Normed(block._depthwise_conv, block._bn1, active=True),
+            _Normed(block._project_conv, block._bn2, active=False),
+        ]
+        if hasattr(block, "_expand_conv"):
+            layers.insert(0, _Normed(block._expand_conv, block._bn0, active=True))
+        self.layers = nn.Sequential(*layers)
+        first, last = layers[0].conv, layers[-1].conv
+        still = max(block._depthwise_conv.stride) == 1
+        self.skip = still and first.in_channels == last.out_channels
+
+    def forward(self, maps: Float[Tensor, "B C H W"]) -> Float[Tensor, "B K P Q"]:
+        """Maps of C channels to maps of K, of half the side where the stride is 2."""
+        made: Tensor = self.layers(maps)
+        return made + maps if self.skip else made
 
 
 def _load(version: int, size: int) -> tuple[Any, Path]:

@@ -20,13 +20,19 @@ from sterna.files import new_file
 
 __all__ = [
     "export_image_backbone",
+    "export_image_tail",
     "export_onnx",
     "export_text_backbone",
     "fold_batch_norm",
     "refuse_detector",
 ]
 
-_PAIRS = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
+_PAIRS = (
+    ("_expand_conv", "_bn0"),
+    ("_depthwise_conv", "_bn1"),
+    ("_project_conv", "_bn2"),
+    ("conv", "norm"),
+)
 
 
 def fold_batch_norm(module: nn.Module) -> nn.Module:
@@ -104,6 +110,15 @@ class _RegionValues(nn.Module):
         return (values, maps) if self.maps else (values,)
 
 
+class _TailValues(nn.Module):
+    def __init__(self, backbone: ImageBackbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, maps: Float[Tensor, "B ..."]) -> Float[Tensor, "B R D"]:
+        return self.backbone.tail(maps).values
+
+
 class _TokenValues(nn.Module):
     def __init__(self, backbone: TextBackbone) -> None:
         super().__init__()
@@ -128,6 +143,21 @@ def export_image_backbone(backbone: ImageBackbone, path: Path, *, maps: bool = F
         path,
         outputs=outputs,
         dynamic={name: {0: "n"} for name in ("pixels", *outputs)},
+    )
+
+
+def export_image_tail(backbone: ImageBackbone, path: Path) -> None:
+    """Write a graph: `maps` float32 [N, ...], as the stem makes them, to `values` float32 [N, R, D].
+
+    Raises `ModelError` for a detector.
+    """
+    refuse_detector(backbone)
+    export_onnx(
+        _TailValues(_folded(backbone)),
+        {"maps": torch.rand(2, *backbone.map_shape)},
+        path,
+        outputs=["values"],
+        dynamic={name: {0: "n"} for name in ("maps", "values")},
     )
 
 

@@ -7,6 +7,7 @@ from sterna.features._extract import Captioned, extract
 from sterna.features._foreign import BadItem, Entry, Foreign, Format, Item, Passage, Target, Writer
 from sterna.features._formats import FORMATS
 from sterna.features._import import DATA_FILE, import_features
+from sterna.features._kept import KeptMaps
 from sterna.features._outcome import ExportReport, ImportReport, Reason, TransferProgress, in_words
 from sterna.features._part import ColumnSpec
 from sterna.features._report import ExtractProgress, ExtractReport, Failure
@@ -28,6 +29,7 @@ __all__ = [
     "Format",
     "ImportReport",
     "Item",
+    "KeptMaps",
     "Passage",
     "Reason",
     "Target",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sterna.backbones import ImageBackbone, TextBackbone
 
-__all__ = ["ENGINES", "Engine", "image_engine", "text_engine"]
+__all__ = ["ENGINES", "Engine", "image_engine", "tail_engine", "text_engine"]
 
 ENGINES = ("auto", "onnx", "torch")
 _CLOSE = 1e-3
@@ -122,6 +122,25 @@ def image_engine(backbone: ImageBackbone, *, kind: str, threads: int | None, map
         slow,
         export=lambda path: export_image_backbone(backbone, path, maps=maps),
         inputs=("pixels",),
+        kind=kind,
+        threads=threads,
+    )
+
+
+def tail_engine(backbone: ImageBackbone, *, kind: str, threads: int | None) -> Engine:
+    """`engine(maps [B, ...] float32) -> ([B, R, D],)`: what comes after the stem."""
+    from sterna.backbones import export_image_tail
+
+    def slow(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+        import torch
+
+        with torch.inference_mode():
+            return (backbone.tail(torch.from_numpy(maps)).values.numpy(),)
+
+    return Engine(
+        slow,
+        export=lambda path: export_image_tail(backbone, path),
+        inputs=("maps",),
         kind=kind,
         threads=threads,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
@@ -12,8 +13,9 @@ from sterna._version import versions
 from sterna.errors import StoreError, UsageError
 from sterna.features._captions import CaptionJob, caption_columns
 from sterna.features._engines import text_engine
-from sterna.features._images import ImageJob, image_columns
-from sterna.features._looks import look_of
+from sterna.features._images import ImageJob, image_columns, photographs
+from sterna.features._kept import KeptMaps
+from sterna.features._looks import look_at_maps, look_of
 from sterna.features._part import ColumnSpec
 from sterna.features._report import ExtractProgress, ExtractReport
 from sterna.features._store import FeatureStore
@@ -64,6 +66,7 @@ def extract(
     dtype: str = "float16",
     batch_size: int = 8,
     maps: int | None = None,
+    kept: KeptMaps | None = None,
     top: int | None = None,
     threshold: float | None = None,
     suppress: float | None = None,
@@ -95,6 +98,8 @@ def extract(
         batch_size: images a batch.
         maps: keep the maps below the last `maps` stages of the image backbone as well, for fine-tuning these:
             the column "VIEW.mapsN", float16, whose rows [C, H W] are the backbone's `map_shape`.
+        kept: maps that the backbone's stem made before: views of which all are there are made of them, and
+            photographs are looked at for the others alone. Not together with `maps`.
         top, threshold, suppress: of a detector, see `sterna.backbones.image_backbone`. Its regions bear the
             columns "VIEW.scores" and "VIEW.classes"; an image has one at least.
         engine: "onnx" (ONNX Runtime), "torch", or "auto": ONNX Runtime where the backbone exports.
@@ -122,7 +127,11 @@ def extract(
             "suppress": suppress,
         }
         images = _image_backbone(image_backbone, options)
-        work.images(data, Path(out) / "images", images, views=views, batch_size=batch_size, maps=maps)
+        if kept is not None and maps is not None:
+            raise UsageError(f"maps={maps}: are not made of maps that were kept; leave one of them out")
+        work.images(
+            data, Path(out) / "images", images, views=views, batch_size=batch_size, maps=maps, kept=kept
+        )
     work.report.seconds = time.monotonic() - started
     return work.report
 
@@ -160,14 +169,23 @@ class _Work:
         views: Sequence[str],
         batch_size: int,
         maps: int | None,
+        kept: KeptMaps | None,
     ) -> None:
         look = look_of(backbone, dtype=self.dtype, engine=self.engine, threads=self.threads, maps=maps)
         store = _open(out, image_columns(look, views), _image_meta(backbone, self.dtype))
-        photographs = list(zip(data.image_ids, data.paths, strict=True))
-        job = ImageJob(store, backbone, look, batch_size=batch_size, report=self.report, tell=self.tell)
+        job = partial(ImageJob, store, batch_size=batch_size, report=self.report, tell=self.tell)
+        whole, below = job(photographs(backbone), look), None
+        if kept is not None:
+            rest = look_at_maps(backbone, dtype=self.dtype, engine=self.engine, threads=self.threads)
+            below = job(kept, rest)
+        items = list(zip(data.image_ids, data.paths, strict=True))[self.shard[0] :: self.shard[1]]
         for view in views:
-            job.make(view, photographs[self.shard[0] :: self.shard[1]])
-        self.report.engine = look.name
+            if kept is not None and below is not None and kept.have(view, [name for name, _ in items]):
+                below.make(view, items)
+                self.report.engine = rest.name
+            else:
+                whole.make(view, items)
+                self.report.engine = look.name
 
 
 class _ImageOptions(TypedDict):

@@ -22,11 +22,15 @@ from sterna.files import write_text
 if TYPE_CHECKING:
     from sterna.backbones import ImageBackbone
 
-__all__ = ["ImageJob", "image_columns"]
+__all__ = ["ImageJob", "Item", "Prepared", "image_columns", "photographs"]
 
 _A_PART = 256
-_Item = tuple[str, Path]
-_Prepared = tuple[str, NDArray[Any], tuple[int, int]]
+
+Item = tuple[str, Path]
+"""an image's id and file"""
+Prepared = tuple[str, NDArray[Any], tuple[int, int]]
+"""its id, what a look takes, and the photograph's width and height"""
+_Source = Callable[[Item, str], "Prepared | Failure"]
 
 
 def image_columns(look: Look, views: Sequence[str]) -> dict[str, ColumnSpec]:
@@ -36,22 +40,22 @@ def image_columns(look: Look, views: Sequence[str]) -> dict[str, ColumnSpec]:
 
 
 class ImageJob:
-    """Makes views of images that a store has not, part by part."""
+    """Makes views of images that a store has not, part by part: `source` brings what `look` takes."""
 
     def __init__(
         self,
         store: FeatureStore,
-        backbone: ImageBackbone,
+        source: _Source,
         look: Look,
         *,
         batch_size: int,
         report: ExtractReport,
         tell: Callable[[ExtractProgress], None],
     ) -> None:
-        self._store, self._backbone, self._look = store, backbone, look
+        self._store, self._source, self._look = store, source, look
         self._batch_size, self._report, self._tell = batch_size, report, tell
 
-    def make(self, view: str, items: Sequence[_Item]) -> None:
+    def make(self, view: str, items: Sequence[Item]) -> None:
         """Make one view of every item that lacks it."""
         ids = [identity for identity, _ in items]
         wanted = {one for name in self._look.columns for one in self._store.missing(f"{view}{name}", ids)}
@@ -64,7 +68,7 @@ class ImageJob:
             self._part(view, todo[start : start + step], meter)
         self._note_failures()
 
-    def _part(self, view: str, items: Sequence[_Item], meter: Meter) -> None:
+    def _part(self, view: str, items: Sequence[Item], meter: Meter) -> None:
         ids: list[str] = []
         sizes: list[NDArray[Any]] = []
         columns: dict[str, list[NDArray[Any]]] = {f"{view}{name}": [] for name in self._look.columns}
@@ -85,11 +89,11 @@ class ImageJob:
         if failed := len(self._report.failed) - failed_before:
             meter.add(failed)
 
-    def _batches(self, view: str, items: Sequence[_Item]) -> Iterator[list[_Prepared]]:
-        def decode(item: _Item) -> _Prepared | Failure:
-            return _prepared(item, view, self._backbone)
+    def _batches(self, view: str, items: Sequence[Item]) -> Iterator[list[Prepared]]:
+        def decode(item: Item) -> Prepared | Failure:
+            return self._source(item, view)
 
-        batch: list[_Prepared] = []
+        batch: list[Prepared] = []
         workers = min(4, available_threads())
         for one in ahead(decode, items, workers=workers, waiting=2 * self._batch_size):
             if isinstance(one, Failure):
@@ -121,13 +125,17 @@ def _read_failures(path: Path) -> list[Failure]:
     return [Failure(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def _prepared(item: _Item, view: str, backbone: ImageBackbone) -> _Prepared | Failure:
+def photographs(backbone: ImageBackbone) -> _Source:
+    """Opens an image's file and prepares a view of it for the backbone."""
     from sterna.images import open_photo
 
-    identity, path = item
-    try:
-        photo = open_photo(path, at_least=least_side(view, backbone.size))
-    except PhotoError as error:
-        return Failure(identity, str(path), error.reason)
-    image = view_of(photo.image, view, identity=identity)
-    return identity, backbone.prepare(image), (photo.width, photo.height)
+    def prepare(item: Item, view: str) -> Prepared | Failure:
+        identity, path = item
+        try:
+            photo = open_photo(path, at_least=least_side(view, backbone.size))
+        except PhotoError as error:
+            return Failure(identity, str(path), error.reason)
+        image = view_of(photo.image, view, identity=identity)
+        return identity, backbone.prepare(image), (photo.width, photo.height)
+
+    return prepare

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import ModelError, UsageError
-from sterna.features._engines import ENGINES, image_engine
+from sterna.features._engines import ENGINES, image_engine, tail_engine
 from sterna.features._part import ColumnSpec
 
 if TYPE_CHECKING:
     from sterna.backbones import Detector, ImageBackbone
 
-__all__ = ["Look", "Made", "look_of"]
+__all__ = ["Look", "Made", "look_at_maps", "look_of"]
 
 
 class Made(NamedTuple):
@@ -59,6 +59,11 @@ def look_of(
     return _Detected(backbone, dtype=dtype)
 
 
+def look_at_maps(backbone: ImageBackbone, *, dtype: str, engine: str, threads: int | None) -> Look:
+    """The look that goes on from what the backbone's stem made of photographs, float arrays [C, H W]."""
+    return _Below(backbone, dtype=dtype, engine=engine, threads=threads)
+
+
 class _Grid:
     """The same regions with the same boxes for every photograph."""
 
@@ -86,6 +91,28 @@ class _Grid:
         for name, below in zip(list(self.columns)[2:], maps, strict=True):
             made[name] = list(below.reshape(len(below), below.shape[1], -1))
         return made
+
+
+class _Below:
+    """What a grid gives, from the maps between stem and tail."""
+
+    def __init__(self, backbone: ImageBackbone, *, dtype: str, engine: str, threads: int | None) -> None:
+        self._engine = tail_engine(backbone, kind=engine, threads=threads)
+        self._shape = backbone.map_shape
+        self._boxes: NDArray[np.float32] = backbone.boxes.numpy()
+        self.columns = {
+            "": Made(ColumnSpec(dtype, backbone.dim), backbone.regions),
+            ".boxes": Made(ColumnSpec("float32", 4), backbone.regions),
+        }
+
+    @property
+    def name(self) -> str:
+        return self._engine.name
+
+    def __call__(self, prepared: Sequence[NDArray[Any]]) -> dict[str, Sequence[NDArray[Any]]]:
+        maps = np.stack(prepared).astype(np.float32).reshape(len(prepared), *self._shape)
+        (values,) = self._engine(maps)
+        return {"": list(values), ".boxes": [self._boxes] * len(values)}
 
 
 class _Detected:

@@ -12,7 +12,7 @@ from sterna.errors import StoreError, UsageError
 from sterna.features import ExtractProgress, FeatureStore, extract
 from sterna.training._readers import TOKENS, image_columns
 from sterna.training._settings import FeatureSettings, FinetuneSettings
-from sterna.training._tuning import IMPORTED, load_image_backbone, load_text_backbone
+from sterna.training._tuning import IMPORTED, kept_maps, load_image_backbone, load_text_backbone
 
 __all__ = ["complete", "failed_photographs"]
 
@@ -32,9 +32,10 @@ def complete(
 ) -> None:
     """Extract what is missing: every view of the training split, and the original one of the other.
 
-    Of backbones that are trained in part, what enters that part is extracted too. Of imported features
-    nothing is. Raises `StoreError` where a store is not what settings say or lacks what cannot be extracted,
-    and `UsageError` where backbones that are not there are to be trained.
+    Of backbones that are trained in part, what enters that part is extracted too. Where another run trained
+    the backbone and the maps are there that it was trained on, features are made of these. Of imported
+    features nothing is. Raises `StoreError` where a store is not what settings say or lacks what cannot be
+    extracted, and `UsageError` where backbones that are not there are to be trained.
     """
     wanted = _Wanted.of(features, finetune, splits)
     for side, name, tuned in (
@@ -100,6 +101,7 @@ def _extract(
         images = load_image_backbone(features, finetune, size=features.size)
     if features.text != IMPORTED:
         texts = load_text_backbone(features, FinetuneSettings())
+    kept = kept_maps(features.image)
     for split, views in zip(splits, (features.views, ("original",)), strict=True):
         extract(
             split,
@@ -110,6 +112,7 @@ def _extract(
             dtype=features.dtype,
             batch_size=features.batch_size,
             maps=finetune.image.stages or None,
+            kept=kept,
             threads=threads,
             progress=progress,
         )

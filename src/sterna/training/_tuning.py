@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sterna.backbones import ImageBackbone, TextBackbone, image_backbone, text_backbone
 from sterna.errors import ModelError, RunError, UsageError
+from sterna.features import FeatureStore, KeptMaps
 from sterna.files import hash_bytes, hash_json, read_json
 from sterna.settings import load_settings
 from sterna.training._checkpoint import best_checkpoint, load_weights
@@ -21,6 +22,7 @@ __all__ = [
     "backbone_of_run",
     "check_backbone",
     "freeze_tuned",
+    "kept_maps",
     "load_image_backbone",
     "load_text_backbone",
     "published",
@@ -113,6 +115,23 @@ def backbone_of_run(name: str, side: Literal["image", "text"]) -> ImageBackbone 
     freeze_tuned(backbone)
     backbone.name = f"{OF_RUN}{run.absolute()}"
     return backbone
+
+
+def kept_maps(name: str) -> KeptMaps | None:
+    """The maps that the run of a backbone "run:FOLDER" was trained on; `None` where there are none.
+
+    What comes of them differs from what comes of photographs by the rounding of float16.
+    """
+    if not name.startswith(OF_RUN):
+        return None
+    run = Path(name.removeprefix(OF_RUN)).expanduser()
+    settings = load_settings(TrainSettings, run / "settings.yaml")
+    folder, stages = settings.features.path or run / "features", settings.finetune.image.stages
+    if not stages or not (folder / "images" / "manifest.json").is_file():
+        return None
+    made_with = FeatureStore.open(folder / "images").meta.get("fingerprint")
+    trained_on = read_json(run / "run.json", error=RunError)["features"]["images"]["fingerprint"]
+    return KeptMaps(folder, stages) if made_with == trained_on else None
 
 
 def freeze_tuned(backbone: ImageBackbone | TextBackbone) -> None:
