@@ -56,6 +56,78 @@ def test_model_info_verifies_the_files(sterna: Sterna, tiny_model: Path, tmp_pat
     assert changed.err.count("\n") == 1
 
 
+def test_a_calibrated_model_hides_what_does_not_match(
+    sterna: Sterna, tiny_model: Path, flickr: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    before = sterna("model", "info", model, "--format", "json").json
+    (model / "README.md").write_text(
+        "# tiny\n\n## Scores\n\nunknown\n\n## What it was made from\n\nnothing\n"
+    )
+    for _ in range(2):  # the second takes the place of the first
+        came = sterna(
+            "model",
+            "calibrate",
+            model,
+            "--data",
+            flickr,
+            "--split",
+            "dev",
+            "--recall",
+            "1",
+            "--format",
+            "json",
+        )
+        assert (came.code, came.json["recall"], came.json["captions"]) == (0, 1.0, 6)
+    least = came.json["min_score"]
+    after = sterna("model", "info", model, "--format", "json").json
+    assert after["config"]["calibration"]["min_score"] == least
+    assert after["fingerprint"] == before["fingerprint"]
+    card = (model / "README.md").read_text()
+    assert card.startswith("# tiny\n\n## Scores\n\nSearching for a sentence leaves out")
+    assert card.endswith("\n\n## What it was made from\n\nnothing\n")
+    assert (card.count("## Scores"), "unknown" in card) == (1, False)
+
+    assert sterna("index", flickr / "images", "--model", model).code == 0
+
+    def scores(*args: object) -> list[float]:
+        return [hit["score"] for hit in sterna("search", *args, "-k", "9", "--format", "json").json["hits"]]
+
+    whole = scores("a dog", "--min-score", "none")
+    assert len(whole) == 8
+    assert scores("a dog") == [score for score in whole if score >= least]
+    image = flickr / "images" / "1.jpg"
+    assert len(scores("--image", image)) == len(scores("a dog", "--plus", "a cat")) == 8
+
+    config = json.loads((model / "config.json").read_text())
+    config["calibration"]["min_score"] = 0.999
+    (model / "config.json").write_text(json.dumps(config))
+    nothing = sterna("search", "a dog")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert f"nothing here looks like that (the nearest scores {whole[0]:.3f}; --min-score none" in nothing.err
+
+    config["calibration"]["min_score"] = "high"
+    (model / "config.json").write_text(json.dumps(config))
+    assert "calibration.min_score is 'high', a number is needed" in sterna("model", "info", model).err
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("nowhere",), "nowhere: not a model folder, for it has no config.json"),
+        (("MODEL", "--recall", "2"), "recall=2.0: must be above 0 and at most 1"),
+    ],
+)
+def test_what_cannot_be_calibrated_is_one_sentence(
+    sterna: Sterna, tiny_model: Path, flickr: Path, args: tuple[str, ...], says: str
+) -> None:
+    named = [tiny_model if arg == "MODEL" else arg for arg in args]
+    outcome = sterna("model", "calibrate", *named, "--data", flickr, "--split", "dev")
+    assert outcome.code in (1, 2)
+    assert (outcome.out, outcome.err.count("\n")) == ("", 1)
+    assert says in outcome.err
+
+
 def test_model_info_of_anything_else_is_one_sentence(sterna: Sterna, tmp_path: Path) -> None:
     outcome = sterna("model", "info", tmp_path)
     assert (outcome.code, outcome.out) == (1, "")

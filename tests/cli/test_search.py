@@ -101,7 +101,9 @@ def test_nothing_found_is_said_on_stderr_and_is_no_failure(sterna: Sterna) -> No
     assert (table.code, table.out, table.err) == (0, "", "sterna: nothing found\n")
     document = sterna("search", "a dog", "--min-score", "2", "--format", "json")
     assert (document.code, document.json["hits"]) == (0, [])
-    assert document.err == "sterna: nothing found with a score of 2 or more\n"
+    assert document.err.startswith("sterna: nothing found with a score of 2 or more (the nearest scores ")
+    asked = sterna("search", "a dog", "--min-score", "high")
+    assert (asked.code, asked.err) == (2, "sterna: --min-score high: give a number, such as 0.3, or none\n")
 
 
 @pytest.mark.parametrize(

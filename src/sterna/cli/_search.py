@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -46,8 +47,13 @@ def search(
     ] = None,
     k: LimitOption = 10,
     min_score: Annotated[
-        float | None, typer.Option("--min-score", metavar="X", help="Leave out hits that score less.")
-    ] = None,
+        str,
+        typer.Option(
+            "--min-score",
+            metavar="X|none",
+            help="Leave out hits that score less.  [default: of a description what the model says]",
+        ),
+    ] = "model",
     folder: Annotated[
         str | None,
         typer.Option("--folder", metavar="DIR", help="Only photographs in a folder of this name or path."),
@@ -109,7 +115,8 @@ def search(
 ) -> None:
     """Find photographs by a description or by another photograph.
 
-    Scores are cosines: 1 is the same direction, 0 unrelated. Weights of --plus and --minus are numbers
+    Scores are cosines: 1 is the same direction, 0 unrelated. What a description shows scores at least what
+    the model says is needed (calibration in sterna model info). Weights of --plus and --minus are numbers
     before a colon, 1 where none is given; what names an existing file is taken for an image.
     --rerank is for models that were trained to align regions with words.
 
@@ -129,35 +136,59 @@ def search(
     png = file_to_write("--png", png) if png is not None else None
     if html is not None and html == png:
         raise UsageError(f"--html and --png: both name {html}; name two files")
+    least = _least_score(min_score)
     added = [_operand(text) for text in plus or ()]
     taken = [_operand(text) for text in minus or ()]
     from sterna.library import Library
 
     with Library.open(library, model=model) as opened:
-        hits = opened.search(
+        look = partial(
+            opened.search,
             query,
             image=image,
-            k=k,
             plus=added,
             minus=taken,
-            min_score=min_score,
             folder=folder,
             after=after,
             before=before,
             exclude_self=exclude_self,
-            rerank=rerank,
         )
+        hits = look(k=k, min_score=least, rerank=rerank)
+        nearest = look(k=1, min_score=None) if not hits and least is not None else []
         name = opened.model_name() if output == "json" else ""
     title = _title(query, image, plus=plus or (), minus=minus or ())
     _print(hits, output=output, null=null, query=title, model=name)
     if not hits:
-        say("nothing found" + (f" with a score of {min_score:g} or more" if min_score is not None else ""))
+        say(_nothing(least, nearest))
     _write_figures(hits, title=title, image=image, html=html, png=png)
     if copy_to is not None:
         from sterna.cli._copy import copy_photos
 
         copied, missing = copy_photos([hit.path for hit in hits], copy_to)
         say(f"copied {copied} to {copy_to}" + (f"; {missing} not there any more" if missing else ""))
+
+
+def _least_score(text: str) -> float | Literal["model"] | None:
+    if text == "none":
+        return None
+    if text == "model":
+        return "model"
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--min-score {text}: give a number, such as 0.3, or none") from None
+
+
+def _nothing(min_score: float | Literal["model"] | None, nearest: Sequence[Hit]) -> str:
+    """What is said where there are no hits; `nearest` is the best of those that a least score left out."""
+    if not nearest:
+        return "nothing found"
+    if min_score == "model":
+        return (
+            f"nothing here looks like that (the nearest scores {nearest[0].score:.3f}; "
+            "--min-score none shows what there is)"
+        )
+    return f"nothing found with a score of {min_score:g} or more (the nearest scores {nearest[0].score:.3f})"
 
 
 def _operand(text: str) -> tuple[float, str]:

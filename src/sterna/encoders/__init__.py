@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sterna.encoders._align import aligned, alignments
+from sterna.encoders._calibration import write_calibration
 from sterna.encoders._config import ModelConfig, fingerprint_folder, read_config
 from sterna.encoders._load import default_model, load
 from sterna.encoders._protocol import Aligns, EncodedPhoto, Encoder, PhotoInfo
@@ -19,4 +20,5 @@ __all__ = [
     "fingerprint_folder",
     "load",
     "read_config",
+    "write_calibration",
 ]

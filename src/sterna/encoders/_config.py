@@ -38,6 +38,7 @@ class ModelConfig:
             its networks do not tell them.
         image_items: outputs of the regions' vectors, float `[N, R, E]`, and of their mask `[N, R]`.
         text_items: outputs of the words' vectors, float `[M, T, E]`, and of their mask `[M, T]`.
+        min_score: below it a photograph seldom shows what a sentence says; `None` where that is not known.
         values: the whole file, for people.
     """
 
@@ -60,6 +61,7 @@ class ModelConfig:
     alignment: str | None
     image_items: tuple[str, str]
     text_items: tuple[str, str]
+    min_score: float | None
     values: Mapping[str, Any]
 
 
@@ -132,6 +134,13 @@ class _Checker:
         self.problems.append(f"{name} is {value!r}, a whole number from 1 is needed")
         return 1
 
+    def number(self, name: str) -> float | None:
+        value = self._get(name, None)
+        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+            return None if value is None else float(value)
+        self.problems.append(f"{name} is {value!r}, a number is needed")
+        return None
+
     def flag(self, name: str) -> bool:
         value = self._get(name, False)
         if not isinstance(value, bool):
@@ -195,5 +204,6 @@ def _build(folder: Path, values: Mapping[str, Any], checker: _Checker) -> ModelC
         alignment=checker.score("alignment", None, alignment=True),
         image_items=checker.pair("image.items", ("regions", "regions_mask")),
         text_items=checker.pair("text.items", ("words", "words_mask")),
+        min_score=checker.number("calibration.min_score"),
         values=values,
     )

@@ -36,7 +36,10 @@ class EncodedPhoto:
 
 
 class Encoder(Protocol):
-    """Turns photographs and sentences into float32 unit vectors of one space; threads may share it."""
+    """Turns photographs and sentences into float32 unit vectors of one space; threads may share it.
+
+    An encoder may have a `min_score`: below it a photograph seldom shows what a sentence says.
+    """
 
     @property
     def name(self) -> str:

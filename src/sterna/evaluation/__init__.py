@@ -15,6 +15,7 @@ from sterna.evaluation._report import Corrected, Figures, Report, report
 from sterna.evaluation._rerank import Reranking, rerank
 from sterna.evaluation._runs import RunReport, evaluate_run
 from sterna.evaluation._sources import Captioned, Encoded, Encodes, Progress, Source
+from sterna.evaluation._threshold import Threshold, choose_threshold, threshold_of
 from sterna.evaluation._vectors import Numbered, VectorFiles, read_bank
 from sterna.evaluation._written import write_ranks, write_trec
 
@@ -44,8 +45,10 @@ __all__ = [
     "Reranking",
     "RunReport",
     "Source",
+    "Threshold",
     "VectorFiles",
     "Way",
+    "choose_threshold",
     "committee",
     "evaluate",
     "evaluate_run",
@@ -60,6 +63,7 @@ __all__ = [
     "report",
     "rerank",
     "rsum",
+    "threshold_of",
     "write_ranks",
     "write_trec",
 ]

@@ -45,9 +45,9 @@ def check_rerank(rerank: object) -> None:
 
 
 def check_min_score(score: object) -> None:
-    """Raise `UsageError` where a least score is no finite number; `None` is none."""
-    if score is not None and not _is_finite(score):
-        raise UsageError(f"min_score={score!r}: a finite number is needed")
+    """Raise `UsageError` where a least score is no finite number; `None` is none, "model" the model's own."""
+    if score is not None and score != "model" and not _is_finite(score):
+        raise UsageError(f"min_score={score!r}: a finite number is needed, or None")
 
 
 def check_patterns(patterns: object) -> None:

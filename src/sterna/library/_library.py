@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sterna.errors import LibraryError, SternaError
 from sterna.library._arguments import check_k, check_paths, check_patterns, given_sentences
@@ -119,7 +119,7 @@ class Library:
         k: int = 10,
         plus: Sequence[tuple[float, str | PhotoSource]] = (),
         minus: Sequence[tuple[float, str | PhotoSource]] = (),
-        min_score: float | None = None,
+        min_score: float | Literal["model"] | None = "model",
         folder: str | Path | None = None,
         after: str | date | None = None,
         before: str | date | None = None,
@@ -136,7 +136,9 @@ class Library:
             k: how many hits, at least 1.
             plus, minus: (weight, what) added to and taken from the query; text that names an existing file
                 is a photograph.
-            min_score: the least score (cosine).
+            min_score: the least score (cosine); `None` for none. "model": of a sentence alone what the model
+                says of itself, if it does (photographs below it seldom show what the sentence says); of
+                anything else none.
             folder: only photographs below it: an absolute path, or a folder's name or several ("trips",
                 "2019/trips") anywhere in the path.
             after, before: only photographs taken at or after that day, month or year, and before that one; a

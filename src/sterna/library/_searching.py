@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class Wanted:
     """How many hits a search wants, and which; `UsageError` for what is no number."""
 
     k: int
-    min_score: float | None
+    min_score: float | Literal["model"] | None
     filters: Filters
     exclude_self: bool
     rerank: int = 0
@@ -73,10 +73,20 @@ def search_gallery(
             found += _neighbours(gallery, vector, k=most - 1, allow=allow, without=selves)
     else:
         found = _neighbours(gallery, vector, k=most, allow=allow, without=[])
-    if wanted.min_score is not None:
-        found = [(score, photo) for score, photo in found if score >= wanted.min_score]
+    least = _least_score(wanted, encoder=encoder, parts=parts)
+    if least is not None:
+        found = [(score, photo) for score, photo in found if score >= least]
     hits = _hits(catalog, found, condition=condition, values=values)
     return hits if asked is None else rerank_hits(hits, asked, first=wanted.rerank)[: wanted.k]
+
+
+def _least_score(wanted: Wanted, *, encoder: Encoder, parts: Sequence[Part]) -> float | None:
+    """What hits must score; the model's own least score is of a sentence alone."""
+    if wanted.min_score != "model":
+        return wanted.min_score
+    if len(parts) > 1 or parts[0].text is None or parts[0].weight < 0:
+        return None
+    return getattr(encoder, "min_score", None)
 
 
 def photo_vector(
