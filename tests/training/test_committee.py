@@ -98,6 +98,19 @@ def test_the_projection_is_stored_as_other_layers_are(runs, tmp_path, weights):
     assert (one * other).sum(axis=1).min() > 0.999
 
 
+def test_image_networks_compute_in_int8_where_that_is_asked_for(runs, tmp_path, capfd):
+    options = ["--image-weights", "int8", "--image-arithmetic", "int8", "--out", str(tmp_path / "small")]
+    assert main(["export", str(runs[0]), *options]) == 0, capfd.readouterr().err
+    plain = export(runs[0], tmp_path / "plain")
+    operators = Counter(node.op_type for node in onnx.load(tmp_path / "small" / "image.onnx").graph.node)
+    assert operators["QuantizeLinear"] > operators["Conv"] > 0
+    paths = [draw_photo(number, size=(90, 60)) for number in range(6)]
+    one, other = (sterna.load(folder).encode_images(paths) for folder in (plain, tmp_path / "small"))
+    assert (one * other).sum(axis=1).mean() > 0.95
+    assert np.abs(one - other).max() > 1e-4
+    assert "computes in int8" in (tmp_path / "small" / "README.md").read_text()
+
+
 def test_backbones_that_runs_share_are_run_once(runs, tmp_path):
     kinds = []
     for given in (runs[0], runs):

@@ -69,6 +69,26 @@ def test_rounding_twice_changes_nothing(network):
             torch.testing.assert_close(value, once[name], rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize(("precision", "bytes_each"), [("float16", 2), ("int8", 1)])
+def test_convolutions_are_stored_small_too(tmp_path, precision, bytes_each):
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 64, 3), nn.ReLU6(), nn.Conv2d(64, 64, 3, groups=64), nn.Conv2d(64, 96, 1)
+    )
+    pixels = torch.rand(2, 3, 12, 12)
+    exact = network(pixels).detach()
+    round_weights(network, precision)
+    rounded = network(pixels).detach()
+    export_onnx(network, {"x": pixels}, tmp_path / "a.onnx", outputs=["y"], dynamic={"x": {0: "n"}})
+    shrink_graph(tmp_path / "a.onnx", precision)
+    (came,) = onnxruntime.InferenceSession(str(tmp_path / "a.onnx")).run(None, {"x": pixels.numpy()})
+    np.testing.assert_allclose(came, rounded, atol=1e-6)
+    np.testing.assert_allclose(rounded, exact, atol=0.02)
+    assert not torch.equal(rounded, exact)
+    large = 3 * 64 * 9 + 64 * 96
+    assert large * bytes_each < (tmp_path / "a.onnx").stat().st_size < large * bytes_each + 64 * 9 * 4 + 6000
+
+
 def test_a_channel_of_zeros_stays_zero(network):
     with torch.no_grad():
         network.words.weight[0] = 0

@@ -38,6 +38,20 @@ def export(
             "--dim", metavar="N", min=1, help="Numbers in a vector.  [default: as many as RUN's; the first's]"
         ),
     ] = None,
+    image_weights: Annotated[
+        Literal["float16", "int8"],
+        typer.Option(
+            "--image-weights", metavar="float16|int8", help="How the image tower's weights are stored."
+        ),
+    ] = "float16",
+    image_arithmetic: Annotated[
+        Literal["float32", "int8"],
+        typer.Option(
+            "--image-arithmetic",
+            metavar="float32|int8",
+            help="What its convolutions compute in; int8 is faster and less exact.",
+        ),
+    ] = "float32",
     text_weights: Annotated[
         Literal["float16", "int8"],
         typer.Option(
@@ -76,8 +90,9 @@ def export(
 
         with progress_line() as line:
             write(
-                runs, out, dim=dim, name=name or out.resolve().name, text_weights=text_weights,
-                results=figures, progress=lambda what, done, total: line("reading", done, total, unit=what),
+                runs, out, dim=dim, name=name or out.resolve().name, image_weights=image_weights,
+                text_weights=text_weights, image_arithmetic=image_arithmetic, results=figures,
+                progress=lambda what, done, total: line("reading", done, total, unit=what),
             )  # fmt: skip
     answer = describe_model(str(out), verify=False)
     if output == "json":

@@ -54,12 +54,14 @@ def _front(config: Mapping[str, Any]) -> str:
 
 def _what(config: Mapping[str, Any]) -> str:
     architecture = config["architecture"]
+    arithmetic = "; the image part computes in int8" if "arithmetic" in architecture else ""
     return (
         f"Turns photographs and English sentences into vectors of {config['dim']} numbers and unit length; "
         f"{_compared(config)} "
         f"Images pass {_names(architecture['image_backbone'])}, "
         f"sentences {_names(architecture['text_backbone'])}, "
-        f"and then the towers of a Transformer Encoder Reasoning Network (TERN).{_committee(architecture)}\n"
+        f"and then the towers of a Transformer Encoder Reasoning Network (TERN){arithmetic}."
+        f"{_committee(architecture)}\n"
     )
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float32
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -23,7 +24,7 @@ from sterna.model import TERN
 from sterna.training._inputs import training_split
 from sterna.training._run import PHOTOGRAPHS, SENTENCES, Run, prepare_files
 
-__all__ = ["ImageEncoder", "Reduction", "TextEncoder", "check_committee", "fit_reduction"]
+__all__ = ["ImageEncoder", "Reduction", "TextEncoder", "check_committee", "fit_reduction", "training_squares"]
 
 _IMAGES = 1_000  # training photographs that a projection is fitted on, with all their captions
 
@@ -140,7 +141,7 @@ def fit_reduction(
     width = sum(run.dim for run in runs)
     if not 1 <= dim <= width:
         raise UsageError(f"dim={dim}: the vectors have {width} numbers; name 1 to {width}")
-    sample = _sample(runs[0])
+    sample = _sample(runs[0], _IMAGES)
     images = _encode(ImageEncoder(runs), _photographs(runs[0], sample, tell))
     captions = _encode(TextEncoder(runs), _sentences(runs[0], sample, tell))
     if len(images) + len(captions) < dim or not (len(images) and len(captions)):
@@ -154,10 +155,21 @@ def fit_reduction(
     return Reduction(matrix, images=len(images), captions=len(captions))
 
 
-def _sample(run: Run) -> CaptionedImages:
+def training_squares(run: Run, count: int) -> list[NDArray[np.uint8]]:
+    """Up to `count` of the photographs that a run was trained on, evenly from the whole, as it sees them.
+
+    Raises `RunError` where none can be read, `DataError` where the data cannot.
+    """
+    squares = prepare_files(run, _sample(run, count).paths)
+    if not squares:
+        raise RunError(f"{run.path}: none of the photographs that it was trained on can be read")
+    return squares
+
+
+def _sample(run: Run, count: int) -> CaptionedImages:
     """Training images, evenly from the whole."""
     data = training_split(run.settings.data)
-    chosen = np.unique(np.linspace(0, len(data) - 1, min(_IMAGES, len(data)), dtype=np.int64))
+    chosen = np.unique(np.linspace(0, len(data) - 1, min(count, len(data)), dtype=np.int64))
     return data.take(chosen)
 
 

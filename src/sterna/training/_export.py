@@ -22,6 +22,7 @@ from sterna.training._committee import (
     fit_reduction,
 )
 from sterna.training._networks import REGIONS, WORDS, write_networks
+from sterna.training._quantize import Arithmetic
 from sterna.training._run import Run, load_run
 from sterna.training._tuning import OF_RUN, published
 from sterna.training._weights import Precision
@@ -39,6 +40,7 @@ def export(
     name: str = "sterna-base",
     image_weights: Precision = "float16",
     text_weights: Precision = "float16",
+    image_arithmetic: Arithmetic = "float32",
     results: Mapping[str, Any] | None = None,
     torch_weights: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
@@ -59,8 +61,11 @@ def export(
         dim: E, of the model's vectors; `None` for as many as the first run's. Fewer or several runs' need the
             photographs that the first run was trained on.
         name: of the model, for people.
-        image_weights, text_weights: how weights are stored: "float16", "float32", or "int8" for linear layers
-            and word vectors, with a scale for each output channel and word. Computing is float32.
+        image_weights, text_weights: how weights are stored: "float16", "float32", or "int8" for linear
+            layers, convolutions and word vectors, with a scale for each output channel and word.
+        image_arithmetic: what the image networks compute in. "int8" is faster, and less exact: convolutions
+            take and give integers, whose ranges are read from 60 photographs that the first run was trained
+            on (they have to be there), and the vectors are held against torch's by their mean cosine.
         results: measured figures by split for the configuration and the card (what `sterna eval` reports as
             JSON), beside or in place of the run's own on validation, which are of its float32 weights.
         torch_weights: also write `model.safetensors`, TERN's weights in float32 and what was trained of the
@@ -77,11 +82,13 @@ def export(
     stored: dict[str, Precision] = {"image": image_weights, "text": text_weights}
     with new_folder(Path(out)) as folder:
         reduction = _reduction(runs, dim, progress)
-        write_networks(runs, reduction, folder, stored)
+        write_networks(runs, reduction, folder, stored, arithmetic=image_arithmetic)
         tokenizer = Tokenizer.from_str(first.text_backbone.tokenizer.to_str())
         tokenizer.no_padding()
         tokenizer.save(str(folder / "tokenizer.json"))
-        config = _config(runs, reduction, name=name, stored=stored, results=results or {})
+        config = _config(
+            runs, reduction, name=name, stored=stored, arithmetic=image_arithmetic, results=results or {}
+        )
         config["fingerprint"] = _fingerprint(folder, config)
         write_json(folder / "config.json", config)
         write_text(folder / "README.md", card(config))
@@ -119,6 +126,7 @@ def _config(
     *,
     name: str,
     stored: Mapping[str, str],
+    arithmetic: Arithmetic,
     results: Mapping[str, Any],
 ) -> dict[str, Any]:
     run = runs[0]
@@ -159,6 +167,7 @@ def _config(
             "regions": run.image_backbone.regions,
             "model": run.model.config(),
             "weights": dict(stored),
+            **({"arithmetic": {"image": arithmetic}} if arithmetic != "float32" else {}),
             **({"tuned": tuned} if (tuned := _tuned(run)) else {}),
             **_committee(runs, reduction),
         },

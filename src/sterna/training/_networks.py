@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from sterna.backbones import export_onnx, fold_batch_norm, merge_low_rank
 from sterna.errors import ModelError
-from sterna.training._committee import ImageEncoder, Reduction, TextEncoder
+from sterna.training._committee import ImageEncoder, Reduction, TextEncoder, training_squares
+from sterna.training._quantize import Arithmetic, quantize_graph
 from sterna.training._run import Run, prepare_files
 from sterna.training._weights import Precision, round_weights, shrink_graph
 
@@ -22,11 +23,18 @@ __all__ = ["REGIONS", "WORDS", "write_networks"]
 
 REGIONS, WORDS = ["regions", "regions_mask"], ["words", "words_mask"]
 _TOLERANCE = 1e-4
+_TOLERANCE_INT8 = 0.05  # of the mean cosine, from 1
+_CALIBRATION = 60  # photographs that the ranges of int8 are read from
 _SENTENCES = ("a dog", "two people walk along a beach at sunset while a red boat passes behind them", "")
 
 
 def write_networks(
-    runs: Sequence[Run], reduction: Reduction | None, folder: Path, stored: Mapping[str, Precision]
+    runs: Sequence[Run],
+    reduction: Reduction | None,
+    folder: Path,
+    stored: Mapping[str, Precision],
+    *,
+    arithmetic: Arithmetic = "float32",
 ) -> None:
     """Write `image.onnx` and `text.onnx`; raises `ModelError` where ONNX Runtime differs from torch."""
     first, matrix = runs[0], None if reduction is None else reduction.matrix
@@ -35,7 +43,10 @@ def write_networks(
     round_weights(image, stored["image"])
     pixels = {"pixels": torch.from_numpy(_photographs(first))}
     outputs = ["vectors", *(REGIONS if items else [])]
-    _write_graph(image, pixels, folder / "image.onnx", outputs=outputs, precision=stored["image"])
+    squares = training_squares(first, _CALIBRATION) if arithmetic == "int8" else None
+    _write_graph(
+        image, pixels, folder / "image.onnx", outputs=outputs, precision=stored["image"], squares=squares
+    )
     text = merge_low_rank(TextEncoder(runs, matrix=matrix, items=items)).eval()  # a copy
     round_weights(text, stored["text"])
     ids, mask = first.text_backbone.tokenize(_sentences(first))
@@ -51,8 +62,9 @@ def _write_graph(
     *,
     outputs: Sequence[str],
     precision: Precision,
+    squares: Sequence[NDArray[np.uint8]] | None = None,
 ) -> None:
-    """Export, store small, and hold ONNX Runtime's outputs against torch's."""
+    """Export, let it compute in int8 where there are `squares`, store small, and hold it against torch."""
     axes = {0: "n", 1: "t"} if "ids" in example else {0: "n"}
     changing = {"vectors": {0: "n"}, **dict.fromkeys(outputs[1:], axes)}
     export_onnx(
@@ -62,6 +74,8 @@ def _write_graph(
         outputs=outputs,
         dynamic={**dict.fromkeys(example, axes), **changing},
     )
+    if squares is not None:
+        quantize_graph(path, squares)
     shrink_graph(path, precision)
     from onnxruntime import InferenceSession, SessionOptions
 
@@ -74,6 +88,14 @@ def _write_graph(
         with torch.inference_mode():
             wanted = module(*inputs.values())
         came = session.run(list(outputs), {key: value.numpy() for key, value in inputs.items()})
+        if squares is not None:
+            away = 1 - float((wanted[0].numpy() * came[0]).sum(axis=-1).mean())
+            if not away <= _TOLERANCE_INT8:
+                raise ModelError(
+                    f"{path.name}: in int8 the vectors have a mean cosine of {1 - away:.3f} to those in "
+                    f"float32, less than {1 - _TOLERANCE_INT8:.2f}; let it compute in float32"
+                )
+            continue
         apart = max(_apart(one.numpy(), other) for one, other in zip(wanted, came, strict=True))
         if not apart <= _TOLERANCE:
             raise ModelError(

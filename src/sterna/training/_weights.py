@@ -29,10 +29,10 @@ _SMALL = 1024  # below it, and with one axis (norms, biases), a tensor stays flo
 
 @torch.no_grad()
 def round_weights(module: nn.Module, precision: Precision) -> None:
-    """Round `module`'s weights in place; "int8" is for linear layers and word vectors alone."""
+    """Round `module`'s weights in place; "int8" is for linear layers, convolutions and word vectors alone."""
     done: set[int] = set()
     for inner in module.modules():
-        channels = isinstance(inner, nn.Linear | nn.Embedding)
+        channels = isinstance(inner, nn.Linear | nn.Embedding | nn.Conv2d)
         for name, weight in inner.named_parameters(recurse=False):
             if id(weight) in done or not _is_large(tuple(weight.shape)) or precision == "float32":
                 continue
@@ -141,11 +141,13 @@ def _is_lookup(node: NodeProto, place: int) -> bool:
 
 
 def _channel_axis(users: list[tuple[NodeProto, int]]) -> int | None:
-    """The axis of output channels where all users are products or look-ups that agree on it."""
+    """The axis of output channels where all users are products, convolutions or look-ups that agree on it."""
     axes = set()
     for node, place in users:
         if node.op_type == "MatMul" and place == 1:
             axes.add(1)
+        elif node.op_type == "Conv" and place == 1:
+            axes.add(0)
         elif node.op_type == "Gemm" and place == 1:
             turned = any(attribute.name == "transB" and attribute.i for attribute in node.attribute)
             axes.add(0 if turned else 1)
