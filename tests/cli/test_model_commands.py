@@ -128,6 +128,24 @@ def test_what_cannot_be_calibrated_is_one_sentence(
     assert says in outcome.err
 
 
+def test_a_page_of_what_is_not_found(sterna: Sterna, tiny_model: Path, flickr: Path, tmp_path: Path) -> None:
+    page = tmp_path / "failures.html"
+    asked = ("eval", "--data", flickr, "--split", "train", "--model", tiny_model, "--failures", page)
+    printed = sterna(*asked)
+    assert printed.code == 0, printed.err
+    assert "no person or animal" in printed.out
+    assert "hubs: one photograph is among the first ten of" in printed.out
+    text = page.read_text()
+    assert text.count("its own photograph (first) comes at place") == 9
+    assert text.count('<figure class="query">') == 9
+    assert "Hubs: photographs that are among the first ten" in text
+    found = sterna(*asked, "--format", "json").json
+    assert found["failures"]["kinds"][0]["hits"]["1"] == found["t2i"]["hits"]["1"]
+    folds = sterna(*asked, "--protocol", "folds:2x2")
+    assert (folds.code, folds.err.count("\n")) == (2, 1)
+    assert "--failures does not go with --protocol folds" in folds.err
+
+
 def test_model_info_of_anything_else_is_one_sentence(sterna: Sterna, tmp_path: Path) -> None:
     outcome = sterna("model", "info", tmp_path)
     assert (outcome.code, outcome.out) == (1, "")

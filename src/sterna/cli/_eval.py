@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.cli import _eval_options as options
 from sterna.cli._data_options import ColumnsOption, DataFormatOption, ImagesOption, RestvalOption, read_data
+from sterna.cli._eval_failures import print_failures, write_failures
 from sterna.cli._eval_print import print_report, print_run
 from sterna.cli._options import FormatOption, SplitOption
 from sterna.cli._output import print_json, say, say_some
@@ -17,7 +18,17 @@ from sterna.cli._progress import ProgressLine, progress_line
 from sterna.errors import UsageError
 
 if TYPE_CHECKING:
-    from sterna.evaluation import Bank, Captioned, Encodes, Progress, Protocol, Report, Source, VectorFiles
+    from sterna.evaluation import (
+        Bank,
+        Captioned,
+        Encodes,
+        Failures,
+        Progress,
+        Protocol,
+        Report,
+        Source,
+        VectorFiles,
+    )
 
 __all__ = ["evaluate"]
 
@@ -54,6 +65,7 @@ def evaluate(
     run: options.RunOption = None,
     qrels: options.QrelsOption = None,
     ranks: options.RanksOption = None,
+    failures: options.FailuresOption = None,
     trec_out: options.TrecOption = None,
     trec_depth: options.TrecDepthOption = 1000,
     output: FormatOption = "table",
@@ -72,6 +84,7 @@ def evaluate(
       sterna eval --data flickr8k --split dev --model hf:openai/clip-vit-base-patch32 --format json
       sterna eval --data coco --split test --protocol folds:5x1000 --at 1,5,10,50
       sterna eval --data flickr8k --split dev --model runs/a --model runs/b --ranks ranks.csv
+      sterna eval --data flickr8k --split dev --failures failures.html
       sterna eval --data flickr8k --split dev --hubs csls --bank train
       sterna eval --data flickr8k --split dev --model runs/teran --rerank 100
       sterna eval --image-vectors images.npy --text-vectors texts.npy --captions-per-image 5
@@ -80,17 +93,19 @@ def evaluate(
     chosen = _protocol(
         protocol, at=at, metrics=metrics, min_score=min_score, max_distance=max_distance,
         hubs=None if hubs is None else (hubs, hubs_k, hubs_beta),
-        top=max(0 if ranks is None else _FIRST, 0 if trec_out is None else trec_depth),
+        top=max(0 if ranks is None and failures is None else _FIRST, 0 if trec_out is None else trec_depth),
     )  # fmt: skip
     names = None if metrics is None else chosen.metrics
     ranks = None if ranks is None else _ranks_file(ranks)
+    failures = None if failures is None else file_to_write("--failures", failures)
     if run is not None or qrels is not None:
         others = {
             "--data": data, "--model": model, "--split": split, "--features": features,
             "--image-vectors": image_vectors, "--text-vectors": text_vectors, "--score": score,
             "--captions-per-image": captions_per_image, "--hubs": hubs, "--bank": bank,
             "--bank-image-vectors": bank_image_vectors, "--bank-text-vectors": bank_text_vectors,
-            "--ranks": ranks, "--trec-out": trec_out, "--relevance": relevance, "--rerank": rerank,
+            "--ranks": ranks, "--failures": failures, "--trec-out": trec_out, "--relevance": relevance,
+            "--rerank": rerank,
         }  # fmt: skip
         _refuse(others, beside="--run")
         _measure_run(run, qrels, chosen, names=names, output=output)
@@ -99,6 +114,8 @@ def evaluate(
     if files.given:
         others = {"--model": model, "--features": features, "--rerank": rerank, "--bank": bank}
         _refuse(others, beside="--image-vectors")
+    if failures is not None and chosen.folds is not None:
+        raise UsageError("--failures does not go with --protocol folds: they are of one gallery")
     if data is not None:
         _refuse({"--captions-per-image": captions_per_image}, beside="--data")
     sources = [files.source()] if files.given else _sources(model, features)
@@ -109,7 +126,7 @@ def evaluate(
             photographs=features is None and not files.given,
         )  # fmt: skip
     else:
-        _refuse({"--images": images}, beside="vectors without --data")
+        _refuse({"--images": images, "--failures": failures}, beside="vectors without --data")
         captioned = files.numbered(captions_per_image)
     with progress_line() as line:
         report = _measured(
@@ -117,7 +134,8 @@ def evaluate(
             protocol=chosen, rerank=rerank, line=line,
         )  # fmt: skip
     _write(report, ranks=ranks, trec_out=trec_out)
-    _show(report, names=names, output=output)
+    found = None if failures is None else write_failures(failures, report, captioned.one_split(split))
+    _show(report, names=names, output=output, failures=found)
 
 
 def _protocol(
@@ -243,14 +261,18 @@ def _write(report: Report, *, ranks: Path | None, trec_out: Path | None) -> None
         evaluation.write_trec(trec_out, report.parts, tag=report.model)
 
 
-def _show(report: Report, *, names: Sequence[str] | None, output: str) -> None:
+def _show(
+    report: Report, *, names: Sequence[str] | None, output: str, failures: Failures | None = None
+) -> None:
     say_some(report.unreadable, rest=" that cannot be used")
     if report.unreadable:
         say("photographs and captions that cannot be used count as never found")
     if output == "json":
-        print_json(report.as_json())
+        print_json(report.as_json() | ({} if failures is None else {"failures": asdict(failures)}))
     else:
         print_report(report, metrics=names)
+        if failures is not None:
+            print_failures(failures)
 
 
 def _measure_run(

@@ -18,6 +18,7 @@ __all__ = [
     "BetaOption",
     "CaptionsPerImageOption",
     "EvalDataOption",
+    "FailuresOption",
     "FeaturesOption",
     "HubsOption",
     "ImageVectorsOption",
@@ -120,6 +121,10 @@ RerankOption = Annotated[
         help="Order the first N answers by alignment of regions and words, 0 for none; "
         "left out: all, where a run's score is an alignment.",
     ),
+]
+FailuresOption = Annotated[
+    Path | None,
+    _file("--failures", "FILE", "Also write a page of what is not found: the worst captions, hubs, kinds."),
 ]
 RanksOption = Annotated[
     Path | None,

@@ -3,6 +3,7 @@
 from sterna.evaluation._blocks import Adjust
 from sterna.evaluation._bootstrap import Difference, paired_bootstrap, rsum
 from sterna.evaluation._evaluate import evaluate
+from sterna.evaluation._failures import Failures, Hub, Kind, Worst, failures_of
 from sterna.evaluation._graded import graded_ndcg
 from sterna.evaluation._hubs import HUBS, Bank, Hubs
 from sterna.evaluation._judged import Judged, read_relevance
@@ -31,9 +32,12 @@ __all__ = [
     "Difference",
     "Encoded",
     "Encodes",
+    "Failures",
     "Figures",
+    "Hub",
     "Hubs",
     "Judged",
+    "Kind",
     "Metric",
     "Numbered",
     "Progress",
@@ -48,10 +52,12 @@ __all__ = [
     "Threshold",
     "VectorFiles",
     "Way",
+    "Worst",
     "choose_threshold",
     "committee",
     "evaluate",
     "evaluate_run",
+    "failures_of",
     "graded_ndcg",
     "measure",
     "paired_bootstrap",

@@ -1,0 +1,97 @@
+"""`sterna eval --failures`: a page of what is not found, with pictures, and a table of kinds of captions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sterna.cli._output import number, print_table
+
+if TYPE_CHECKING:
+    from sterna.evaluation import Captioned, Failures, Report
+    from sterna.figures import Section
+
+__all__ = ["print_failures", "write_failures"]
+
+
+@dataclass(frozen=True)
+class _Answer:
+    rank: int
+    score: float
+    path: Path
+    captions: tuple[str, ...] = ()
+    alignment: float | None = None
+
+
+def write_failures(path: Path, report: Report, data: Captioned) -> Failures:
+    """Write the page, and return what is on it.
+
+    Raises `UsageError` where the report has several galleries.
+    """
+    from sterna import figures
+    from sterna.evaluation import failures_of
+
+    found = failures_of(report.ranks, data.captions)
+    sections = [_worst(one, data) for one in found.worst]
+    title = f"{report.model} on {' '.join(filter(None, (report.data, report.split)))}: what it does not find"
+    figures.write_html(path, [*sections, _hubs(found, data)], title=title)
+    return found
+
+
+def _worst(one: object, data: Captioned) -> Section:
+    from sterna.evaluation import Worst
+    from sterna.figures import Section
+
+    assert isinstance(one, Worst)
+    answers = [
+        _Answer(place, score, Path(data.paths[image]))
+        for place, (image, score) in enumerate(zip(one.first, one.scores, strict=True), start=1)
+    ]
+    own = Path(data.paths[int(data.owners[one.caption])])
+    title = f"{data.captions[one.caption]} \N{EM DASH} its own photograph (first) comes at place {one.rank:,}"
+    return Section(title, answers=answers, query_image=own)
+
+
+def _hubs(found: Failures, data: Captioned) -> Section:
+    from sterna.figures import Section
+
+    answers = [
+        _Answer(
+            place,
+            hub.captions / len(data.captions),
+            Path(data.paths[hub.image]),
+            (f"among the first ten of {hub.captions:,} captions",),
+        )
+        for place, hub in enumerate(found.hubs, start=1)
+    ]
+    title = (
+        "Hubs: photographs that are among the first ten of the most captions "
+        f"({found.expected:.0f} each if all were alike; {found.never:.1%} are among those of none)"
+    )
+    return Section(title, answers=answers)
+
+
+def print_failures(found: Failures) -> None:
+    """A table of kinds of captions, and what the page has of hubs in one line."""
+    rows = [
+        [
+            kind.name,
+            number(kind.captions),
+            *(f"{100 * share:.1f}" for share in kind.hits.values()),
+            f"{kind.median_rank:g}",
+        ]
+        for kind in found.kinds
+    ]
+    print()
+    print_table(
+        ("captions with", "", *(f"@{cutoff}" for cutoff in found.kinds[0].hits), "median rank"),
+        rows,
+        right=range(1, 6),
+    )
+    most = found.hubs[0].captions
+    print(
+        f"hubs: one photograph is among the first ten of {number(most)} captions "
+        f"({found.expected:.0f} if all were alike); "
+        f"{found.never:.1%} of the photographs are among those of none"
+    )
