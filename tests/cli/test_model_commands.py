@@ -64,22 +64,13 @@ def test_a_calibrated_model_hides_what_does_not_match(
     (model / "README.md").write_text(
         "# tiny\n\n## Scores\n\nunknown\n\n## What it was made from\n\nnothing\n"
     )
+    asked = ("eval", "--model", model, "--data", flickr, "--split", "dev", "--calibrate", "1")
     for _ in range(2):  # the second takes the place of the first
-        came = sterna(
-            "model",
-            "calibrate",
-            model,
-            "--data",
-            flickr,
-            "--split",
-            "dev",
-            "--recall",
-            "1",
-            "--format",
-            "json",
-        )
-        assert (came.code, came.json["recall"], came.json["captions"]) == (0, 1.0, 6)
-    least = came.json["min_score"]
+        came = sterna(*asked, "--format", "json")
+        assert came.code == 0, came.err
+        assert (came.json["threshold"]["recall"], came.json["threshold"]["captions"]) == (1.0, 6)
+    least = came.json["threshold"]["score"]
+    assert f"least score {least:g}: 100.0% of the captions find" in sterna(*asked).out
     after = sterna("model", "info", model, "--format", "json").json
     assert after["config"]["calibration"]["min_score"] == least
     assert after["fingerprint"] == before["fingerprint"]
@@ -114,17 +105,18 @@ def test_a_calibrated_model_hides_what_does_not_match(
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (("nowhere",), "nowhere: not a model folder, for it has no config.json"),
-        (("MODEL", "--recall", "2"), "recall=2.0: must be above 0 and at most 1"),
+        (("--calibrate", "0.9"), "--calibrate changes the config of one model folder: name it as --model"),
+        (("--model", "nowhere", "--calibrate", "0.9"), "--calibrate changes the config of one model folder"),
+        (("--model", "MODEL", "--model", "MODEL", "--calibrate", "0.9"), "of one model folder"),
+        (("--model", "MODEL", "--calibrate", "2"), "recall=2.0: must be above 0 and at most 1"),
     ],
 )
 def test_what_cannot_be_calibrated_is_one_sentence(
     sterna: Sterna, tiny_model: Path, flickr: Path, args: tuple[str, ...], says: str
 ) -> None:
     named = [tiny_model if arg == "MODEL" else arg for arg in args]
-    outcome = sterna("model", "calibrate", *named, "--data", flickr, "--split", "dev")
-    assert outcome.code in (1, 2)
-    assert (outcome.out, outcome.err.count("\n")) == ("", 1)
+    outcome = sterna("eval", "--data", flickr, "--split", "dev", *named)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
     assert says in outcome.err
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.cli import _eval_options as options
 from sterna.cli._data_options import ColumnsOption, DataFormatOption, ImagesOption, RestvalOption, read_data
+from sterna.cli._eval_calibrate import write_calibration
 from sterna.cli._eval_failures import print_failures, write_failures
+from sterna.cli._eval_files import Files, refuse
 from sterna.cli._eval_print import print_report, print_run
 from sterna.cli._options import FormatOption, SplitOption
 from sterna.cli._output import print_json, say, say_some
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
         Protocol,
         Report,
         Source,
-        VectorFiles,
     )
 
 __all__ = ["evaluate"]
@@ -66,6 +67,7 @@ def evaluate(
     qrels: options.QrelsOption = None,
     ranks: options.RanksOption = None,
     failures: options.FailuresOption = None,
+    calibrate: options.CalibrateOption = None,
     trec_out: options.TrecOption = None,
     trec_depth: options.TrecDepthOption = 1000,
     output: FormatOption = "table",
@@ -85,6 +87,7 @@ def evaluate(
       sterna eval --data coco --split test --protocol folds:5x1000 --at 1,5,10,50
       sterna eval --data flickr8k --split dev --model runs/a --model runs/b --ranks ranks.csv
       sterna eval --data flickr8k --split dev --failures failures.html
+      sterna eval --data flickr8k --split dev --model models/mine --calibrate 0.9
       sterna eval --data flickr8k --split dev --hubs csls --bank train
       sterna eval --data flickr8k --split dev --model runs/teran --rerank 100
       sterna eval --image-vectors images.npy --text-vectors texts.npy --captions-per-image 5
@@ -105,19 +108,23 @@ def evaluate(
             "--captions-per-image": captions_per_image, "--hubs": hubs, "--bank": bank,
             "--bank-image-vectors": bank_image_vectors, "--bank-text-vectors": bank_text_vectors,
             "--ranks": ranks, "--failures": failures, "--trec-out": trec_out, "--relevance": relevance,
-            "--rerank": rerank,
+            "--rerank": rerank, "--calibrate": calibrate,
         }  # fmt: skip
-        _refuse(others, beside="--run")
+        refuse(others, beside="--run")
         _measure_run(run, qrels, chosen, names=names, output=output)
         return
-    files = _Files(image_vectors, text_vectors, bank_image_vectors, bank_text_vectors, score=score)
+    files = Files(image_vectors, text_vectors, bank_image_vectors, bank_text_vectors, score=score)
     if files.given:
-        others = {"--model": model, "--features": features, "--rerank": rerank, "--bank": bank}
-        _refuse(others, beside="--image-vectors")
+        others = {
+            "--model": model, "--features": features, "--rerank": rerank, "--bank": bank,
+            "--calibrate": calibrate,
+        }  # fmt: skip
+        refuse(others, beside="--image-vectors")
     if failures is not None and chosen.folds is not None:
         raise UsageError("--failures does not go with --protocol folds: they are of one gallery")
     if data is not None:
-        _refuse({"--captions-per-image": captions_per_image}, beside="--data")
+        refuse({"--captions-per-image": captions_per_image}, beside="--data")
+    folder = None if calibrate is None else _folder_to_calibrate(model, features)
     sources = [files.source()] if files.given else _sources(model, features)
     captioned: Captioned
     if data is not None:
@@ -126,13 +133,15 @@ def evaluate(
             photographs=features is None and not files.given,
         )  # fmt: skip
     else:
-        _refuse({"--images": images, "--failures": failures}, beside="vectors without --data")
+        refuse({"--images": images, "--failures": failures}, beside="vectors without --data")
         captioned = files.numbered(captions_per_image)
     with progress_line() as line:
         report = _measured(
             sources, captioned, split=split, relevance=relevance or (), bank=files.bank() or bank,
-            protocol=chosen, rerank=rerank, line=line,
+            protocol=chosen, rerank=rerank, calibrate=calibrate, line=line,
         )  # fmt: skip
+    if folder is not None:
+        write_calibration(folder, report)
     _write(report, ranks=ranks, trec_out=trec_out)
     found = None if failures is None else write_failures(failures, report, captioned.one_split(split))
     _show(report, names=names, output=output, failures=found)
@@ -169,59 +178,11 @@ def _ranks_file(path: Path) -> Path:
     return target
 
 
-def _refuse(given: Mapping[str, object], *, beside: str) -> None:
-    for name, value in given.items():
-        if value is not None:
-            raise UsageError(f"{name} does not go with {beside}")
-
-
-@dataclass(frozen=True)
-class _Files:
-    """The options that name files of vectors."""
-
-    images: Path | None
-    texts: Path | None
-    bank_images: Path | None
-    bank_texts: Path | None
-    score: str | None
-
-    def __post_init__(self) -> None:
-        if (self.images is None) != (self.texts is None):
-            raise UsageError("--image-vectors and --text-vectors go together")
-        if (self.bank_images is None) != (self.bank_texts is None):
-            raise UsageError("--bank-image-vectors and --bank-text-vectors go together")
-        for measured, known in ((self.images, self.bank_images), (self.texts, self.bank_texts)):
-            if known is not None and measured is not None and known.resolve() == measured.resolve():
-                raise UsageError(f"{known}: is measured, and cannot be the bank too")
-        if not self.given:
-            _refuse({"--score": self.score, "--bank-image-vectors": self.bank_images}, beside="a model")
-
-    @property
-    def given(self) -> bool:
-        return self.images is not None
-
-    def source(self) -> VectorFiles:
-        from sterna import evaluation
-
-        if self.images is None or self.texts is None:
-            raise UsageError("--image-vectors and --text-vectors are missing")
-        return evaluation.VectorFiles(self.images, self.texts, score=self.score or "dot")
-
-    def numbered(self, captions_per_image: int | None) -> Captioned:
-        from sterna import evaluation
-
-        if not self.given:
-            raise UsageError("--data is missing: name the captioned images to measure on")
-        if captions_per_image is None:
-            raise UsageError("--data or --captions-per-image is missing: whose are the captions?")
-        return evaluation.Numbered.of(self.source(), captions_per_image=captions_per_image)
-
-    def bank(self) -> Bank | None:
-        from sterna import evaluation
-
-        if self.bank_images is None or self.bank_texts is None:
-            return None
-        return evaluation.read_bank(self.bank_images, self.bank_texts)
+def _folder_to_calibrate(models: Sequence[str] | None, features: Path | None) -> Path:
+    folder = None if models is None or len(models) != 1 else Path(models[0]).expanduser()
+    if folder is None or features is not None or not (folder / "config.json").is_file():
+        raise UsageError("--calibrate changes the config of one model folder: name it as --model")
+    return folder
 
 
 def _sources(models: Sequence[str] | None, features: Path | None) -> list[Encodes | Source]:
@@ -239,6 +200,7 @@ def _measured(
     bank: str | Bank | None,
     protocol: Protocol,
     rerank: int | None,
+    calibrate: float | None,
     line: ProgressLine,
 ) -> Report:
     from sterna import evaluation
@@ -248,7 +210,7 @@ def _measured(
 
     return evaluation.evaluate(
         sources, data, split=split, progress=show, protocol=protocol, relevance=relevance, bank=bank,
-        rerank=rerank,
+        rerank=rerank, calibrate=calibrate,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ __all__ = [
     "BankOption",
     "BankTextsOption",
     "BetaOption",
+    "CalibrateOption",
     "CaptionsPerImageOption",
     "EvalDataOption",
     "FailuresOption",
@@ -120,6 +121,15 @@ RerankOption = Annotated[
         metavar="N",
         help="Order the first N answers by alignment of regions and words, 0 for none; "
         "left out: all, where a run's score is an alignment.",
+    ),
+]
+CalibrateOption = Annotated[
+    float | None,
+    typer.Option(
+        "--calibrate",
+        metavar="RECALL",
+        help="Choose the score below which searching with this model folder hides photographs: the highest "
+        "at which this share of the captions (such as 0.9) finds its own image. Its config is changed.",
     ),
 ]
 FailuresOption = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sterna.cli._output import number, print_table
 
 if TYPE_CHECKING:
-    from sterna.evaluation import Figures, Report, RunReport
+    from sterna.evaluation import Figures, Report, RunReport, Threshold
 
 __all__ = ["print_report", "print_run"]
 
@@ -30,6 +30,8 @@ def print_report(report: Report, *, metrics: Sequence[str] | None) -> None:
     _print_figures(ways, metrics=metrics)
     interval = report.intervals.get("rsum")
     print(f"rsum {report.rsum:.1f}" + (f" (95%: {interval[0]:.1f} to {interval[1]:.1f})" if interval else ""))
+    if report.threshold is not None:
+        _print_threshold(report.threshold)
     if report.graded is not None:
         _print_graded(report.graded)
     if report.hubs is not None:
@@ -99,6 +101,14 @@ def _single(name: str, value: float) -> str:
     if name == "median_rank":
         return f"{value:g}"
     return f"{value:.1f}" if name in {"mean_rank", "returned"} else f"{value:.3f}"
+
+
+def _print_threshold(chosen: Threshold) -> None:
+    print(
+        f"least score {chosen.score:g}: {chosen.recall:.1%} of the captions find their own image (recall), "
+        f"{chosen.hidden:.1%} of the others are hidden, "
+        f"{chosen.precision:.1%} of what is shown is a caption's own (precision)"
+    )
 
 
 def _print_graded(graded: Mapping[str, Mapping[int, float]]) -> None:

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from sterna.cli._calibrate import calibrate
 from sterna.cli._extras import learning_wing
 from sterna.cli._options import FormatOption
 from sterna.cli._output import bold, number, print_json, print_table, size
@@ -23,12 +22,11 @@ group = typer.Typer(rich_markup_mode=None)
 
 @group.callback()
 def _model() -> None:
-    """Look at model folders, choose their least scores, and bring over weights of earlier implementations.
+    """Look at model folders, and bring over weights of earlier implementations.
 
     \b
     Examples:
       sterna model info
-      sterna model calibrate models/mine --data flickr8k --split dev
       sterna model import model_best_rsum.pth.tar --out runs/teran
     """
 
@@ -59,9 +57,6 @@ def info(
         _print(answer)
     if answer["verified"] is False:
         raise ModelError(f"{answer['path']}: the files are not those that the fingerprint was made of")
-
-
-group.command("calibrate")(calibrate)
 
 
 @group.command("import")

@@ -16,7 +16,7 @@ from sterna.evaluation._report import Corrected, Figures, Report, report
 from sterna.evaluation._rerank import Reranking, rerank
 from sterna.evaluation._runs import RunReport, evaluate_run
 from sterna.evaluation._sources import Captioned, Encoded, Encodes, Progress, Source
-from sterna.evaluation._threshold import Threshold, choose_threshold, threshold_of
+from sterna.evaluation._threshold import Threshold, choose_threshold
 from sterna.evaluation._vectors import Numbered, VectorFiles, read_bank
 from sterna.evaluation._written import write_ranks, write_trec
 
@@ -69,7 +69,6 @@ __all__ = [
     "report",
     "rerank",
     "rsum",
-    "threshold_of",
     "write_ranks",
     "write_trec",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from sterna.evaluation._protocol import Protocol
 from sterna.evaluation._report import Report
 from sterna.evaluation._rerank import rerank as adjust_by
 from sterna.evaluation._sources import Captioned, Encodes, Progress, Source, Tell, source_of
+from sterna.evaluation._threshold import choose_threshold
 
 __all__ = ["evaluate"]
 
@@ -30,6 +32,7 @@ def evaluate(
     relevance: Sequence[str | Path] = (),
     bank: str | Bank | None = None,
     rerank: int | None = None,
+    calibrate: float | None = None,
 ) -> Report:
     """Encode the images and captions of a split and report how well each finds the other.
 
@@ -47,9 +50,11 @@ def evaluate(
         bank: what `protocol.hubs` are known by: the name of another split, or vectors.
         rerank: how many of a query's first answers are ordered by alignment of regions and words, 0 for none;
             left out: all, where the model is measured by an alignment, and else none.
+        calibrate: the recall at which a least score to search with is chosen; see `choose_threshold`.
 
     Raises `DataError` where the split is not there, not named though there are several, or without captions,
-    or where the bank holds images that are measured; `UsageError` where the model cannot align.
+    or where the bank holds images that are measured; `UsageError` where the model cannot align, or is to be
+    calibrated though it is compared otherwise than by dot products.
     """
     tell = progress or (lambda _: None)
     source = source_of(encoder)
@@ -64,6 +69,13 @@ def evaluate(
     other = _bank_part(data, part, bank) if isinstance(bank, str) else None
     judged = read_relevance(relevance, image_ids=part.image_ids, caption_ids=part.caption_ids)
     found = source.vectors(part, tell)
+    if calibrate is not None and found.score != "dot":
+        raise UsageError("a least score can be chosen for dot products of vectors alone")
+    threshold = (
+        None
+        if calibrate is None
+        else choose_threshold(found.images, found.captions, part.owners, recall=calibrate)
+    )
     names = set(part.splits)
     reranking = reranking_of(source, part, first=first, tell=tell)
     report = measure(
@@ -86,7 +98,7 @@ def evaluate(
         unreadable=found.unreadable,
         problems=data.problems,
     )
-    return told(report, reranking)
+    return dataclasses.replace(told(report, reranking), threshold=threshold)
 
 
 def _vectors(bank: str | Bank | None) -> Bank | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sterna.errors import UsageError
@@ -11,6 +11,7 @@ from sterna.evaluation._bootstrap import Interval, Part, figures, intervals, par
 from sterna.evaluation._metrics import METRICS, chosen_metrics
 from sterna.evaluation._protocol import Protocol
 from sterna.evaluation._ranks import Ranks
+from sterna.evaluation._threshold import Threshold
 
 __all__ = ["Corrected", "Figures", "Report", "report"]
 
@@ -106,6 +107,7 @@ class Report:
         relevance: where it is known what is right, by way: the captions themselves or a file.
         graded: NDCG by a matrix of grades, the mean over all captions and over those above 0, by cut-off.
         hubs: the figures after a correction of hubs.
+        threshold: a least score to search with, where one was to be chosen.
         rerank: by which alignment how many of the first answers were ordered anew, "all" for all of them.
     """
 
@@ -128,6 +130,7 @@ class Report:
     graded: Mapping[str, Mapping[int, float]] | None = None
     hubs: Corrected | None = None
     rerank: Mapping[str, int | str] | None = None
+    threshold: Threshold | None = None
 
     @property
     def ranks(self) -> Ranks:
@@ -160,6 +163,8 @@ class Report:
         }
         if self.rerank is not None:
             found["rerank"] = dict(self.rerank)
+        if self.threshold is not None:
+            found["threshold"] = asdict(self.threshold)
         if self.graded is not None:
             found["graded"] = {
                 name: {str(cutoff): value for cutoff, value in values.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +11,9 @@ from numpy.typing import NDArray
 from sterna.errors import DataError, UsageError
 from sterna.evaluation._blocks import finite_rows
 from sterna.evaluation._ranks import checked_owners
-from sterna.evaluation._sources import Captioned, Encodes, Progress, Source, source_of
 from sterna.scoring import Vectors, dot
 
-__all__ = ["Threshold", "choose_threshold", "threshold_of"]
+__all__ = ["Threshold", "choose_threshold"]
 
 _BLOCK = 1 << 24  # scores held at a time
 _PLACES = 1_000  # a threshold is rounded down to thousandths
@@ -85,24 +83,3 @@ def choose_threshold(
 def _own(captions: Vectors, images: Vectors, own: NDArray[np.int64]) -> Vectors:
     scores: Vectors = dot(captions, images)[np.arange(len(captions)), own]
     return scores
-
-
-def threshold_of(
-    encoder: Encodes | Source,
-    data: Captioned,
-    *,
-    split: str | None = None,
-    recall: float = 0.9,
-    progress: Callable[[Progress], None] | None = None,
-) -> Threshold:
-    """Choose a model's least score on the captioned images of a split; see `choose_threshold`.
-
-    Raises `UsageError` where the model is compared otherwise than by dot products.
-    """
-    source, part = source_of(encoder), data.one_split(split)
-    found = source.vectors(part, progress or (lambda _: None))
-    if found.score != "dot":
-        raise UsageError(
-            f"{source.name}: is compared by {found.score!r}; a least score is for dot products alone"
-        )
-    return choose_threshold(found.images, found.captions, part.owners, recall=recall)
