@@ -124,7 +124,8 @@ def test_gradients_reach_the_stages_that_may_be_trained_and_nothing_else(
     maps = backbone.stem(pixels(1, 64))
     values = backbone.tail(maps).values
     assert tuple(maps.shape[1:]) == backbone.map_shape == map_shape
-    assert torch.equal(values, image_backbone("efficientnet-lite0", size=64, cells=2)(pixels(1, 64)).values)
+    frozen = image_backbone("efficientnet-lite0", size=64, cells=2)(pixels(1, 64)).values
+    torch.testing.assert_close(values, frozen, atol=1e-4, rtol=1e-4)
     assert values.requires_grad == (trainable > 0)
     assert not maps.requires_grad
     if trainable:
