@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sterna.cli._output import number, print_table
 
 if TYPE_CHECKING:
-    from sterna.evaluation import Captioned, Failures, Report
+    from sterna.evaluation import Captioned, Failures, Report, Worst
     from sterna.figures import Section
 
 __all__ = ["print_failures", "write_failures"]
@@ -39,11 +39,9 @@ def write_failures(path: Path, report: Report, data: Captioned) -> Failures:
     return found
 
 
-def _worst(one: object, data: Captioned) -> Section:
-    from sterna.evaluation import Worst
+def _worst(one: Worst, data: Captioned) -> Section:
     from sterna.figures import Section
 
-    assert isinstance(one, Worst)
     answers = [
         _Answer(place, score, Path(data.paths[image]))
         for place, (image, score) in enumerate(zip(one.first, one.scores, strict=True), start=1)
