@@ -25,6 +25,7 @@ def configs(draw: st.DrawFn, pooling: str, norm: str) -> dict[str, Any]:
         "projection": draw(st.sampled_from(["linear", "network"])),
         "skip": draw(st.booleans()),
         "skip_hidden": draw(st.sampled_from([0, 7])),
+        "skip_pooling": draw(st.sampled_from(["mean", "statistics"])),
         "cls_token": draw(st.sampled_from([False, True, "pair", "zero"])),
         "inputs": draw(st.sampled_from(["norm", "linear"])),
     }
@@ -36,7 +37,8 @@ def configs(draw: st.DrawFn, pooling: str, norm: str) -> dict[str, Any]:
     text = {"positions": draw(st.sampled_from(["learned", "none"]))}
     with_items = side["layers"] or side["second_layers"] or shared or pooling != "mean" or not side["skip"]
     if not with_items:
-        side, image, text = {"skip_hidden": side["skip_hidden"]}, {}, {}
+        side = {name: side[name] for name in ("skip_hidden", "skip_pooling")}
+        image, text = {}, {}
     return {
         "embedding": 4 * draw(st.integers(1, 4)),
         "width": 4 * draw(st.integers(1, 4)),

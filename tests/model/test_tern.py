@@ -247,6 +247,30 @@ def test_the_skip_path_equals_its_formula() -> None:
     torch.testing.assert_close(model.encode_images(values, mask), total / total.norm(dim=1, keepdim=True))
 
 
+def test_statistics_are_the_mean_and_the_deviation_of_the_real_items_side_by_side() -> None:
+    model = build_model([6, 10], [16], **SMALL, image={"skip_hidden": 0, "skip_pooling": "statistics"}).eval()
+    values, mask, _ = batch(17)
+    rows = [values[row, mask[row]] for row in range(6)]
+    pooled = torch.cat([torch.stack([one.mean(0), one.std(0, correction=0)]) for one in rows], dim=1)
+    pooled = pooled.reshape(2, 6, 16).transpose(0, 1)
+    sources = (pooled[:, 0, :6], pooled[:, 0, 6:], pooled[:, 1, :6], pooled[:, 1, 6:])
+    normed = [nn.functional.layer_norm(one, one.shape[1:]) for one in sources]
+    several = mask.sum(1) > 1  # one item alone has no deviation
+    wanted = nn.functional.normalize(model.image.skip.linear(torch.cat(normed, dim=1)), dim=1)
+    torch.testing.assert_close(
+        model.encode_images(values, mask)[several], wanted[several], atol=2e-4, rtol=1e-3
+    )
+
+
+def test_statistics_of_one_item_or_none_can_be_trained() -> None:
+    model = build_model([6], [16], **SMALL, image={"skip_pooling": "statistics"})
+    values = torch.randn(3, 4, 6, requires_grad=True)
+    mask = torch.tensor([[True] * 4, [True, False, False, False], [False] * 4])
+    model.encode_images(values, mask).sum().backward()
+    assert values.grad.isfinite().all()
+    assert all(one.grad.isfinite().all() for one in model.image.parameters())
+
+
 def test_the_transformer_starts_as_a_correction_of_exactly_zero() -> None:
     torch.manual_seed(0)
     model = build_model([16], [16], **SMALL, shared_layers=1, image={"layers": 1}, text={"layers": 1}).eval()
@@ -408,6 +432,7 @@ def test_what_does_not_fit_is_named(options: dict[str, object], message: str) ->
         {"positions": "none", "drop_items": 0.5},
         {"positions": "boxes"},
         {"skip": False, "skip_dropout": 0.1},
+        {"skip_pooling": "statistics"},
     ],
     ids=str,
 )

@@ -251,6 +251,7 @@ def test_validation_measures_the_model_as_people_use_it_without_dropout(toy, tmp
         {"pooling": "first"},
         {"skip": False},
         {"skip": False, "pooling": "sum"},
+        {"skip_pooling": "statistics"},
     ],
     ids=str,
 )

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from sterna.errors import UsageError
 
-__all__ = ["POOLINGS", "masked_mean", "masked_softmax"]
+__all__ = ["POOLINGS", "masked_deviation", "masked_mean", "masked_softmax"]
+
+_TINY = 1e-6
 
 
 def masked_softmax(scores: Tensor, mask: Tensor, *, dim: int) -> Tensor:
@@ -27,6 +29,15 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Mean over the real items of [B, R, E]; zero where there are none."""
     total = x.masked_fill(~mask[..., None], 0.0).sum(1)
     return total / mask.sum(1, keepdim=True).clamp_min(1).to(x.dtype)
+
+
+def masked_deviation(x: Tensor, mask: Tensor) -> Tensor:
+    """Standard deviation over the real items of [B, R, E]; next to zero where there are fewer than two.
+
+    The square root is kept off zero, where it has no gradient.
+    """
+    from_mean = x - masked_mean(x, mask)[:, None]
+    return (masked_mean(from_mean.square(), mask) + _TINY).sqrt()
 
 
 class FirstPooling(nn.Module):

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from sterna.errors import UsageError, check_known
 from sterna.model._layers import TransformerEncoder
-from sterna.model._pooling import POOLINGS, masked_mean
+from sterna.model._pooling import POOLINGS, masked_deviation, masked_mean
 
 __all__ = ["BOX_NUMBERS", "POSITIONS", "TERN", "Encoded", "Tower"]
 
@@ -32,6 +32,7 @@ INPUTS = ("linear", "none", "norm")
 POSITIONS = ("boxes", "concat", "learned", "none")
 PROJECTIONS = ("linear", "network")
 SECOND_AT = ("embedding", "width")
+SKIP_POOLINGS = ("mean", "statistics")
 
 
 class Encoded(NamedTuple):
@@ -59,10 +60,18 @@ class SourceNorm(nn.Module):
 
 
 class SkipPath(nn.Module):
-    """From pooled inputs to an embedding: a linear map of the normalised mean, and a hidden layer."""
+    """From pooled inputs to an embedding: a linear map of what is pooled, normalised, and a hidden layer.
 
-    def __init__(self, sources: Sequence[int], embedding: int, *, hidden: int, dropout: float) -> None:
+    With `statistics` the standard deviation of the items stands beside their mean, as another source for each
+    (Snyder et al., "X-Vectors", ICASSP 2018, section 2.2): how unlike the places of an image are.
+    """
+
+    def __init__(
+        self, sources: Sequence[int], embedding: int, *, hidden: int, dropout: float, statistics: bool
+    ) -> None:
         super().__init__()
+        sources = [*sources, *sources] if statistics else sources
+        self.statistics = statistics
         self.norm = SourceNorm(sources)
         self.hidden: nn.Module | None = None
         if hidden:
@@ -76,7 +85,10 @@ class SkipPath(nn.Module):
         self.linear = nn.Linear(sum(sources), embedding)
 
     def forward(self, values: Float[Tensor, "B R D"], mask: Bool[Tensor, "B R"]) -> Float[Tensor, "B E"]:
-        x = self.norm(masked_mean(values, mask))
+        x = masked_mean(values, mask)
+        if self.statistics:
+            x = torch.cat((x, masked_deviation(values, mask)), dim=-1)
+        x = self.norm(x)
         straight: Tensor = self.linear(x)
         return straight if self.hidden is None else self.hidden(x) + straight
 
@@ -197,9 +209,9 @@ class Tower(nn.Module):
     """One modality's half: padded items become unit vectors.
 
     The sum of up to two paths, brought to unit length. The *skip path* (`skip`) is a small network over the
-    mean of the inputs. The *item path* is `linear -> layers -> projection to E -> second stage -> pooling`;
-    beside a skip path it ends in a projection that starts at zero. It is left out where it would only repeat
-    the skip path: with `skip`, no layers, no second stage, and `pooling="mean"`.
+    mean of the inputs, or over their statistics. The *item path* is `linear -> layers -> projection to E ->
+    second stage -> pooling`; beside a skip path it ends in a projection that starts at zero. It is left out
+    where it would only repeat the skip path: with `skip`, no layers, no second stage, and `pooling="mean"`.
 
     Arguments:
         sources: widths of the backbones side by side on D; each has its own layer norm.
@@ -227,6 +239,8 @@ class Tower(nn.Module):
         trim: how many real items at the beginning and at the end are left out of `read`'s items: a sentence's
             [CLS] and [SEP]. They take part in everything else.
         skip, skip_hidden, skip_dropout: the skip path, its hidden width (0: a linear map alone), its dropout.
+        skip_pooling: what the skip path sees: the items' "mean", or "statistics", their mean and standard
+            deviation.
         drop_items: probability that an item is dropped in training; never all of a row, nor the first that
             `pooling="first"` reads.
         absolute: give the absolute values of the vectors, for order embeddings.
@@ -261,6 +275,7 @@ class Tower(nn.Module):
         skip: bool = True,
         skip_hidden: int = 1024,
         skip_dropout: float = 0.4,
+        skip_pooling: str = "mean",
         drop_items: float = 0.0,
         absolute: bool = False,
     ) -> None:
@@ -270,6 +285,7 @@ class Tower(nn.Module):
         check_known("positions", positions, POSITIONS)
         check_known("box_numbers", box_numbers, BOX_NUMBERS)
         check_known("projection", projection, PROJECTIONS)
+        check_known("skip_pooling", skip_pooling, SKIP_POOLINGS)
         check_known("second_at", second_at, SECOND_AT)
         check_sources(sources)
         for name, value in (("width", width), ("embedding", embedding), ("feedforward", feedforward)):
@@ -301,7 +317,15 @@ class Tower(nn.Module):
         self.trim = tuple(trim)
         self.drop_items = drop_items
         self.keep_first = pooling == "first" and not cls_token
-        self.skip = SkipPath(sources, embedding, hidden=skip_hidden, dropout=skip_dropout) if skip else None
+        self.skip: SkipPath | None = None
+        if skip:
+            self.skip = SkipPath(
+                sources,
+                embedding,
+                hidden=skip_hidden,
+                dropout=skip_dropout,
+                statistics=skip_pooling == "statistics",
+            )
         self.items: ItemPath | None = None
         if layers or second_layers or shared or pooling != "mean" or not skip:
             style: dict[str, Any] = {

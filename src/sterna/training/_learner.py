@@ -196,4 +196,4 @@ def new_model(
 
 def takes_means(tower: Tower) -> bool:
     """Whether a tower sees no more of its items than their mean, so that means can be kept in their place."""
-    return tower.items is None and not tower.drop_items
+    return tower.items is None and not tower.drop_items and not (tower.skip and tower.skip.statistics)

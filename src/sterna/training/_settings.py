@@ -140,6 +140,7 @@ class TowerSettings(Settings):
     skip: bool = True
     skip_hidden: Annotated[int, Field(ge=0)] = 1024
     skip_dropout: Share = 0.4
+    skip_pooling: Literal["mean", "statistics"] = "mean"
     layers: Annotated[int, Field(ge=0)] = 0
     second_layers: Annotated[int, Field(ge=0)] = 0
     width: PositiveInt | None = None
