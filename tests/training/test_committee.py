@@ -26,7 +26,7 @@ SENTENCES = ["a photo of number 3", "number 7", "a photo", "of a photo of a numb
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two runs of different seeds and widths of the hidden layer on the same features."""
+    """Two runs of other seeds, widths of the hidden layer and statistics on the same features."""
     folder = tmp_path_factory.mktemp("committee")
     image, text = make_backbones(folder)
     data = make_photographs(folder / "data")
@@ -38,8 +38,8 @@ def runs(tmp_path_factory):
                 "features": {"image": image, "text": text, "size": 32, "cells": 2, "max_tokens": 16},
                 "model": {
                     "embedding": 24,
-                    "image": {"skip": True, "skip_hidden": 16 + 16 * seed},
-                    "text": {"skip": True, "skip_hidden": 16},
+                    "image": {"skip_hidden": 16 + 16 * seed, "skip_pooling": ("mean", "statistics")[seed]},
+                    "text": {"skip_hidden": 16, "skip_pooling": ("statistics", "mean")[seed]},
                 },
                 "batch_images": 8,
                 "epochs": 2,
