@@ -91,7 +91,7 @@ def test_a_tower_that_sees_means_alone_has_no_items() -> None:
     model = build_model([6], [6], **SMALL, image={"layers": 1})
     values, mask, boxes = rows(6)
     model.read_images(values, mask, boxes)
-    with pytest.raises(UsageError, match="model.text: this tower looks at its items' mean alone and has no"):
+    with pytest.raises(UsageError, match="model.text: this tower pools its items before all else and has no"):
         model.read_texts(values, mask)
     with pytest.raises(UsageError, match=r"model.text: trim=\(1, 1\) would change nothing"):
         build_model([6], [6], **SMALL, text={"trim": (1, 1)})

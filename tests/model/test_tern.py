@@ -401,7 +401,7 @@ def test_what_config_gives_is_a_copy() -> None:
         ({"shared_layers": 1, "embedding": 30}, "heads=8: the width of 30 must be divisible"),
         (
             {"image": {"positions": "concat"}},
-            "model.image: positions='concat' would change nothing: this tower looks at its items' mean alone",
+            "model.image: positions='concat' would change nothing: this tower pools its items before all else",
         ),
         ({"text": {"positions": "learned"}}, "model.text: positions='learned' would change nothing"),
         ({"image": {"inputs": "linear"}}, "model.image: inputs='linear' would change nothing"),
@@ -431,7 +431,7 @@ def test_what_does_not_fit_is_named(options: dict[str, object], message: str) ->
         {"skip": False, "cls_token": True, "pooling": "first"},
         {"positions": "none", "drop_items": 0.5},
         {"positions": "boxes"},
-        {"skip": False, "skip_dropout": 0.1},
+        {"skip": False, "skip_dropout": 0.1, "skip_pooling": "statistics"},
         {"skip_pooling": "statistics"},
     ],
     ids=str,

@@ -201,7 +201,7 @@ def refused(toy: Path, run: Path, **changes: object) -> str:
 
 def test_what_cannot_be_trained_or_measured_is_refused_in_a_sentence(toy: Path, tmp_path: Path) -> None:
     run, pooled = tmp_path / "run", toy_settings(toy).model.model_dump()
-    mean = "compares regions with words, and this tower looks at its items' mean alone; give it layers"
+    mean = "compares regions with words, and this tower pools its items before all else; give it layers"
     assert refused(toy, run, objective=hinge("MrSw"), score="MrSw").startswith(f"model.image: MrSw {mean}")
     half = {**ITEMS, "text": pooled["text"]}
     assert refused(toy, run, model=half, score="symm").startswith(f"model.text: symm {mean}")

@@ -45,8 +45,8 @@ def _section(calibration: Mapping[str, Any]) -> str:
         f"{calibration['captions']:,} captions) that keeps the photograph that a caption was written for in "
         f"{_percent(calibration['recall'])} of the cases (recall) and leaves out "
         f"{_percent(calibration['hidden'])} of all others. Of what it keeps, "
-        f"{_percent(calibration['precision'])} were written for (precision); many of the rest show the same "
-        "things.\n\n"
+        f"{_percent(calibration['precision'])} is what the sentence was written for (precision); many of the "
+        "rest show the same things.\n\n"
     )
 
 

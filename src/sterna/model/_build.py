@@ -164,7 +164,7 @@ def _refuse_idle(tower: Tower, own: Mapping[str, Any]) -> None:
     if own.get("pooling") != "kmax":
         idle["k"] = "it says how many values pooling='kmax' averages"
     if tower.items is None:
-        idle |= dict.fromkeys(ITEM_PATH, "this tower looks at its items' mean alone; give it layers")
+        idle |= dict.fromkeys(ITEM_PATH, "this tower pools its items before all else; give it layers")
     for name, given in own.items():
         value = tuple(given) if name == "trim" else given
         usual = (TOWER_OPTIONS[name], "boxes") if name == "positions" else (TOWER_OPTIONS[name],)

@@ -392,7 +392,7 @@ class Tower(nn.Module):
         """
         if self.items is None:
             raise UsageError(
-                "this tower looks at its items' mean alone and has no vectors of items; give it layers, "
+                "this tower pools its items before all else and has no vectors of them; give it layers, "
                 "a second stage, another pooling, or skip=False"
             )
         kept = self._kept(mask)

@@ -1,4 +1,4 @@
-"""Means kept beside features: a model of pooled inputs reads a hundredth of what its regions would take."""
+"""Means kept beside features: a model that sees means alone reads a hundredth of what regions would take."""
 
 from __future__ import annotations
 

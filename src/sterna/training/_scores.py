@@ -148,8 +148,8 @@ def _check_items(name: str, **towers: Tower) -> None:
     for side, tower in towers.items():
         if tower.items is None:
             raise UsageError(
-                f"model.{side}: {name} compares regions with words, and this tower looks at its items' mean "
-                "alone; give it layers, a second stage, another pooling, or skip=False"
+                f"model.{side}: {name} compares regions with words, and this tower pools its items "
+                "before all else; give it layers, a second stage, another pooling, or skip=False"
             )
 
 
