@@ -75,7 +75,7 @@ def main() -> None:
     for query in queries:
         run("search", query, "-k", 5, "--library", where)
     with sterna.Library.open(where) as library:
-        found = library.search(queries[1], k=1)
+        found = library.search(queries[1], k=1, min_score=None)
         if not found:
             raise SystemExit(f"{folder}: no photographs were found there")
         run("search", "--image", found[0].path, "--exclude-self", "-k", 5, "--library", where)
