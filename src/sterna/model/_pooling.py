@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sterna.errors import UsageError
 
-__all__ = ["POOLINGS", "masked_deviation", "masked_mean", "masked_softmax"]
+__all__ = ["POOLINGS", "masked_mean", "masked_softmax", "masked_statistics"]
 
 _TINY = 1e-6
 
@@ -31,13 +31,15 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     return total / mask.sum(1, keepdim=True).clamp_min(1).to(x.dtype)
 
 
-def masked_deviation(x: Tensor, mask: Tensor) -> Tensor:
-    """Standard deviation over the real items of [B, R, E]; next to zero where there are fewer than two.
+def masked_statistics(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean and standard deviation over the real items of [B, R, E], side by side: [B, 2 E].
 
-    The square root is kept off zero, where it has no gradient.
+    The deviation is next to zero where there are fewer than two; its square root is kept off zero, where it
+    has no gradient.
     """
-    from_mean = x - masked_mean(x, mask)[:, None]
-    return (masked_mean(from_mean.square(), mask) + _TINY).sqrt()
+    mean = masked_mean(x, mask)
+    variance = masked_mean((x - mean[:, None]).square(), mask)
+    return torch.cat((mean, (variance + _TINY).sqrt()), dim=-1)
 
 
 class FirstPooling(nn.Module):

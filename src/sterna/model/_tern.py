@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from sterna.errors import UsageError, check_known
 from sterna.model._layers import TransformerEncoder
-from sterna.model._pooling import POOLINGS, masked_deviation, masked_mean
+from sterna.model._pooling import POOLINGS, masked_mean, masked_statistics
 
 __all__ = ["BOX_NUMBERS", "POSITIONS", "TERN", "Encoded", "Tower"]
 
@@ -85,10 +85,7 @@ class SkipPath(nn.Module):
         self.linear = nn.Linear(sum(sources), embedding)
 
     def forward(self, values: Float[Tensor, "B R D"], mask: Bool[Tensor, "B R"]) -> Float[Tensor, "B E"]:
-        x = masked_mean(values, mask)
-        if self.statistics:
-            x = torch.cat((x, masked_deviation(values, mask)), dim=-1)
-        x = self.norm(x)
+        x = self.norm(masked_statistics(values, mask) if self.statistics else masked_mean(values, mask))
         straight: Tensor = self.linear(x)
         return straight if self.hidden is None else self.hidden(x) + straight
 
