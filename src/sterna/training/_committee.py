@@ -7,7 +7,10 @@ components of second moments, not centred, so that dot products stay what they a
 
 from __future__ import annotations
 
+import itertools
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from sterna.backbones import ImageBackbone, TextBackbone
+from sterna.backbones import ImageBackbone, TextBackbone, export_onnx, fold_batch_norm, merge_low_rank
 from sterna.data import CaptionedImages
 from sterna.errors import RunError, UsageError
 from sterna.model import TERN
@@ -142,8 +145,9 @@ def fit_reduction(
     if not 1 <= dim <= width:
         raise UsageError(f"dim={dim}: the vectors have {width} numbers; name 1 to {width}")
     sample = _sample(runs[0], _IMAGES)
-    images = _encode(ImageEncoder(runs), _photographs(runs[0], sample, tell))
-    captions = _encode(TextEncoder(runs), _sentences(runs[0], sample, tell))
+    image, text = fold_batch_norm(ImageEncoder(runs)), merge_low_rank(TextEncoder(runs))
+    images = _encode(image, ("pixels",), _photographs(runs[0], sample, tell))
+    captions = _encode(text, ("ids", "mask"), _sentences(runs[0], sample, tell))
     if len(images) + len(captions) < dim or not (len(images) and len(captions)):
         raise RunError(
             f"{runs[0].path}: {len(images)} of its training photographs can be read, with {len(captions)} "
@@ -186,13 +190,32 @@ def _sentences(
     run: Run, data: CaptionedImages, tell: Callable[[str, int, int], None]
 ) -> Iterator[tuple[Tensor, ...]]:
     for start in range(0, len(data.captions), SENTENCES):
-        yield run.text_backbone.tokenize(data.captions[start : start + SENTENCES])
+        ids, mask = run.text_backbone.tokenize(data.captions[start : start + SENTENCES])
+        yield ids, mask.to(torch.int64)
         tell("captions", min(start + SENTENCES, len(data.captions)), len(data.captions))
 
 
-@torch.inference_mode()
-def _encode(encoder: _Encoder, batches: Iterator[tuple[Tensor, ...]]) -> Tensor:
-    """Vectors side by side, float64 [N, F]: eigenvectors are sums over many of them."""
-    encoder.eval()
-    found = [encoder(*batch)[0].double() for batch in batches]
-    return torch.cat(found) if found else torch.zeros(0, 1, dtype=torch.float64)
+def _encode(
+    encoder: nn.Module, inputs: Sequence[str], batches: Iterator[tuple[Tensor, ...]]
+) -> NDArray[np.float64]:
+    """Vectors side by side, float64 [N, F]: eigenvectors are sums over many of them.
+
+    ONNX Runtime makes them, since it looks at photographs two to three times as fast as torch on a CPU.
+    """
+    from onnxruntime import InferenceSession
+
+    first = next(batches, None)
+    if first is None:
+        return np.zeros((0, 1))
+    axes = {0: "n", 1: "t"} if len(inputs) > 1 else {0: "n"}
+    with tempfile.TemporaryDirectory(prefix="sterna-") as folder:
+        path = Path(folder) / "encoder.onnx"
+        example = dict(zip(inputs, first, strict=True))
+        dynamic = {**dict.fromkeys(inputs, axes), "vectors": {0: "n"}}
+        export_onnx(encoder, example, path, outputs=["vectors"], dynamic=dynamic)
+        session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        found = [
+            session.run(None, {name: value.numpy() for name, value in zip(inputs, batch, strict=True)})[0]
+            for batch in itertools.chain([first], batches)
+        ]
+    return np.concatenate(found).astype(np.float64)
