@@ -22,9 +22,10 @@ from sterna.training._checkpoint import Position, load_last, save_last
 from sterna.training._folder import choose_settings
 from tests.training.toy import make_toy, toy_settings
 
-# All that could be forgotten: two views, a draw of captions, averages, steps of unequal parts.
+# All that could be forgotten: two views, a draw of captions, averages, blended images, steps of unequal parts.
 HARD = {
     "ema": 0.9,
+    "mixup": 0.5,
     "accumulation": 3,
     "captions_per_image": 2,
     "clip": 1.0,

@@ -13,7 +13,15 @@ from sterna.training import TrainSettings
 SOURCES, WORDS = (10, 6), 12
 
 
-def make_toy(folder: Path, *, train: int = 48, dev: int = 16, regions: int = 4, seed: int = 0) -> Path:
+def make_toy(
+    folder: Path,
+    *,
+    train: int = 48,
+    dev: int = 16,
+    regions: int = 4,
+    seed: int = 0,
+    own_boxes: bool = False,
+) -> Path:
     """`folder/data` in Flickr's layout and `folder/features`; image i has 1 to 5 captions."""
     rng = np.random.default_rng(seed)
     images = folder / "data" / "images"
@@ -27,12 +35,14 @@ def make_toy(folder: Path, *, train: int = 48, dev: int = 16, regions: int = 4, 
     (folder / "data" / "captions.token.txt").write_text("\n".join(lines) + "\n")
     (folder / "data" / "trainImages.txt").write_text("\n".join(names[:train]) + "\n")
     (folder / "data" / "devImages.txt").write_text("\n".join(names[train:]) + "\n")
-    make_stores(folder, regions=regions, rng=rng)
+    make_stores(folder, regions=regions, rng=rng, own_boxes=own_boxes)
     return folder
 
 
-def make_stores(folder: Path, *, regions: int = 4, rng: np.random.Generator | None = None) -> None:
-    """`folder/features` of whatever lies in `folder/data`."""
+def make_stores(
+    folder: Path, *, regions: int = 4, rng: np.random.Generator | None = None, own_boxes: bool = False
+) -> None:
+    """`folder/features` of whatever lies in `folder/data`; all images have the same boxes, or their own."""
     from sterna.data import read
 
     rng = rng or np.random.default_rng(0)
@@ -53,11 +63,13 @@ def make_stores(folder: Path, *, regions: int = 4, rng: np.random.Generator | No
         meta=shared
         | {"backbone": "toy", "size": 8, "fit": "squeeze", "regions": regions, "sources": list(SOURCES)},
     )
-    boxes = rng.uniform(size=(regions, 4)).astype(np.float32)
+    boxes = [rng.uniform(size=(regions, 4)).astype(np.float32)] * len(data)
+    if own_boxes:
+        boxes = [rng.uniform(size=(regions, 4)).astype(np.float32) for _ in boxes]
     store.append(
         data.image_ids,
         {
-            name: [boxes if spec.width == 4 else noisy(regions, row @ seen) for row in meaning]
+            name: boxes if spec.width == 4 else [noisy(regions, row @ seen) for row in meaning]
             for name, spec in columns.items()
         },
     )

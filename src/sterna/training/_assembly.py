@@ -47,4 +47,5 @@ def new_learner(settings: TrainSettings, inputs: Inputs, *, device: torch.device
         text_backbone=texts,
         stands_on=inputs.stands_on,
         teachers=load_teachers(settings.teacher, features, device=device),
+        mixup=settings.mixup,
     ).to(device)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sterna.backbones import ImageBackbone, TextBackbone
 from sterna.model import TERN, Tower, build_model
 from sterna.objectives import Given, Objective
+from sterna.training._mixup import Blend
 from sterna.training._scores import compute_scores, encode_images, encode_texts, score_names
 from sterna.training._settings import ModelSettings
 
@@ -63,6 +64,7 @@ class Learner(nn.Module):
             features are read.
         stands_on: fingerprints of the backbones as they are published.
         teachers: give other models' similarities of a batch, where the objective learns from them.
+        mixup: in training mode images are blended by shares from Beta(mixup, mixup); 0 leaves them alone.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Learner(nn.Module):
         text_backbone: TextBackbone | None = None,
         stands_on: Mapping[str, str] | None = None,
         teachers: Teachers | None = None,
+        mixup: float = 0.0,
     ) -> None:
         super().__init__()
         self.model = model
@@ -82,6 +85,7 @@ class Learner(nn.Module):
         self.text_backbone = text_backbone
         self.stands_on = dict(stands_on or {})
         self.teachers = teachers
+        self.mixup = mixup
         self.frozen = frozenset(
             name
             for part, backbone in (("image_backbone", image_backbone), ("text_backbone", text_backbone))
@@ -91,18 +95,22 @@ class Learner(nn.Module):
         """names of parameters and buffers that training never changes"""
 
     def forward(self, batch: Batch) -> Float[Tensor, ""]:
-        """The loss."""
+        """The loss. Raises `UsageError` where images are to be blended whose regions have other boxes."""
         names = score_names(self.objective)
         seen = self.see(batch.regions, batch.regions_mask, batch.boxes, maps=batch.maps)
         read = self.read(batch.tokens, batch.tokens_mask, ids=batch.ids, ids_mask=batch.ids_mask)
-        images = encode_images(self.model, *seen, names=names)
+        blend = Blend.draw(self.mixup, seen[0]) if self.mixup and self.training else None
+        images = encode_images(self.model, *(seen if blend is None else blend.mix(*seen)), names=names)
         captions = encode_texts(self.model, *read, names=names)
         # similarities and their exponentials want more digits than bfloat16 has
         with torch.autocast(images.vectors.device.type, enabled=False):
             given = self._given(batch, compute_scores(names, images, captions))
-            loss: Tensor = self.objective(
-                images.vectors.float(), captions.vectors.float(), batch.owners, given=given
-            )
+            vectors, others = images.vectors.float(), captions.vectors.float()
+            loss: Tensor = self.objective(vectors, others, batch.owners, given=given)
+            if blend is not None:
+                vectors, given = blend.as_others(vectors, given)
+                second = self.objective(vectors, others, batch.owners, given=given)
+                loss = torch.lerp(second, loss, blend.share)
         return loss
 
     def see(

@@ -205,6 +205,9 @@ class TrainSettings(Settings):
     images whose longest captions are of like length share batches, which are then padded less.
     `score` is what validation and `sterna eval` measure by, one of `sterna.scoring.SCORES`: "dot" and "order"
     compare vectors, the others align regions with words.
+    With `mixup` every image of a batch is blended with another (Zhang et al., ICLR 2018): their regions by a
+    share that each step draws from Beta(mixup, mixup), and the loss by the same share between the captions of
+    both. It needs regions of a grid, the same for all images.
     `ema` is the decay of the averaged weights, which are then what is measured, kept and exported.
     `clip` bounds the norm of the gradients. `workers` are processes that read batches ahead.
     `checkpoint_every` and `log_every` count steps; a checkpoint is also written after every epoch.
@@ -233,6 +236,7 @@ class TrainSettings(Settings):
     epochs: PositiveInt = 15
     accumulation: PositiveInt = 1
     clip: PositiveFloat | None = None
+    mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     ema: Annotated[float, Field(gt=0, lt=1)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     checkpoint_every: PositiveInt = 200
