@@ -2,13 +2,16 @@
 
     python benchmarks/compare.py BASELINE RUN... --data DIR --split dev --features DIR
 
-Encodes the split's images (original view) and captions from the features that the runs were trained on.
-Intervals are 95%, by bootstrap over images; that of a difference is paired: both get the same draws.
+RUN+RUN is the mean of their similarities. Encodes the split's images (original view) and captions from the
+features that the runs were trained on. Intervals are 95%, by bootstrap over images; that of a difference is
+paired: both get the same draws.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +26,16 @@ from sterna.training import load_run
 BLOCK = 256
 
 
-def measure(run: Path, data: CaptionedImages, features: Path) -> Ranks:
-    """Ranks of a split by the best weights of a run."""
+def measure(runs: Sequence[Path], data: CaptionedImages, features: Path) -> Ranks:
+    """Ranks of a split by the best weights of runs, whose vectors stand side by side."""
+    pairs = [encode(run, data, features) for run in runs]
+    seen, said = (torch.cat(vectors, dim=1).numpy() for vectors in zip(*pairs, strict=True))
+    return rank_both_ways(seen, said, data.owners)
+
+
+@functools.cache
+def encode(run: Path, data: CaptionedImages, features: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors of a split's images and captions."""
     model = load_run(run).model
     images, captions = FeatureStore.open(features / "images"), FeatureStore.open(features / "captions")
     with torch.inference_mode():
@@ -39,7 +50,7 @@ def measure(run: Path, data: CaptionedImages, features: Path) -> Ranks:
             model.encode_texts(*tensors(captions.rows("values", rows)))
             for rows in blocks(captions.indices_of(data.caption_ids))
         ]
-    return rank_both_ways(torch.cat(seen).numpy(), torch.cat(said).numpy(), data.owners)
+    return torch.cat(seen), torch.cat(said)
 
 
 def blocks(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -55,7 +66,7 @@ def tensors(arrays: tuple[NDArray[np.float16], NDArray[np.bool_]]) -> tuple[torc
 def main() -> None:
     """Measure all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN")
+    parser.add_argument("runs", nargs="+", metavar="RUN")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--split")
     parser.add_argument("--features", type=Path, required=True)
@@ -63,7 +74,7 @@ def main() -> None:
     data = read(chosen.data).one_split(chosen.split)
     baseline: Ranks | None = None
     for run in chosen.runs:
-        ranks = measure(run, data, chosen.features)
+        ranks = measure([Path(one) for one in run.split("+")], data, chosen.features)
         baseline = ranks if baseline is None else baseline
         measured, difference = report(ranks), paired_bootstrap(ranks, baseline)
         hits = " ".join(
@@ -71,7 +82,7 @@ def main() -> None:
         )
         low, high = measured.intervals["rsum"]
         print(
-            f"{run.name:12} {hits}  rsum {measured.rsum:.1f} ({low:.1f} to {high:.1f})  "
+            f"{run:12} {hits}  rsum {measured.rsum:.1f} ({low:.1f} to {high:.1f})  "
             f"{difference.rsum:+.1f} ({difference.interval[0]:+.1f} to {difference.interval[1]:+.1f})",
             flush=True,
         )

@@ -43,16 +43,19 @@ def main() -> None:
         )
         parts.append(f'<text x="{place:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{name}</text>')
     taken: list[tuple[float, float]] = []
+    named: set[str] = set()
     for row, cost, rsum in sorted(zip(rows, minutes, sums, strict=True), key=lambda one: -one[2]):
+        kind = "ships" if row["run"].endswith("*") else "run"
+        parts.append(f'<circle cx="{x(cost):.1f}" cy="{y(rsum):.1f}" r="5" class="{kind}"/>')
+        name = row["run"].rstrip("*").partition(" (seed")[0]  # seeds share a name, beside the best of them
+        if name in named:
+            continue
+        named.add(name)
         label = y(rsum) + 4
         while any(abs(label - other) < 14 and abs(x(cost) - place) < 200 for place, other in taken):
             label += 14
         taken.append((x(cost), label))
-        kind = "ships" if row["run"].endswith("*") else "run"
-        parts.append(f'<circle cx="{x(cost):.1f}" cy="{y(rsum):.1f}" r="5" class="{kind}"/>')
-        parts.append(
-            f'<text x="{x(cost) + 10:.1f}" y="{label:.1f}">{html.escape(row["run"].rstrip("*"))}</text>'
-        )
+        parts.append(f'<text x="{x(cost) + 10:.1f}" y="{label:.1f}">{html.escape(name)}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(
         f'<text x="{middle}" y="{HEIGHT - 12}" text-anchor="middle">minutes of training on two cores</text>'
