@@ -26,7 +26,7 @@ SENTENCES = ["a photo of number 3", "number 7", "a photo", "of a photo of a numb
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two runs of other seeds, widths of the hidden layer and statistics on the same features."""
+    """Two runs of other seeds, widths of the hidden layer, statistics and training on the same features."""
     folder = tmp_path_factory.mktemp("committee")
     image, text = make_backbones(folder)
     data = make_photographs(folder / "data")
@@ -42,7 +42,8 @@ def runs(tmp_path_factory):
                     "text": {"skip_hidden": 16, "skip_pooling": ("statistics", "mean")[seed]},
                 },
                 "batch_images": 8,
-                "epochs": 2,
+                "epochs": 2 + seed,
+                "mixup": float(seed),
                 "tensorboard": False,
                 "threads": 1,
                 "seed": seed,
@@ -135,7 +136,11 @@ def test_the_card_names_the_members(runs, tmp_path, capfd):
     assert config["dim"] == 24
     assert [member["seed"] for member in config["architecture"]["members"]] == [0, 1]
     card = (tmp_path / "model" / "README.md").read_text()
-    assert "2 of them, trained with the seeds 0, 1, stand side by side; their 48 numbers" in card
+    training = [member["training"] for member in config["architecture"]["members"]]
+    assert training == [{}, {"epochs": 3, "mixup": 1.0}]
+    assert (
+        "2 of them, trained with the seeds 0, 1 (epochs=3, mixup=1.0), stand side by side; their 48 " in card
+    )
     assert "- Seed 0, weights of step" in card
     assert "; seed 1, weights of step" in card
 

@@ -70,7 +70,7 @@ def _committee(architecture: Mapping[str, Any]) -> str:
     if "members" not in architecture:
         return ""
     members, reduced = architecture["members"], architecture["reduced"]
-    seeds = ", ".join(str(member["seed"]) for member in members)
+    seeds = ", ".join(_seed(member) for member in members)
     who = (
         f"{len(members)} of them, trained with the seeds {seeds}, stand side by side; their"
         if len(members) > 1
@@ -80,6 +80,12 @@ def _committee(architecture: Mapping[str, Any]) -> str:
         f" {who} {reduced['from']:,} numbers are turned to fewer by their principal components over "
         f"{reduced['images']:,} training photographs and {reduced['captions']:,} captions."
     )
+
+
+def _seed(member: Mapping[str, Any]) -> str:
+    """A member's seed, and in brackets how its training was another than the first's."""
+    differing = ", ".join(f"{name}={value}" for name, value in member["training"].items())
+    return f"{member['seed']} ({differing})" if differing else str(member["seed"])
 
 
 def _compared(config: Mapping[str, Any]) -> str:

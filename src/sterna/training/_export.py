@@ -194,6 +194,7 @@ def _committee(runs: Sequence[Run], reduction: Reduction | None) -> dict[str, An
                 "image_backbone": _portable(published(run.settings, "image")[0]),
                 "text_backbone": _portable(published(run.settings, "text")[0]),
                 "model": run.model.config(),
+                "training": _differing(runs[0], run),
                 "results": _own_results(run),
             }
             for run in runs
@@ -204,6 +205,13 @@ def _committee(runs: Sequence[Run], reduction: Reduction | None) -> dict[str, An
             "captions": reduction.captions,
         },
     }
+
+
+def _differing(first: Run, run: Run) -> dict[str, Any]:
+    """How a run was trained otherwise than the first, by settings that its model and seed do not say."""
+    told = {"data", "features", "model", "seed"}
+    settings, others = (one.settings.model_dump(mode="json", exclude=told) for one in (run, first))
+    return {name: value for name, value in settings.items() if value != others[name]}
 
 
 def _own_results(run: Run) -> dict[str, Any]:
