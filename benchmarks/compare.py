@@ -74,11 +74,8 @@ def main() -> None:
     data = read(chosen.data).one_split(chosen.split)
     baseline: Ranks | None = None
     for run in chosen.runs:
-        ranks = measure(
-            [Path(run)] if Path(run).is_dir() else [Path(one) for one in run.split("+")],
-            data,
-            chosen.features,
-        )
+        paths = [Path(run)] if Path(run).is_dir() else [Path(one) for one in run.split("+")]
+        ranks = measure(paths, data, chosen.features)
         baseline = ranks if baseline is None else baseline
         measured, difference = report(ranks), paired_bootstrap(ranks, baseline)
         hits = " ".join(

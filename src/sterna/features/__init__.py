@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sterna.features._engines import Engine
 from sterna.features._export import export_features, find_store
 from sterna.features._extract import Captioned, extract
 from sterna.features._foreign import BadItem, Entry, Foreign, Format, Item, Passage, Target, Writer
@@ -19,6 +20,7 @@ __all__ = [
     "BadItem",
     "Captioned",
     "ColumnSpec",
+    "Engine",
     "Entry",
     "ExportReport",
     "ExtractProgress",
