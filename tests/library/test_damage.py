@@ -177,11 +177,11 @@ def test_vectors_written_before_there_were_sums_are_checked_by_their_length(
     library: Library, colours: Path
 ) -> None:
     path = batches(library, colours)
-    library._open_catalog().run("DROP TABLE sums")
+    library._opened.catalog().run("DROP TABLE sums")
     assert library.check() == []
     assert counts(library.index()) == {}  # and noted
-    assert library._open_catalog().value("SELECT SUM(rows) FROM sums") == 4
-    library._open_catalog().run("DELETE FROM sums")
+    assert library._opened.catalog().value("SELECT SUM(rows) FROM sums") == 4
+    library._opened.catalog().run("DELETE FROM sums")
     data = path.read_bytes()
     path.write_bytes(data[:ROW] + bytes(ROW) + data[2 * ROW :])
     assert "1 of 4 vectors" in library.check()[0]

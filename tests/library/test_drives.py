@@ -231,7 +231,7 @@ def test_a_library_made_before_drives_were_noted_opens_and_learns_them(
     library: Library, colours: Path, usb: Drive
 ) -> None:
     library.index(colours)
-    library._open_catalog().run("DROP TABLE mounts")
+    library._opened.catalog().run("DROP TABLE mounts")
     assert all(online(library).values())
     assert library.status().indexed == 5
     library.close()

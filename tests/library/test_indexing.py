@@ -175,12 +175,12 @@ def test_an_empty_mount_point_is_an_absent_root_and_an_emptied_folder_is_not(
     library.index(colours)
     shutil.rmtree(colours)
     colours.mkdir()
-    with library._open_catalog().transaction():
-        library._open_catalog().run("UPDATE roots SET device = 1")
+    with library._opened.catalog().transaction():
+        library._opened.catalog().run("UPDATE roots SET device = 1")
     assert counts(library.index()) == {"offline": 1}
     assert library.status().indexed == 3
-    with library._open_catalog().transaction():
-        library._open_catalog().run("UPDATE roots SET device = ?", (colours.stat().st_dev,))
+    with library._opened.catalog().transaction():
+        library._opened.catalog().run("UPDATE roots SET device = ?", (colours.stat().st_dev,))
     assert counts(library.index()) == {"removed": 3}
 
 

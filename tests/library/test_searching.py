@@ -275,8 +275,9 @@ def test_known_sentences_are_encoded_once(library: Library, colours: Path, encod
     (colours / "red.txt").write_text(lines, encoding="utf-8")
     library.index(colours)
     first = library.captions(colours / "red.png", k=50)
-    again = Library.open(library.path, model=ColourEncoder())
-    again._model.encode_texts = None  # type: ignore[assignment,union-attr]
+    speechless = ColourEncoder()
+    speechless.encode_texts = None  # type: ignore[assignment,method-assign]
+    again = Library.open(library.path, model=speechless)
     assert again.captions(colours / "red.png", k=50) == first
     assert len(first) == 40
     assert np.isfinite([hit.score for hit in first]).all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Literal
 
 from sterna.errors import LibraryError, SternaError
 from sterna.library._arguments import check_k, check_paths, check_patterns, given_sentences
-from sterna.library._captions import SentenceVectors, known_sentences, rank_sentences
+from sterna.library._captions import known_sentences, rank_sentences
 from sterna.library._catalog import Catalog
-from sterna.library._gallery import Gallery, load_gallery
 from sterna.library._indexing import run_index
-from sterna.library._models import Models, default_spec, index_command, model_of, register
-from sterna.library._place import default_folder, has_catalog, library_folder, lost_catalog, writing
+from sterna.library._models import register
+from sterna.library._opened import Opened
+from sterna.library._place import default_folder, library_folder, writing
 from sterna.library._query import Filters, operands
 from sterna.library._roots import check_folder, check_folders, choose_roots
 from sterna.library._searching import Wanted, photo_vector, search_gallery
@@ -38,12 +37,7 @@ class Library:
 
     def __init__(self, path: Path, *, model: str | Path | Encoder | None) -> None:
         self.path = path
-        self._model = model
-        self._models = Models()
-        self._lock = threading.RLock()
-        self._opened: Catalog | None = None
-        self._galleries: dict[int, Gallery] = {}
-        self._sentences: dict[str, SentenceVectors] = {}
+        self._opened = Opened(path, model=model)
 
     @classmethod
     def open(cls, path: str | Path | None = None, *, model: str | Path | Encoder | None = None) -> Library:
@@ -92,20 +86,23 @@ class Library:
         """
         check_paths(*roots)
         check_patterns(exclude)
-        if not (self._is_ready() if roots else self._exists()):
+        opened = self._opened
+        if not (opened.is_ready if roots else opened.exists):
             if not roots:
-                raise LibraryError(f"{self._nothing_yet()} name folders of photographs: sterna index DIR")
+                raise LibraryError(
+                    f"{self.path}: nothing is indexed yet; name folders of photographs: sterna index DIR"
+                )
             for root in roots:
                 check_folder(root)
-            self._encoder(None, model)  # nothing is made where it cannot be loaded
+            opened.encoder(None, model)  # nothing is made where it cannot be loaded
         with writing(self.path, wait=wait):
             catalog = Catalog(self.path, write=True)
             try:
                 check_folders(catalog, roots)
-                encoder, spec = self._encoder(catalog, model)
+                encoder, spec = opened.encoder(catalog, model)
                 with catalog.transaction():
                     chosen = choose_roots(catalog, roots, exclude=exclude)
-                    number = register(catalog, encoder, spec=spec, models=self._models)
+                    number = register(catalog, encoder, spec=spec, models=opened.models)
                 report = progress or (lambda _: None)
                 return run_index(catalog, chosen, encoder=encoder, model=number, report=report)
             finally:
@@ -158,8 +155,8 @@ class Library:
         """
         wanted = Wanted(k, min_score, Filters(folder, after, before), exclude_self, rerank)
         parts = operands(query, image, plus=plus, minus=minus)
-        catalog = self._catalog()
-        encoder, gallery = self._gallery(catalog, model)
+        catalog = self._opened.catalog()
+        encoder, gallery = self._opened.gallery(catalog, model)
         return search_gallery(catalog, gallery, encoder=encoder, parts=parts, wanted=wanted)
 
     def captions(
@@ -187,16 +184,15 @@ class Library:
         """
         check_k(k)
         given = None if captions is None else given_sentences(captions)
-        catalog = self._catalog() if given is None or self._exists() else None
-        encoder, _ = self._encoder(catalog, model)
-        number = None if catalog is None else model_of(catalog, encoder.fingerprint)
-        gallery = None if catalog is None or number is None else self._fresh(catalog, number)
+        catalog = self._opened.catalog() if given is None else self._opened.any_catalog()
+        encoder, _ = self._opened.encoder(catalog, model)
+        gallery = None if catalog is None else self._opened.gallery_of(catalog, encoder)
         vector, _ = photo_vector(catalog, gallery, encoder=encoder, photo=photo)
         owners = known_sentences(catalog) if given is None and catalog is not None else {}
         sentences = list(owners) if given is None else given
         if not sentences:
             return []
-        vectors = self._sentence_vectors(encoder).get(sentences, keep=given is None)
+        vectors = self._opened.sentence_vectors(encoder).get(sentences, keep=given is None)
         return rank_sentences(vector, sentences, vectors=vectors, k=k, owners=owners)
 
     def status(self) -> Status:
@@ -204,11 +200,11 @@ class Library:
 
         Raises `LibraryError` where its catalogue is lost or damaged.
         """
-        if not self._exists():
+        catalog = self._opened.any_catalog()
+        if catalog is None:
             return empty_status(self.path)
-        catalog = self._catalog()
-        model = default_spec(catalog) if self._model is None else self._model
-        return read_status(catalog, fingerprint=self._models.fingerprint_now(model))
+        now = self._opened.models.fingerprint_now(self._opened.model(catalog))
+        return read_status(catalog, fingerprint=now)
 
     def check(self) -> list[str]:
         """Read the whole catalogue and every vector; a sentence for each thing that is wrong, with its cure.
@@ -217,80 +213,21 @@ class Library:
         next `index` removes them.
         """
         try:
-            return read_check(self._catalog()) if self._exists() else []
+            catalog = self._opened.any_catalog()
+            return [] if catalog is None else read_check(catalog)
         except SternaError as error:
             return [str(error)]
 
     def model_name(self) -> str:
         """The name of the model that it answers with; raises `ModelError` where it cannot be loaded."""
-        return self._encoder(self._open_catalog() if self._exists() else None, None)[0].name
+        return self._opened.encoder(self._opened.any_catalog(), None)[0].name
 
     def close(self) -> None:
         """Close the catalogue; the library opens it again where it is used again."""
-        with self._lock:
-            if self._opened is not None:
-                self._opened.close()
-            self._opened = None
-            self._galleries = {}
+        self._opened.close()
 
     def __enter__(self) -> Library:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _is_ready(self) -> bool:
-        """Whether there is a catalogue with its tables; as yet there is none where another makes it."""
-        return has_catalog(self.path) and self._open_catalog().ready
-
-    def _exists(self) -> bool:
-        """Whether anything was indexed; `LibraryError` where vectors lie here without a catalogue."""
-        if self._is_ready():
-            return True
-        lost = lost_catalog(self.path)
-        if lost is not None and not self._is_ready():  # another process may have made it just now
-            raise lost
-        return lost is not None
-
-    def _nothing_yet(self) -> str:
-        return f"{self.path}: nothing is indexed yet;"
-
-    def _open_catalog(self) -> Catalog:
-        with self._lock:
-            if self._opened is None or self._opened.replaced:
-                self._opened, self._galleries = Catalog(self.path), {}
-            return self._opened
-
-    def _catalog(self) -> Catalog:
-        if not self._exists():
-            raise LibraryError(f"{self._nothing_yet()} run `sterna index DIR` with a folder of photographs")
-        return self._open_catalog()
-
-    def _encoder(self, catalog: Catalog | None, model: str | Path | Encoder | None) -> tuple[Encoder, str]:
-        chosen = self._model if model is None else model
-        if chosen is None and catalog is not None:
-            chosen = default_spec(catalog)
-        return self._models.get(chosen)
-
-    def _gallery(self, catalog: Catalog, model: str | Path | Encoder | None) -> tuple[Encoder, Gallery]:
-        encoder, spec = self._encoder(catalog, model)
-        number = model_of(catalog, encoder.fingerprint)
-        if number is None:
-            raise LibraryError(
-                f"{self.path}: no photograph has a vector of the model {encoder.name} as it is now; "
-                f"run `{index_command(spec, default=False)}`"
-            )
-        return encoder, self._fresh(catalog, number)
-
-    def _fresh(self, catalog: Catalog, number: int) -> Gallery:
-        with self._lock:
-            gallery = load_gallery(catalog, number, old=self._galleries.get(number))
-            self._galleries[number] = gallery
-            return gallery
-
-    def _sentence_vectors(self, encoder: Encoder) -> SentenceVectors:
-        with self._lock:
-            if encoder.fingerprint not in self._sentences:
-                folder = self.path if has_catalog(self.path) else None
-                self._sentences[encoder.fingerprint] = SentenceVectors(encoder, folder=folder)
-            return self._sentences[encoder.fingerprint]
