@@ -50,7 +50,7 @@ def test_settings_say_what_the_model_takes_with_the_same_defaults():
     own = {key: value for key, value in tower.items() if value is not None or key not in common}
     assert own.items() <= defaults(Tower).items()
     decided = {"sources", "shared", "positions"}
-    assert tower.keys() | common.keys() - {"shared_layers"} == defaults(Tower).keys() - decided
+    assert tower.keys() | common.keys() - {"names", "shared_layers"} == defaults(Tower).keys() - decided
 
 
 def test_a_key_that_comes_twice_is_named_with_its_line(tmp_path):

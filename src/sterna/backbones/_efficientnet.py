@@ -59,6 +59,7 @@ class EfficientNetLite(ImageBackbone):
         if size < 32:
             raise UsageError(f"size={size}: an EfficientNet-Lite needs at least 32 pixels a side")
         self.name = f"efficientnet-lite{version}"
+        self.version = version
         self.size, self.fit = size, fit
         network, weights = _load(version, size)
         blocks = list(network._blocks)
@@ -91,6 +92,11 @@ class EfficientNetLite(ImageBackbone):
         freeze(self, tail, wanted=len(tail), name=self.name)
         self.checkpointing = checkpointing
         self.moving = batch_norms(tail) if batch_norm == "moving" else ()
+
+    def classifiers(self) -> list[tuple[Float[Tensor, "K _"], Float[Tensor, " K"]]]:
+        """Its own last layer, as published."""
+        state = torch.load(_weights(self.version), weights_only=True, map_location="cpu")
+        return [(state["_fc.weight"], state["_fc.bias"])]
 
     def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
         """[B, S, S, 3] uint8 RGB to maps [B, C, H, W], of stride 16 unless more stages are trained."""

@@ -58,5 +58,10 @@ class SideBySide(ImageBackbone):
         values = [part.tail(piece).values for part, piece in zip(self._parts(), pieces, strict=True)]
         return self.as_regions(torch.cat(values, dim=-1))
 
+    def classifiers(self) -> list[tuple[Float[Tensor, "K _"], Float[Tensor, " K"]]]:
+        """Those of all parts, or none."""
+        found = [part.classifiers() for part in self._parts()]
+        return [one for several in found for one in several] if all(found) else []
+
     def _parts(self) -> list[ImageBackbone]:
         return [part for part in self.parts if isinstance(part, ImageBackbone)]

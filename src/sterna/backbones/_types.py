@@ -114,6 +114,13 @@ class ImageBackbone(_AlwaysEvaluating):
         """Maps [B, C, H, W] to regions."""
         raise NotImplementedError
 
+    def classifiers(self) -> list[tuple[Float[Tensor, "K _"], Float[Tensor, " K"]]]:
+        """For each network side by side, weights and biases of its last layer over ImageNet's 1,000 classes.
+
+        They take the mean of its regions. Empty where any network comes without.
+        """
+        return []
+
     def forward(self, pixels: UInt8[Tensor, "B S S 3"]) -> Regions:
         """[B, S, S, 3] uint8 RGB to regions."""
         return self.tail(self.stem(pixels))

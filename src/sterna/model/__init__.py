@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sterna.model._build import build_model
 from sterna.model._layers import TransformerEncoder
+from sterna.model._names import Names
 from sterna.model._paper import from_tern
 from sterna.model._pooling import POOLINGS
 from sterna.model._reimplementation import from_reimplementation
@@ -15,6 +16,7 @@ __all__ = [
     "POSITIONS",
     "TERN",
     "Encoded",
+    "Names",
     "Tower",
     "TransformerEncoder",
     "build_model",

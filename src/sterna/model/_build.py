@@ -8,6 +8,7 @@ from typing import Any
 
 from sterna.errors import UsageError
 from sterna.model._layers import TransformerEncoder
+from sterna.model._names import Names
 from sterna.model._tern import TERN, Tower
 
 __all__ = ["build_from", "build_model"]
@@ -39,6 +40,7 @@ def build_model(
     shared_layers: int = 0,
     second_at: str = "embedding",
     absolute: bool = False,
+    names: float = 0.0,
     image: Mapping[str, Any] | None = None,
     text: Mapping[str, Any] | None = None,
 ) -> TERN:
@@ -54,6 +56,9 @@ def build_model(
         second_at: where any second stage stands: after the projection, at width E ("embedding"), or before
             it, at width M ("width", which then is the same in both towers if they share it).
         absolute: give the absolute values of the vectors, for order embeddings.
+        names: weight of a cosine by the names of ImageNet's classes beside one of the towers (see `Names`,
+            which has to be told classifiers and names); 0 for none. They take as many of the E numbers as a
+            token is wide.
         image, text: `Tower`'s arguments for one side ("layers", "pooling", "positions", "skip", "drop_items"
             ...), which go before the common ones. Images have `positions="boxes"` unless told otherwise.
     Raises `UsageError` for names that are not known, values that do not fit together, and one side's options
@@ -77,6 +82,7 @@ def build_model(
             "shared_layers": shared_layers,
             "second_at": second_at,
             "absolute": absolute,
+            "names": names,
             "image": {"positions": "boxes"} | _options("image", image),
             "text": _options("text", text),
         }
@@ -102,20 +108,39 @@ def _assemble(config: Mapping[str, Any]) -> TERN:
     layers = {name: config[name] for name in LAYERS}
     common = {**layers, **{name: config[name] for name in ("width", "embedding", "second_at", "absolute")}}
     common["shared"] = config["shared_layers"] > 0
+    names = _names(config)
+    if names is not None:
+        common["embedding"] -= names.width
     towers = [
         _tower(side, config[side], common={**common, "sources": config[f"{side}_sources"]})
         for side in ("image", "text")
     ]
     shared = None
     if config["shared_layers"]:
-        shared = TransformerEncoder(_shared_width(config), config["shared_layers"], **layers)
-    return TERN(*towers, config=config, shared=shared)
+        shared = TransformerEncoder(
+            _shared_width(config, common["embedding"]), config["shared_layers"], **layers
+        )
+    return TERN(*towers, config=config, shared=shared, names=names)
 
 
-def _shared_width(config: Mapping[str, Any]) -> int:
+def _names(config: Mapping[str, Any]) -> Names | None:
+    weight, width = config["names"], sum(config["text_sources"])
+    if not weight:
+        return None
+    if config["absolute"]:
+        raise UsageError(f"names={weight}: adds to dot products; order embeddings (absolute) have none")
+    if config["embedding"] <= width:
+        raise UsageError(
+            f"embedding={config['embedding']}: names take {width} of these numbers, and leave towers none; "
+            f"name more, such as {512 + width}"
+        )
+    return Names(config["image_sources"], width, weight=weight)
+
+
+def _shared_width(config: Mapping[str, Any], embedding: int) -> int:
     """The width of the second stage that both towers share."""
     if config["second_at"] == "embedding":
-        return int(config["embedding"])
+        return embedding
     widths = [int(config[side].get("width", config["width"])) for side in ("image", "text")]
     if widths[0] != widths[1]:
         raise UsageError(

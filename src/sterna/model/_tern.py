@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from sterna.errors import UsageError, check_known
 from sterna.model._layers import TransformerEncoder
+from sterna.model._names import Names
 from sterna.model._pooling import POOLINGS, masked_mean, masked_statistics
 
 __all__ = ["BOX_NUMBERS", "POSITIONS", "TERN", "Encoded", "Tower"]
@@ -427,7 +428,7 @@ class Tower(nn.Module):
 
 
 class TERN(nn.Module):
-    """Both towers, and the second stage that they share if they do.
+    """Both towers, the second stage that they share if they do, and the names of classes if there are any.
 
     Made by `build_model`, or by `from_config` from what `config` gave. Image and caption vectors have the
     same width and unit length; their dot product says how well they fit.
@@ -440,11 +441,13 @@ class TERN(nn.Module):
         *,
         config: Mapping[str, Any],
         shared: TransformerEncoder | None = None,
+        names: Names | None = None,
     ) -> None:
         super().__init__()
         self.image = image
         self.text = text
         self.shared = shared
+        self.names = names
         self._config = copy.deepcopy(dict(config))
 
     def encode_images(
@@ -454,11 +457,13 @@ class TERN(nn.Module):
         boxes: Float[Tensor, "B R P"] | None = None,
     ) -> Float[Tensor, "B E"]:
         """Regions to unit vectors; see `Tower.forward`."""
-        return self.image(values, mask, boxes, shared=self.shared)  # type: ignore[no-any-return]
+        vectors: Tensor = self.image(values, mask, boxes, shared=self.shared)
+        return vectors if self.names is None else self.names.beside_images(vectors, values, mask)
 
     def encode_texts(self, values: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Float[Tensor, "B E"]:
         """Tokens to unit vectors; see `Tower.forward`."""
-        return self.text(values, mask, shared=self.shared)  # type: ignore[no-any-return]
+        vectors: Tensor = self.text(values, mask, shared=self.shared)
+        return vectors if self.names is None else self.names.beside_texts(vectors, values, mask)
 
     def read_images(
         self,
@@ -467,6 +472,7 @@ class TERN(nn.Module):
         boxes: Float[Tensor, "B R P"] | None = None,
     ) -> Encoded:
         """Regions to unit vectors, of the image and of each region; see `Tower.read`."""
+        self._refuse_names()
         try:
             return self.image.read(values, mask, boxes, shared=self.shared)
         except UsageError as error:
@@ -474,10 +480,15 @@ class TERN(nn.Module):
 
     def read_texts(self, values: Float[Tensor, "B T D"], mask: Bool[Tensor, "B T"]) -> Encoded:
         """Tokens to unit vectors, of the caption and of each token; see `Tower.read`."""
+        self._refuse_names()
         try:
             return self.text.read(values, mask, shared=self.shared)
         except UsageError as error:
             raise UsageError(f"model.text: {error}") from None
+
+    def _refuse_names(self) -> None:
+        if self.names is not None:
+            raise UsageError("model.names: adds to vectors of whole images and captions, not of their items")
 
     def config(self) -> dict[str, Any]:
         """The arguments that build this model again, as plain values for JSON."""

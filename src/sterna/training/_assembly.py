@@ -10,7 +10,7 @@ from sterna.training._learner import Learner, new_model
 from sterna.training._plan import Plan
 from sterna.training._settings import TrainSettings
 from sterna.training._teachers import load_teachers
-from sterna.training._tuning import tuned_backbones
+from sterna.training._tuning import published_classes, tuned_backbones
 
 __all__ = ["new_learner", "new_plan"]
 
@@ -40,6 +40,9 @@ def new_learner(settings: TrainSettings, inputs: Inputs, *, device: torch.device
     )
     features = inputs.facts["features"]
     images, texts = tuned_backbones(settings.features, settings.finetune, features)
+    if model.names is not None:
+        classes = published_classes(settings.features, features)
+        model.names.learn(classes.classifiers, classes.names)
     return Learner(
         model,
         objective,

@@ -61,7 +61,19 @@ def _what(config: Mapping[str, Any]) -> str:
         f"Images pass {_names(architecture['image_backbone'])}, "
         f"sentences {_names(architecture['text_backbone'])}, "
         f"and then the towers of a Transformer Encoder Reasoning Network (TERN){arithmetic}."
-        f"{_committee(architecture)}\n"
+        f"{_named(architecture)}{_committee(architecture)}\n"
+    )
+
+
+def _named(architecture: Mapping[str, Any]) -> str:
+    """What stands beside the towers where a model uses the names of classes."""
+    weight = architecture["model"].get("names")
+    if not weight:
+        return ""
+    return (
+        " Beside what these learned, a photograph is the mean of the names of ImageNet's 1,000 classes (the "
+        "words and meanings of WordNet 3.0, read as sentences are), weighted by how likely its networks find "
+        f"each, and a sentence is the mean of its words; such a cosine counts {weight:g} times as much."
     )
 
 

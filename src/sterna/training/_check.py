@@ -43,7 +43,22 @@ def check_settings(settings: TrainSettings) -> None:
             "bucket=true would change nothing: the text tower sees the mean of a caption alone, and no batch "
             "is padded; leave it out"
         )
+    if settings.model.names:
+        _check_names(settings)
     check_scores(settings.score, objective, model)
+
+
+def _check_names(settings: TrainSettings) -> None:
+    """Names are read by the text backbone as it is published, and compared by dot products."""
+    names, features = settings.model.names, settings.features
+    if settings.finetune.image.tuned or settings.finetune.text.tuned:
+        raise UsageError(f"model.names={names}: is for frozen backbones; leave finetune out, or names")
+    if features.hidden_layer not in (None, -1):
+        raise UsageError(
+            f"model.names={names}: names are read by the last layer; leave features.hidden_layer out"
+        )
+    if settings.score != "dot":
+        raise UsageError(f"model.names={names}: adds to dot products, and score is {settings.score!r}")
 
 
 def _width(tower: TowerSettings, model: ModelSettings) -> int:

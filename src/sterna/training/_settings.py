@@ -165,7 +165,12 @@ class TowerSettings(Settings):
 
 
 class ModelSettings(Settings):
-    """TERN; see `sterna.model.build_model`. The defaults are the pooled model: skip paths alone."""
+    """TERN; see `sterna.model.build_model`. The defaults are the pooled model: skip paths alone.
+
+    `names` is the weight of what ImageNet's classes are called (Norouzi et al., ICLR 2014) beside what is
+    learned; it needs image networks with their classifiers, such as efficientnet-lite0, and takes as many
+    numbers of `embedding` as a token is wide.
+    """
 
     embedding: PositiveInt = 512
     width: PositiveInt = 512
@@ -178,6 +183,7 @@ class ModelSettings(Settings):
     shared_layers: Annotated[int, Field(ge=0)] = 0
     second_at: Literal["embedding", "width"] = "embedding"
     absolute: bool = False
+    names: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     image: TowerSettings = TowerSettings()
     text: TowerSettings = TowerSettings()
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from sterna.backbones import ImageBackbone, TextBackbone, image_backbone, text_backbone
+from sterna.backbones import Classes, ImageBackbone, TextBackbone, classes_of, image_backbone, text_backbone
 from sterna.errors import ModelError, RunError, UsageError
 from sterna.features import FeatureStore, KeptMaps
 from sterna.files import hash_bytes, hash_json, read_json
@@ -26,6 +26,7 @@ __all__ = [
     "load_image_backbone",
     "load_text_backbone",
     "published",
+    "published_classes",
     "tuned_backbones",
     "tuned_fingerprint",
 ]
@@ -192,6 +193,18 @@ def tuned_backbones(
         texts = load_text_backbone(features, finetune)
         check_backbone(texts, trained_on["captions"])
     return images, texts
+
+
+def published_classes(features: FeatureSettings, trained_on: Mapping[str, Any]) -> Classes:
+    """The classes of the image backbone that settings name, by the names that the text backbone reads.
+
+    Raises as `load_image_backbone`, and `UsageError` where the image backbone comes without classes.
+    """
+    images = load_image_backbone(features, FinetuneSettings(), size=trained_on["images"]["size"])
+    texts = load_text_backbone(features, FinetuneSettings())
+    check_backbone(images, trained_on["images"])
+    check_backbone(texts, trained_on["captions"])
+    return classes_of(images, texts)
 
 
 def check_backbone(backbone: ImageBackbone | TextBackbone, trained_on: Mapping[str, Any]) -> None:
