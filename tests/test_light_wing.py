@@ -83,3 +83,15 @@ def test_index_search_caption_status_and_eval_run_without_the_learning_wing(
     assert "rsum" in run(main, "eval", "--data", photos, "--model", tiny_model, library=library)
     assert "tiny-0" in run(main, "model", "info", tiny_model, library=library)
     assert "absent" in run(main, "doctor", "--model", tiny_model, library=library)
+
+
+def test_nothing_is_gathered_about_what_people_do(tiny_model: Path, tmp_path: Path) -> None:
+    program = f"import sterna; sterna.load({str(tiny_model)!r}).encode_texts(['a dog'])"
+    run(program, library=tmp_path / "library")
+    run("from sterna.cli import main\nmain(['doctor'])", library=tmp_path / "library")
+    left = [
+        path
+        for path in tmp_path.rglob("*")
+        if "onnxruntime" in path.name.lower() or "Microsoft" in path.parts
+    ]
+    assert not left

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from importlib import metadata, util
 from pathlib import Path
 
+from sterna._onnxruntime import onnxruntime
 from sterna._version import __version__
 from sterna.cli._model import describe_model
 from sterna.cli._options import FormatOption, LibraryOption, ModelOption
@@ -85,9 +86,7 @@ def _part(name: str) -> _Check:
 
 def _providers() -> _Check:
     try:
-        import onnxruntime
-
-        return _Check("onnxruntime providers", "ok", ", ".join(onnxruntime.get_available_providers()))
+        return _Check("onnxruntime providers", "ok", ", ".join(onnxruntime().get_available_providers()))
     except ImportError as error:
         return _Check("onnxruntime providers", "broken", str(error))
 

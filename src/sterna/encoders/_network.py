@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sterna._onnxruntime import onnxruntime
 from sterna.errors import ModelError
 
 __all__ = ["Network", "first_line"]
@@ -84,17 +85,14 @@ class Network:
         return ModelError(f"{self._file}: gives {shape} for {rows} inputs; config.json says dim {self._dim}")
 
     def _load(self) -> _Session:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
+        runtime = onnxruntime()
+        options = runtime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = 3
         # Threads that spin while they wait take the cores from those that decode.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            session = onnxruntime.InferenceSession(
-                str(self._file), options, providers=["CPUExecutionProvider"]
-            )
+            session = runtime.InferenceSession(str(self._file), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             reason = first_line(error)
             raise ModelError(f"{self._file}: not a network that ONNX Runtime can load ({reason})") from error

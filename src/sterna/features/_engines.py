@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sterna._onnxruntime import onnxruntime
 from sterna._threads import available_threads
 from sterna.errors import ModelError, SternaError, UsageError
 
 if TYPE_CHECKING:
-    import onnxruntime
+    from onnxruntime import InferenceSession
 
     from sterna.backbones import ImageBackbone, TextBackbone
 
@@ -51,7 +52,7 @@ class Engine:
             raise UsageError(f"engine={kind!r}: must be one of {', '.join(ENGINES)}")
         self._slow, self._export, self._inputs = slow, export, inputs
         self._kind, self._threads = kind, threads
-        self._session: onnxruntime.InferenceSession | None = None
+        self._session: InferenceSession | None = None
         self.name = ""
         """what runs: "onnx" or "torch", once something did"""
 
@@ -93,17 +94,19 @@ def _alike(values: NDArray[np.float32], expected: NDArray[np.float32]) -> bool:
     return float(np.abs(values - expected).mean()) <= _CLOSE * float(np.abs(expected).mean())
 
 
-def _session(export: Callable[[Path], None], threads: int | None) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
+def _session(export: Callable[[Path], None], threads: int | None) -> InferenceSession:
+    runtime = onnxruntime()
+    options = runtime.SessionOptions()
     options.intra_op_num_threads = threads or available_threads()
     # decoding needs the cores between batches
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     with tempfile.TemporaryDirectory(prefix="sterna-") as folder:
         graph = Path(folder) / "backbone.onnx"
         export(graph)
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        session: InferenceSession = runtime.InferenceSession(
+            str(graph), options, providers=["CPUExecutionProvider"]
+        )
+        return session
 
 
 def image_engine(backbone: ImageBackbone, *, kind: str, threads: int | None, maps: bool = False) -> Engine:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from sterna._onnxruntime import onnxruntime
 from sterna.backbones import export_onnx, fold_batch_norm, merge_low_rank
 from sterna.errors import ModelError
 from sterna.training._committee import ImageEncoder, Reduction, TextEncoder, training_squares
@@ -77,11 +78,10 @@ def _write_graph(
     if squares is not None:
         quantize_graph(path, squares)
     shrink_graph(path, precision)
-    from onnxruntime import InferenceSession, SessionOptions
-
-    options = SessionOptions()
+    runtime = onnxruntime()
+    options = runtime.SessionOptions()
     options.log_severity_level = 3
-    session = InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     # One at a time as well as together: a size that the trace took for fixed shows in the other batch.
     for block in (slice(None), slice(0, 1)):
         inputs = {key: value[block] for key, value in example.items()}

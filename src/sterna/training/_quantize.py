@@ -17,6 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sterna._onnxruntime import onnxruntime
+
 __all__ = ["Arithmetic", "quantize_graph"]
 
 Arithmetic = Literal["float32", "int8"]
@@ -30,6 +32,7 @@ def quantize_graph(path: Path, squares: Iterable[NDArray[np.uint8]]) -> None:
         path: a graph that takes `pixels`, uint8 [N, S, S, 3].
         squares: photographs [S, S, 3] that the ranges of activations are read from.
     """
+    onnxruntime()
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     with tempfile.TemporaryDirectory(prefix="sterna-") as folder, _quiet():
@@ -64,13 +67,11 @@ class _Photographs:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep the quantizer's advice to itself: it is for those who call it by hand."""
-    import onnxruntime
-
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
-    onnxruntime.set_default_logger_severity(3)
+    onnxruntime().set_default_logger_severity(3)
     try:
         yield
     finally:
         logging.disable(before)
-        onnxruntime.set_default_logger_severity(2)
+        onnxruntime().set_default_logger_severity(2)
