@@ -139,8 +139,9 @@ def test_the_card_names_the_members(runs, tmp_path, capfd):
     training = [member["training"] for member in config["architecture"]["members"]]
     assert training == [{}, {"epochs": 3, "mixup": 1.0}]
     assert (
-        "2 of them, trained with the seeds 0, 1 (epochs=3, mixup=1.0), stand side by side; their 48 " in card
-    )
+        "2 such models, trained by themselves, stand side by side: one of seed 0 and one of seed 1 "
+        "(epochs=3, mixup=1.0). Their 48 numbers"
+    ) in card
     assert "- Seed 0, weights of step" in card
     assert "; seed 1, weights of step" in card
 

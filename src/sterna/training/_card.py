@@ -60,9 +60,20 @@ def _what(config: Mapping[str, Any]) -> str:
         f"{_compared(config)} "
         f"Images pass {_names(architecture['image_backbone'])}, "
         f"sentences {_names(architecture['text_backbone'])}, "
-        f"and then the towers of a Transformer Encoder Reasoning Network (TERN){arithmetic}."
+        f"and then {_towers(architecture['model'])}{arithmetic}."
         f"{_named(architecture)}{_committee(architecture)}\n"
     )
+
+
+def _towers(model: Mapping[str, Any]) -> str:
+    """What stands on the backbones, and whether anything in it attends."""
+    sides = (model.get("image") or {}, model.get("text") or {})
+    attends = model.get("shared_layers") or any(
+        side.get(name) for side in sides for name in ("layers", "second_layers")
+    )
+    if attends:
+        return "the towers of a Transformer Encoder Reasoning Network (TERN)"
+    return "small networks over what is pooled of their regions and words, without transformer layers"
 
 
 def _named(architecture: Mapping[str, Any]) -> str:
@@ -82,9 +93,9 @@ def _committee(architecture: Mapping[str, Any]) -> str:
     if "members" not in architecture:
         return ""
     members, reduced = architecture["members"], architecture["reduced"]
-    seeds = ", ".join(_seed(member) for member in members)
+    seeds = " and ".join(_seed(member) for member in members)
     who = (
-        f"{len(members)} of them, trained with the seeds {seeds}, stand side by side; their"
+        f"{len(members)} such models, trained by themselves, stand side by side: {seeds}. Their"
         if len(members) > 1
         else "Its"
     )
@@ -97,7 +108,7 @@ def _committee(architecture: Mapping[str, Any]) -> str:
 def _seed(member: Mapping[str, Any]) -> str:
     """A member's seed, and in brackets how its training was another than the first's."""
     differing = ", ".join(f"{name}={value}" for name, value in member["training"].items())
-    return f"{member['seed']} ({differing})" if differing else str(member["seed"])
+    return f"one of seed {member['seed']}{f' ({differing})' if differing else ''}"
 
 
 def _compared(config: Mapping[str, Any]) -> str:
