@@ -1,11 +1,11 @@
-"""How well runs find what no training caption mentioned.
+"""How well a model finds what no training caption mentioned, with a setting and without.
 
-    python benchmarks/unseen.py CONFIG CONFIG... --data flickr8k --features features --out runs/unseen
+    python benchmarks/unseen.py CONFIG --against KEY=VALUE... --data flickr8k --features DIR --out DIR
 
-For each subject below, every photograph of which a caption names it is taken out of the training split; each
-config is trained on the rest; what counts is how often the validation split's photographs of the subject are
-found among all others: R@10 from their captions, and of their captions from them. Differences to the first
-config have 95% intervals, by paired bootstrap over the photographs of the subject.
+For each subject below, every photograph of which a caption names it is taken out of the training split; the
+config is trained on the rest, as it is and as the baseline with other values; what counts is how often the
+dev split's photographs of the subject are found among all others: R@10 from their captions, and of their
+captions from them. Differences have 95% intervals, by paired bootstrap over the photographs of the subject.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def recalls(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("configs", nargs="+", type=Path)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--against", nargs="+", required=True, metavar="KEY=VALUE")
     for name in ("--data", "--features", "--out"):
         parser.add_argument(name, required=True, type=Path)
     parser.add_argument("--subjects", nargs="+", default=list(SUBJECTS), choices=list(SUBJECTS))
@@ -77,25 +78,20 @@ def main() -> None:
         data = without(asked.out / subject / "data", asked.data, kept)
         print(f"{subject}: {gone.sum()} of {len(split)} left out, {wanted.sum()} looked for", flush=True)
         first = None
-        for config in asked.configs:
-            run = asked.out / subject / config.stem
-            settings = load_settings(TrainSettings, config)
-            settings = settings.model_copy(
-                update={
-                    "data": settings.data.model_copy(update={"path": data}),
-                    "features": settings.features.model_copy(update={"path": asked.features}),
-                }
-            )
+        for name, overrides in (("baseline", asked.against), (asked.config.stem, [])):
+            run = asked.out / subject / name
+            places = {"data.path": data, "features.path": asked.features}
+            settings = load_settings(TrainSettings, asked.config, values=places, overrides=overrides)
             train(settings, run, resume=run.exists())
             found = recalls(run, dev, asked.features, wanted)
             first = found if first is None else first
             apart = found - first
             draws = rng.integers(0, len(found), (DRAWS, len(found)))
             low, high = np.percentile(apart[draws].mean(1), [2.5, 97.5], axis=0) * 100
-            for way, name in enumerate(("t2i", "i2t")):
+            for column, way in enumerate(("t2i", "i2t")):
                 print(
-                    f"  {config.stem:10} {name} R@10 {100 * found[:, way].mean():5.1f}"
-                    f"   {100 * apart[:, way].mean():+5.1f} ({low[way]:+.1f} to {high[way]:+.1f})",
+                    f"  {name:10} {way} R@10 {100 * found[:, column].mean():5.1f}"
+                    f"   {100 * apart[:, column].mean():+5.1f} ({low[column]:+.1f} to {high[column]:+.1f})",
                     flush=True,
                 )
 

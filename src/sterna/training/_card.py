@@ -93,7 +93,7 @@ def _committee(architecture: Mapping[str, Any]) -> str:
     if "members" not in architecture:
         return ""
     members, reduced = architecture["members"], architecture["reduced"]
-    seeds = " and ".join(_seed(member) for member in members)
+    seeds = " and ".join(_seed(member, members[0]) for member in members)
     who = (
         f"{len(members)} such models, trained by themselves, stand side by side: {seeds}. Their"
         if len(members) > 1
@@ -105,9 +105,11 @@ def _committee(architecture: Mapping[str, Any]) -> str:
     )
 
 
-def _seed(member: Mapping[str, Any]) -> str:
-    """A member's seed, and in brackets how its training was another than the first's."""
-    differing = ", ".join(f"{name}={value}" for name, value in member["training"].items())
+def _seed(member: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    """A member's seed, and in brackets how it, and its training, were others than the first's."""
+    names = member["model"].get("names", 0)
+    others = [f"names={names:g}"] if names != first["model"].get("names", 0) else []
+    differing = ", ".join([*others, *(f"{name}={value}" for name, value in member["training"].items())])
     return f"one of seed {member['seed']}{f' ({differing})' if differing else ''}"
 
 
