@@ -22,7 +22,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 SPINE = {
     "sterna index", "sterna search", "sterna caption", "sterna status", "sterna train", "sterna eval",
     "sterna extract", "sterna export", "sterna model info", "sterna model import", "sterna doctor",
-    "sterna features import", "sterna features export", "sterna features show",
+    "sterna features import", "sterna features export", "sterna features show", "sterna explain",
 }  # fmt: skip
 
 

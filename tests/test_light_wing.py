@@ -26,6 +26,7 @@ ROOMS = (
     ".data",
     ".encoders",
     ".evaluation",
+    ".explanations",
     ".figures",
     ".images",
     ".index",

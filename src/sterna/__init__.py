@@ -29,12 +29,14 @@ if TYPE_CHECKING:
         StoreError,
         UsageError,
     )
+    from sterna.explanations import Explanation, explain
     from sterna.library import Library
 
 __all__ = [
     "DataError",
     "DiskError",
     "Encoder",
+    "Explanation",
     "Library",
     "LibraryError",
     "LockedError",
@@ -49,18 +51,21 @@ __all__ = [
     "UsageError",
     "__version__",
     "evaluate",
+    "explain",
     "load",
 ]
 
 _ELSEWHERE = {
     "Encoder": "sterna.encoders",
+    "Explanation": "sterna.explanations",
     "Library": "sterna.library",
     "evaluate": "sterna._evaluate",
+    "explain": "sterna.explanations",
     "load": "sterna.encoders",
 }
 _ROOMS = frozenset({
-    "backbones", "data", "encoders", "errors", "evaluation", "features", "figures", "images", "index",
-    "library", "model", "objectives", "scoring", "training",
+    "backbones", "data", "encoders", "errors", "evaluation", "explanations", "features", "figures", "images",
+    "index", "library", "model", "objectives", "scoring", "training",
 })  # fmt: skip
 
 

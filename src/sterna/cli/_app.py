@@ -11,6 +11,7 @@ from sterna.cli import (
     _caption,
     _doctor,
     _eval,
+    _explain,
     _export,
     _extract,
     _features,
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command("index")(_index.index)
 app.command("search")(_search.search)
 app.command("caption")(_caption.caption)
+app.command("explain")(_explain.explain)
 app.command("status")(_status.status)
 app.command("train")(_train.train)
 app.command("eval")(_eval.evaluate)

@@ -48,6 +48,7 @@ class FolderEncoder:
         self.alignment = config.alignment
         self.dim = config.dim
         self.min_score = config.min_score
+        self.fit = config.fit
         cores = threads or available_threads()
         # Several network calls of a core each keep all cores busy without waiting for one another.
         lanes = min(cores, _MAX_LANES)

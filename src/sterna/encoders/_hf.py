@@ -160,6 +160,14 @@ class HuggingFaceEncoder:
             reason = first_line(error)
             raise ModelError(f"{self.name}: transformers cannot {doing} it ({reason})") from error
 
+    @property
+    def fit(self) -> str:
+        """What its processor takes of a photograph, as `sterna.images.FITS` has it; "own" where unknown."""
+        if getattr(self._images, "do_center_crop", None):
+            return "crop"
+        size = dict(getattr(self._images, "size", None) or {})
+        return "squeeze" if size.get("height") and size.get("width") else "own"
+
     @cached_property
     def _max_tokens(self) -> int:
         config = getattr(self._model.config, "text_config", self._model.config)

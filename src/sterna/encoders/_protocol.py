@@ -38,7 +38,8 @@ class EncodedPhoto:
 class Encoder(Protocol):
     """Turns photographs and sentences into float32 unit vectors of one space; threads may share it.
 
-    An encoder may have a `min_score`: below it a photograph seldom shows what a sentence says.
+    An encoder may have a `min_score`: below it a photograph seldom shows what a sentence says. It may have a
+    `fit`, one of `sterna.images.FITS`: what of a photograph it looks at; any other word, or none, is all.
     """
 
     @property

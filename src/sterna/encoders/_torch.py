@@ -44,6 +44,7 @@ class RunEncoder:
         self.dim = self._run.dim
         self.score = self._run.score
         self.alignment = self._run.alignment
+        self.fit = self._run.fit
         self._pipeline: Pipeline[NDArray[Any]] = Pipeline(
             prepare=self._prepare,
             network=self._run.encode_images,

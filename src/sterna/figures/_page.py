@@ -13,11 +13,13 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from sterna.figures._section import Answer, Section, thumbnail
 from sterna.files import printable, write_text
 from sterna.images import PhotoSource
 
-__all__ = ["results_html", "write_html"]
+__all__ = ["STYLE", "escaped", "framed", "inlined", "results_html", "write_html"]
 
 _THUMBNAIL, _QUALITY = (720, 400), 82  # pixels, twice what is shown, for fine screens; of JPEG
 
@@ -29,8 +31,13 @@ def write_html(path: Path, sections: Sequence[Section], *, title: str) -> None:
 
 def results_html(sections: Sequence[Section], *, title: str) -> str:
     """One page with the photographs, ranks, scores and paths of all sections; it needs nothing beside it."""
-    policy = hashlib.sha256(_STYLE.encode()).digest()
     body = "\n".join(_section_html(section) for section in sections)
+    return framed(body, title=title, style=STYLE)
+
+
+def framed(body: str, *, title: str, style: str) -> str:
+    """A page around `body`, in HTML, that may show the pictures inside it and be styled by `style` alone."""
+    policy = hashlib.sha256(style.encode()).digest()
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -40,11 +47,11 @@ style-src 'sha256-{base64.b64encode(policy).decode()}'; base-uri 'none'; form-ac
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
-<title>{_text(title)}</title>
-<style>{_STYLE}</style>
+<title>{escaped(title)}</title>
+<style>{style}</style>
 </head>
 <body>
-<header><h1>{_text(title)}</h1></header>
+<header><h1>{escaped(title)}</h1></header>
 <main>
 {body}
 </main>
@@ -53,7 +60,7 @@ style-src 'sha256-{base64.b64encode(policy).decode()}'; base-uri 'none'; form-ac
 """
 
 
-_STYLE = """
+STYLE = """
 :root{--paper:#fbfbfa;--card:#fff;--ink:#1b1d21;--soft:#6b7079;--line:#e4e5e8;--accent:#1f6f8b}
 @media (prefers-color-scheme:dark){
 :root{--paper:#141619;--card:#1d2025;--ink:#e9eaec;--soft:#9aa0aa;--line:#2c3037;--accent:#7cc4dd}}
@@ -84,7 +91,7 @@ def _section_html(section: Section) -> str:
     cards += [_answer_card(answer) for answer in section.answers]
     wall = "\n".join(f"<li>{card}</li>" for card in cards)
     none = "" if section.answers else '\n<p class="none">Nothing found.</p>'
-    return f'<section>\n<h2>{_text(section.title)}</h2>\n<ul class="wall">\n{wall}\n</ul>{none}\n</section>'
+    return f'<section>\n<h2>{escaped(section.title)}</h2>\n<ul class="wall">\n{wall}\n</ul>{none}\n</section>'
 
 
 def _query_card(source: PhotoSource) -> str:
@@ -94,14 +101,14 @@ def _query_card(source: PhotoSource) -> str:
 
 def _answer_card(answer: Answer) -> str:
     captions = "".join(
-        f'<span class="caption">{_text(caption)}</span>' for caption in list(answer.captions)[:1]
+        f'<span class="caption">{escaped(caption)}</span>' for caption in list(answer.captions)[:1]
     )
     alt = answer.captions[0] if answer.captions else f"Photograph {answer.path.name}"
     return (
         f"<figure>{_picture_html(answer.path, alt=alt)}<figcaption>"
         f'<span class="rank">{answer.rank}</span> <span class="score">{_scores(answer)}</span>'
-        f'<a class="name" href="{html.escape(_link(answer.path))}">{_text(answer.path.name)}</a>'
-        f'<span class="folder">{_text(answer.path.parent)}</span>{captions}</figcaption></figure>'
+        f'<a class="name" href="{html.escape(_link(answer.path))}">{escaped(answer.path.name)}</a>'
+        f'<span class="folder">{escaped(answer.path.parent)}</span>{captions}</figcaption></figure>'
     )
 
 
@@ -114,15 +121,25 @@ def _scores(answer: Answer) -> str:
 def _picture_html(source: PhotoSource, *, alt: str) -> str:
     picture = thumbnail(source, within=_THUMBNAIL)
     if isinstance(picture, str):
-        return f'<div class="gone">{_text(picture)}</div>'
-    data = io.BytesIO()
-    picture.save(data, format="JPEG", quality=_QUALITY, optimize=True)
-    inline = base64.b64encode(data.getvalue()).decode()
+        return f'<div class="gone">{escaped(picture)}</div>'
     width, height = picture.size
-    return f'<img alt="{_text(alt)}" width="{width}" height="{height}" src="data:image/jpeg;base64,{inline}">'
+    return f'<img alt="{escaped(alt)}" width="{width}" height="{height}" src="{inlined(picture)}">'
 
 
-def _text(value: object) -> str:
+def inlined(picture: Image.Image) -> str:
+    """A picture as an address that holds it: a JPEG, or a PNG where it is transparent."""
+    data = io.BytesIO()
+    if picture.mode == "RGBA":
+        picture.save(data, format="PNG", optimize=True)
+        kind = "png"
+    else:
+        picture.save(data, format="JPEG", quality=_QUALITY, optimize=True)
+        kind = "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data.getvalue()).decode()}"
+
+
+def escaped(value: object) -> str:
+    """Text for a page, with everything shown that could break it or a line."""
     return html.escape(printable(value))
 
 

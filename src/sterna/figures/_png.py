@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from sterna.figures._letters import fit, font
 from sterna.figures._section import Answer, Section, thumbnail
-from sterna.files import new_file, printable
+from sterna.files import new_file
 
 __all__ = ["results_png", "write_png"]
 
 _WIDTH, _ROW, _GAP, _MARGIN = 1200, 210, 14, 32  # pixels: of all, the height of a row of photographs, spaces
 _THUMBNAIL = (480, 240)  # pixels
-_LONGEST = 400  # characters of a text that are looked at; more never fit
 _INK, _SOFT, _PAPER, _MISSING = (24, 26, 30), (110, 116, 125), (255, 255, 255), (232, 234, 238)
 
 
@@ -84,9 +84,9 @@ class _Row:
     def draw(self, canvas: Image.Image, *, top: int) -> None:
         pen = ImageDraw.Draw(canvas)
         if not self.tiles:
-            title = _fit(self.title, _WIDTH - 2 * _MARGIN, size=24)
-            pen.text((_MARGIN, top), title, _INK, font=_font(24))
-            pen.text((_MARGIN, top + 36), self.note, _SOFT, font=_font(16))
+            title = fit(self.title, _WIDTH - 2 * _MARGIN, size=24)
+            pen.text((_MARGIN, top), title, _INK, font=font(24))
+            pen.text((_MARGIN, top + 36), self.note, _SOFT, font=font(16))
         left = _MARGIN
         for tile in self.tiles:
             width = round(tile.shape * self.photo_height)
@@ -114,11 +114,11 @@ def _draw_tile(canvas: Image.Image, tile: _Tile, *, box: tuple[int, int, int, in
     pen = ImageDraw.Draw(canvas)
     if isinstance(tile.picture, str):
         pen.rectangle(box, fill=_MISSING)
-        pen.text((left + 10, top + 10), _fit(tile.picture, right - left - 20, size=14), _SOFT, font=_font(14))
+        pen.text((left + 10, top + 10), fit(tile.picture, right - left - 20, size=14), _SOFT, font=font(14))
     else:
         canvas.paste(_cover(tile.picture, (right - left, bottom - top)), (left, top))
-    pen.text((left, bottom + 6), _fit(tile.label, right - left, size=16), _INK, font=_font(16))
-    pen.text((left, bottom + 26), _fit(tile.name, right - left, size=14), _SOFT, font=_font(14))
+    pen.text((left, bottom + 6), fit(tile.label, right - left, size=16), _INK, font=font(16))
+    pen.text((left, bottom + 26), fit(tile.name, right - left, size=14), _SOFT, font=font(14))
 
 
 def _cover(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -128,18 +128,3 @@ def _cover(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     left, top = (width - size[0]) // 2, (height - size[1]) // 2
     large = image.resize((width, height), Image.Resampling.LANCZOS)
     return large.crop((left, top, left + size[0], top + size[1]))
-
-
-def _fit(text: str, width: int, *, size: int) -> str:
-    """Shorten `text` to `width` pixels, with an ellipsis where something was left out."""
-    shown = printable(text[:_LONGEST])
-    font = _font(size)
-    if len(text) <= _LONGEST and font.getlength(shown) <= width:
-        return shown
-    while shown and font.getlength(shown + "…") > width:
-        shown = shown[:-1]
-    return shown + "…"
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
