@@ -23,6 +23,8 @@ SPINE = {
     "sterna index", "sterna search", "sterna caption", "sterna status", "sterna train", "sterna eval",
     "sterna extract", "sterna export", "sterna model info", "sterna model import", "sterna doctor",
     "sterna features import", "sterna features export", "sterna features show", "sterna explain",
+    "sterna library check", "sterna library backup", "sterna library restore", "sterna library duplicates",
+    "sterna library forget",
 }  # fmt: skip
 
 

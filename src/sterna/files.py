@@ -249,19 +249,29 @@ class FileLock:
         self._handle: int | None = None
 
     def __enter__(self) -> FileLock:
+        deadline = None if self.wait is None else time.monotonic() + self.wait
+        while not self._is_mine(handle := self._locked(deadline)):
+            os.close(handle)  # its folder was replaced by another meanwhile
+        self._handle = handle
+        _held.add(self)
+        _leave_locks_to_the_parent()
+        return self
+
+    def _locked(self, deadline: float | None) -> int:
         with disk_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-        deadline = None if self.wait is None else time.monotonic() + self.wait
         while not _try_lock(handle):
             if deadline is not None and time.monotonic() >= deadline:
                 os.close(handle)
                 raise LockedError(f"{self.what} is being written by another process; {self.advice}")
             time.sleep(0.05)
-        self._handle = handle
-        _held.add(self)
-        _leave_locks_to_the_parent()
-        return self
+        return handle
+
+    def _is_mine(self, handle: int) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(handle), self.path.stat())
+        return False
 
     def __exit__(self, *_: object) -> None:
         _held.discard(self)

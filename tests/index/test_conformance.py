@@ -172,13 +172,13 @@ def test_searches_and_writes_go_on_side_by_side_and_a_search_sees_whole_writes(m
 def test_searches_do_not_wait_for_one_another(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     index = build_index(np.arange(10), unit(10, 8), kind=make.kind)
     both = threading.Barrier(2, timeout=10)
-    exact = sterna.index._search._exact
+    exact = sterna.index._search.exact_scores
 
     def meet(*arguments: object) -> object:
         both.wait()
         return exact(*arguments)
 
-    monkeypatch.setattr("sterna.index._search._exact", meet)
+    monkeypatch.setattr("sterna.index._search.exact_scores", meet)
     thread = threading.Thread(target=index.search, args=(unit(1, 8), 3))
     thread.start()
     index.search(unit(1, 8), 3)

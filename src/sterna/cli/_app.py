@@ -16,6 +16,7 @@ from sterna.cli import (
     _extract,
     _features,
     _index,
+    _library,
     _model,
     _search,
     _status,
@@ -42,6 +43,7 @@ app.command("eval")(_eval.evaluate)
 app.command("extract")(_extract.extract)
 app.command("export")(_export.export)
 app.command("doctor")(_doctor.doctor)
+app.add_typer(_library.group, name="library")
 app.add_typer(_features.group, name="features")
 app.add_typer(_model.group, name="model")
 

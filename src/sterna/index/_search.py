@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sterna.errors import UsageError
 from sterna.index._rows import BLOCK, HALF_SCALE, Rows, float32_rows
 
-__all__ = ["MARGIN", "Proposer", "propose", "search"]
+__all__ = ["MARGIN", "Proposer", "exact_scores", "propose", "search"]
 
 # How far a fast score may lie from the exact one, in parts of its query's length times the largest row's: not
 # of the scores, which may all be far smaller than what their terms round to.
@@ -55,7 +55,7 @@ def search(
     else:
         candidates = proposer(rows, queries, k, keep)
     for number, (query, chosen) in enumerate(zip(queries, candidates, strict=True)):
-        exact = _exact(rows, chosen, query)
+        exact = exact_scores(rows, chosen, query)
         found = rows.ids[chosen]
         order = np.lexsort((found, -exact))[:k]
         order = order[~np.isnan(exact[order])]
@@ -102,7 +102,7 @@ def _best(scores: NDArray[np.float32], k: int, *, slack: float) -> NDArray[np.in
     return np.flatnonzero(scores >= last - slack)
 
 
-def _exact(rows: Rows, numbers: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
+def exact_scores(rows: Rows, numbers: NDArray[np.int64], query: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scores of these rows in float64, each summed the same way wherever its row stands."""
     exact = np.empty(len(numbers), np.float32)
     wide = query.astype(np.float64)

@@ -8,12 +8,15 @@ before the catalogue names it, so a process killed at any moment leaves nothing 
 
 from __future__ import annotations
 
+from sterna.library._duplicates import LIKENESS
 from sterna.library._library import Library
 from sterna.library._place import default_folder
 from sterna.library._query import names_a_photo, read_date
 from sterna.library._types import (
+    Backup,
     CaptionHit,
     Failure,
+    Forgotten,
     Hit,
     IndexReport,
     ModelStatus,
@@ -23,8 +26,11 @@ from sterna.library._types import (
 )
 
 __all__ = [
+    "LIKENESS",
+    "Backup",
     "CaptionHit",
     "Failure",
+    "Forgotten",
     "Hit",
     "IndexReport",
     "Library",

@@ -12,6 +12,7 @@ from sterna.errors import UsageError
 
 __all__ = [
     "check_k",
+    "check_likeness",
     "check_min_score",
     "check_paths",
     "check_patterns",
@@ -48,6 +49,12 @@ def check_min_score(score: object) -> None:
     """Raise `UsageError` where a least score is no finite number; `None` is none, "model" the model's own."""
     if score is not None and score != "model" and not _is_finite(score):
         raise UsageError(f"min_score={score!r}: a finite number is needed, or None")
+
+
+def check_likeness(score: object) -> None:
+    """Raise `UsageError` where a least score says nothing of likeness: it is above 0 and at most 1."""
+    if not isinstance(score, Real) or not 0 < float(score) <= 1:
+        raise UsageError(f"min_score={score!r}: a number above 0 and up to 1 is needed, such as 0.95")
 
 
 def check_patterns(patterns: object) -> None:

@@ -131,21 +131,21 @@ class Catalog:
         return [f"{self.path}: the catalogue is damaged ({one}); {_AFRESH}" for one in found]
 
     @contextlib.contextmanager
-    def errors(self) -> Iterator[None]:
-        """Turn SQLite's errors into one sentence of ours."""
+    def errors(self, *, written: Path | None = None) -> Iterator[None]:
+        """Turn SQLite's errors into one sentence of ours; `written` is the file, where it is another one."""
         try:
             yield
         except sqlite3.DatabaseError as error:
-            raise self._translated(error) from error
+            raise self._translated(error, written or self.path) from error
 
-    def _translated(self, error: sqlite3.DatabaseError) -> Exception:
+    def _translated(self, error: sqlite3.DatabaseError, written: Path) -> Exception:
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
         if code == sqlite3.SQLITE_FULL:
-            return DiskError(f"{self.path}: the disk is full; free some space and run the command again")
+            return DiskError(f"{written}: the disk is full; free some space and run the command again")
         if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-            return DiskError(f"{self.path}: cannot be opened or written ({error}); see who may write there")
+            return DiskError(f"{written}: cannot be opened or written ({error}); see who may write there")
         if code == sqlite3.SQLITE_IOERR:
-            return DiskError(f"{self.path}: the disk fails or is full ({error}); what was committed is kept")
+            return DiskError(f"{written}: the disk fails or is full ({error}); what was committed is kept")
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             return LockedError(f"{self.path} is being written by another process; wait for it or stop it")
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or any(
@@ -246,6 +246,19 @@ class Catalog:
         """Say, inside a transaction, that what can be found changes."""
         names = "('generation', 'losses')" if losses else "('generation')"
         self.run(f"UPDATE facts SET value = value + 1 WHERE name IN {names}")  # noqa: S608
+
+    def copy_to(self, path: Path) -> None:
+        """Write what is committed at one moment to a new file, which needs no log beside it.
+
+        Others may read and write meanwhile.
+        """
+        with self.lock, self.errors(written=path):
+            copy = sqlite3.connect(path, isolation_level=None)
+            try:
+                self._connection.backup(copy)
+                copy.execute("PRAGMA journal_mode = delete")
+            finally:
+                copy.close()
 
     def close(self) -> None:
         """Close the connection."""

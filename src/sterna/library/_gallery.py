@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import LibraryError
-from sterna.index import Index, build_index
+from sterna.index import Index, build_index, near_groups
 from sterna.library._catalog import Catalog
 from sterna.library._models import index_command
 from sterna.library._segments import Segment, map_rows, segments_of
@@ -83,6 +84,24 @@ class Gallery:
             self._check(segment, block[np.isin(names, looked)])
         cosines = np.minimum(scores[0][: len(found)], 1.0)
         return list(zip(cosines.tolist(), found.tolist(), strict=True))
+
+    def groups(
+        self, order: NDArray[np.int64], *, min_score: float, report: Callable[[int, int], None]
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Groups of photographs with near vectors; see `near_groups` for the arguments and the answer.
+
+        Photographs of `order` that have no vector are left out. Raises `LibraryError` where a vector is not
+        the unit vector that it was.
+        """
+        for segment, ids, block in zip(self.segments, self.ids, self.blocks, strict=True):
+            for start in range(0, len(ids), _CHECKED):
+                part = slice(start, start + _CHECKED)
+                self._check(segment, block[part][ids[part] >= 0])
+        if not self.blocks:
+            return []
+        order = order[np.isin(order, np.concatenate(self.ids))]
+        groups = near_groups(self.ids, self.blocks, min_score=min_score, order=order, report=report)
+        return [(ids, np.minimum(scores, np.float32(1))) for ids, scores in groups]
 
     def _check(self, segment: Segment, rows: NDArray[Any]) -> None:
         if not are_unit(rows).all():

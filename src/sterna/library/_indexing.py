@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sterna.errors import LibraryError
 from sterna.library._catalog import Catalog
 from sterna.library._feed import Feed
 from sterna.library._found import Found, Known
+from sterna.library._models import register
+from sterna.library._opened import Opened
 from sterna.library._paths import full_path
+from sterna.library._place import writing
 from sterna.library._record import Item, Recorder
-from sterna.library._roots import Root
+from sterna.library._roots import Root, check_folder, check_folders, choose_roots
 from sterna.library._scan import scan_root
 from sterna.library._status import failures
 from sterna.library._tidy import compact, forget_damaged, forget_superseded, remove_strays
@@ -25,7 +29,7 @@ from sterna.library._types import IndexReport, Progress, Reporter
 if TYPE_CHECKING:
     from sterna.encoders import Encoder
 
-__all__ = ["run_index"]
+__all__ = ["index_library"]
 
 _SECONDS_BETWEEN = 0.2  # two reports of progress
 _MAX_SIDECAR = 1 << 16  # bytes read of a text file beside a photograph
@@ -43,7 +47,38 @@ class _Walked:
     away: list[tuple[Root, bytes]] = field(default_factory=list)  # drives inside roots, as in `Scan`
 
 
-def run_index(
+def index_library(
+    opened: Opened,
+    roots: Sequence[str | Path],
+    *,
+    model: str | Path | Encoder | None,
+    exclude: Sequence[str],
+    report: Reporter,
+    wait: float | None,
+) -> IndexReport:
+    """Add folders to a library, which is made where it is not there; see `Library.index`."""
+    if not (opened.is_ready if roots else opened.exists):
+        if not roots:
+            raise LibraryError(
+                f"{opened.path}: nothing is indexed yet; name folders of photographs: sterna index DIR"
+            )
+        for root in roots:
+            check_folder(root)
+        opened.encoder(None, model)  # nothing is made where it cannot be loaded
+    with writing(opened.path, wait=wait):
+        catalog = Catalog(opened.path, write=True)
+        try:
+            check_folders(catalog, roots)
+            encoder, spec = opened.encoder(catalog, model)
+            with catalog.transaction():
+                chosen = choose_roots(catalog, roots, exclude=exclude)
+                number = register(catalog, encoder, spec=spec, models=opened.models)
+            return _run_index(catalog, chosen, encoder=encoder, model=number, report=report)
+        finally:
+            catalog.close()
+
+
+def _run_index(
     catalog: Catalog, roots: Sequence[Root], *, encoder: Encoder, model: int, report: Reporter
 ) -> IndexReport:
     """Bring roots up to date with a model.

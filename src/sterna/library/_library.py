@@ -7,19 +7,19 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from sterna.errors import LibraryError, SternaError
-from sterna.library._arguments import check_k, check_paths, check_patterns, given_sentences
-from sterna.library._captions import known_sentences, rank_sentences
-from sterna.library._catalog import Catalog
-from sterna.library._indexing import run_index
-from sterna.library._models import register
+from sterna.errors import SternaError
+from sterna.library._arguments import check_k, check_likeness, check_paths, check_patterns, given_sentences
+from sterna.library._backup import make_backup, restore_backup
+from sterna.library._captioning import caption_photo
+from sterna.library._duplicates import LIKENESS, find_duplicates
+from sterna.library._forget import forget_root
+from sterna.library._indexing import index_library
 from sterna.library._opened import Opened
-from sterna.library._place import default_folder, library_folder, writing
+from sterna.library._place import default_folder, library_folder
 from sterna.library._query import Filters, operands
-from sterna.library._roots import check_folder, check_folders, choose_roots
-from sterna.library._searching import Wanted, photo_vector, search_gallery
+from sterna.library._searching import Wanted, search_gallery
 from sterna.library._status import empty_status, read_check, read_status
-from sterna.library._types import CaptionHit, Hit, IndexReport, Progress, Status
+from sterna.library._types import Backup, CaptionHit, Forgotten, Hit, IndexReport, Progress, Status, silent
 
 if TYPE_CHECKING:
     from sterna.encoders import Encoder
@@ -56,6 +56,33 @@ class Library:
             check_paths(path)
         return cls(library_folder(default_folder() if path is None else Path(path)), model=model)
 
+    @classmethod
+    def restore(
+        cls,
+        source: str | Path,
+        path: str | Path | None = None,
+        *,
+        overwrite: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Library:
+        """Make a library of a backup, which is proved whole first, and open it.
+
+        Arguments:
+            source: what `backup` wrote.
+            path: the library's folder, as in `open`.
+            overwrite: replace a library that is there; killed at any moment, that is lost only when the new
+                one is complete.
+            progress: called with a `Progress` now and then.
+
+        Raises `UsageError` where one folder lies in the other, `LibraryError` for what is no backup or a
+        damaged one and where something is there already, `LockedError` where another process writes to it,
+        `DiskError` where the disk is full or refuses.
+        """
+        check_paths(source)
+        library = cls.open(path)
+        restore_backup(Path(source), library.path, overwrite=overwrite, report=progress or silent)
+        return library
+
     def index(
         self,
         *roots: str | Path,
@@ -86,27 +113,8 @@ class Library:
         """
         check_paths(*roots)
         check_patterns(exclude)
-        opened = self._opened
-        if not (opened.is_ready if roots else opened.exists):
-            if not roots:
-                raise LibraryError(
-                    f"{self.path}: nothing is indexed yet; name folders of photographs: sterna index DIR"
-                )
-            for root in roots:
-                check_folder(root)
-            opened.encoder(None, model)  # nothing is made where it cannot be loaded
-        with writing(self.path, wait=wait):
-            catalog = Catalog(self.path, write=True)
-            try:
-                check_folders(catalog, roots)
-                encoder, spec = opened.encoder(catalog, model)
-                with catalog.transaction():
-                    chosen = choose_roots(catalog, roots, exclude=exclude)
-                    number = register(catalog, encoder, spec=spec, models=opened.models)
-                report = progress or (lambda _: None)
-                return run_index(catalog, chosen, encoder=encoder, model=number, report=report)
-            finally:
-                catalog.close()
+        report = progress or silent
+        return index_library(self._opened, roots, model=model, exclude=exclude, report=report, wait=wait)
 
     def search(
         self,
@@ -184,16 +192,75 @@ class Library:
         """
         check_k(k)
         given = None if captions is None else given_sentences(captions)
-        catalog = self._opened.catalog() if given is None else self._opened.any_catalog()
-        encoder, _ = self._opened.encoder(catalog, model)
-        gallery = None if catalog is None else self._opened.gallery_of(catalog, encoder)
-        vector, _ = photo_vector(catalog, gallery, encoder=encoder, photo=photo)
-        owners = known_sentences(catalog) if given is None and catalog is not None else {}
-        sentences = list(owners) if given is None else given
-        if not sentences:
-            return []
-        vectors = self._opened.sentence_vectors(encoder).get(sentences, keep=given is None)
-        return rank_sentences(vector, sentences, vectors=vectors, k=k, owners=owners)
+        return caption_photo(self._opened, photo, given=given, k=k, model=model)
+
+    def duplicates(
+        self,
+        *,
+        min_score: float = LIKENESS,
+        copies: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+        model: str | Path | Encoder | None = None,
+    ) -> list[tuple[Hit, ...]]:
+        """Group photographs that look the same: resized, saved again, cut or brightened a little.
+
+        Told by their vectors alone; no photograph is read. Every one of a group is near its best, so that
+        chains of photographs, each like the next alone, are no group.
+
+        Arguments:
+            min_score: the least cosine to the best of the group, above 0 and up to 1. The default is measured
+                for the shipped model.
+            copies: also tell of photographs with equal copies alone, as groups of one (`Hit.also`).
+            progress: called with a `Progress` now and then.
+            model: compare this model's vectors; `None` for this library's model.
+
+        Returns the groups by the path of their best: that of the most pixels, of those the earliest, then the
+        largest file. The others follow by their score.
+        Raises as `search` does.
+        """
+        check_likeness(min_score)
+        catalog = self._opened.catalog()
+        _, gallery = self._opened.gallery(catalog, model)
+        report = progress or silent
+        return find_duplicates(catalog, gallery, min_score=min_score, copies=copies, report=report)
+
+    def forget(self, root: str | Path, *, wait: float | None = 0) -> Forgotten:
+        """Take a folder out of the library, whether it is there or not; nothing in it is touched.
+
+        Photographs that another folder of the library holds stay. The room of the others' vectors is given
+        back by `index`, once it is worth it.
+
+        Arguments:
+            root: one of the library's folders, as `status` names them.
+            wait: as for `index`.
+
+        Raises `UsageError` for any other folder, `LibraryError` where nothing is indexed, `LockedError` where
+        another process writes for longer than `wait`.
+        """
+        check_paths(root)
+        self._opened.catalog()
+        return forget_root(self.path, root, wait=wait)
+
+    def backup(
+        self,
+        target: str | Path,
+        *,
+        overwrite: bool = False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Backup:
+        """Copy the library as it is at one moment, while others search and index; photographs stay out.
+
+        Arguments:
+            target: a folder, which is complete or not there at all; its place may be on another drive.
+            overwrite: replace a backup that is there by the new one, when that is complete.
+            progress: called with a `Progress` now and then.
+
+        Raises `UsageError` where one folder lies in the other, `LibraryError` where nothing is indexed, the
+        library is damaged, or something is there already, `DiskError` where the disk is full or refuses.
+        """
+        check_paths(target)
+        self._opened.catalog()
+        return make_backup(self.path, Path(target), overwrite=overwrite, report=progress or silent)
 
     def status(self) -> Status:
         """Count what the library holds; right while another process indexes, and before the first `index`.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sterna.encoders import Encoder
     from sterna.images import PhotoSource
 
-__all__ = ["Wanted", "photo_vector", "search_gallery"]
+__all__ = ["Wanted", "hits_of", "photo_vector", "search_gallery"]
 
 _NOTHING = 1e-6  # a sum of unit vectors this short points nowhere
 _FILES = "FROM files JOIN photos ON photos.id = files.photo JOIN roots ON roots.id = files.root "
@@ -76,7 +76,7 @@ def search_gallery(
     least = _least_score(wanted, encoder=encoder, parts=parts)
     if least is not None:
         found = [(score, photo) for score, photo in found if score >= least]
-    hits = _hits(catalog, found, condition=condition, values=values)
+    hits = hits_of(catalog, found, condition=condition, values=values)
     return hits if asked is None else rerank_hits(hits, asked, first=wanted.rerank)[: wanted.k]
 
 
@@ -166,8 +166,12 @@ class _File:
         return full_path(self.root, self.path)
 
 
-def _hits(
-    catalog: Catalog, found: Sequence[tuple[float, int]], *, condition: str, values: Sequence[Any]
+def hits_of(
+    catalog: Catalog,
+    found: Sequence[tuple[float, int]],
+    *,
+    condition: str = "1",
+    values: Sequence[Any] = (),
 ) -> list[Hit]:
     """What is told of photographs (score, id); those whose last path has just gone are left out."""
     query = (

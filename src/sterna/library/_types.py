@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "Backup",
     "CaptionHit",
     "Failure",
+    "Forgotten",
     "Hit",
     "IndexReport",
     "ModelStatus",
@@ -18,6 +20,7 @@ __all__ = [
     "Reporter",
     "RootStatus",
     "Status",
+    "silent",
 ]
 
 
@@ -59,11 +62,12 @@ class CaptionHit:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an `index` run is.
+    """How far something long is.
 
-    `phase` is "looking" (`done` counts files looked at, `total` is `None`) or "embedding" (`done` of
-    `total` files and photographs dealt with, `new` of them embedded). `rate` is done a second;
-    `seconds_left` an estimate.
+    `phase` of an `index` run is "looking" (`done` counts files looked at, `total` is `None`) or "embedding"
+    (`done` of `total` files and photographs dealt with, `new` of them embedded); of `duplicates` "comparing"
+    (photographs), of `backup` and `restore` "copying" (bytes). `rate` is done a second; `seconds_left` an
+    estimate; both are of embedding alone.
     """
 
     phase: str
@@ -76,6 +80,10 @@ class Progress:
 
 
 Reporter = Callable[[Progress], None]
+
+
+def silent(_: Progress) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,43 @@ class IndexReport:
         counts = ("new", "changed", "moved", "removed", "failed", "offline")
         report: dict[str, Any] = {name: getattr(self, name) for name in counts}
         return {"schema": 1, **report, "seconds": round(self.seconds, 3)}
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A copy of a library that was made: where, when (UTC), of how many photographs, and what it takes."""
+
+    path: Path
+    made_at: datetime
+    photos: int
+    bytes: int
+
+    def as_json(self) -> dict[str, Any]:
+        """The backup as `sterna library backup --format json` prints it."""
+        made_at = self.made_at.isoformat(timespec="seconds")
+        return {
+            "schema": 1,
+            "path": str(self.path),
+            "made_at": made_at,
+            "photos": self.photos,
+            "bytes": self.bytes,
+        }
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """A folder that was taken out of a library.
+
+    `files` are its paths that were known, `photos` the photographs among them that no other folder holds.
+    """
+
+    path: Path
+    files: int
+    photos: int
+
+    def as_json(self) -> dict[str, Any]:
+        """What `sterna library forget --format json` prints."""
+        return {"schema": 1, "path": str(self.path), "files": self.files, "photos": self.photos}
 
 
 @dataclass(frozen=True)
