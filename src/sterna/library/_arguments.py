@@ -16,6 +16,7 @@ __all__ = [
     "check_paths",
     "check_patterns",
     "check_rerank",
+    "check_watching",
     "given_sentences",
     "weighted",
 ]
@@ -48,6 +49,16 @@ def check_min_score(score: object) -> None:
     """Raise `UsageError` where a least score is no finite number; `None` is none, "model" the model's own."""
     if score is not None and score != "model" and not _is_finite(score):
         raise UsageError(f"min_score={score!r}: a finite number is needed, or None")
+
+
+def check_watching(debounce: object, poll: object) -> tuple[float, float | bool | None]:
+    """Both as they are used; raise `UsageError` where one is no length of time above 0."""
+    for name, value in (("debounce", debounce), ("poll", poll)):
+        if name == "poll" and (value is None or isinstance(value, bool)):
+            continue
+        if not _is_finite(value) or value <= 0:  # type: ignore[operator]
+            raise UsageError(f"{name}={value!r}: a number of seconds above 0 is needed")
+    return debounce, poll  # type: ignore[return-value]
 
 
 def check_patterns(patterns: object) -> None:
