@@ -21,6 +21,7 @@ from sterna.cli import (
     _search,
     _status,
     _train,
+    _watch,
 )
 
 __all__ = ["app"]
@@ -38,6 +39,7 @@ app.command("search")(_search.search)
 app.command("caption")(_caption.caption)
 app.command("explain")(_explain.explain)
 app.command("status")(_status.status)
+app.command("watch")(_watch.watch)
 app.command("train")(_train.train)
 app.command("eval")(_eval.evaluate)
 app.command("extract")(_extract.extract)

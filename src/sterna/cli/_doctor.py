@@ -37,6 +37,7 @@ _EXTRAS = {  # extra: the modules that it brings
     "hf": ("safetensors", "torch", "transformers"),
     "heic": ("pillow_heif",),
     "parquet": ("pyarrow",),
+    "watch": ("watchfiles",),
 }
 
 

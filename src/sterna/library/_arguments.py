@@ -17,6 +17,7 @@ __all__ = [
     "check_paths",
     "check_patterns",
     "check_rerank",
+    "check_watching",
     "given_sentences",
     "weighted",
 ]
@@ -55,6 +56,16 @@ def check_likeness(score: object) -> None:
     """Raise `UsageError` where a least score says nothing of likeness: it is above 0 and at most 1."""
     if not isinstance(score, Real) or not 0 < float(score) <= 1:
         raise UsageError(f"min_score={score!r}: a number above 0 and up to 1 is needed, such as 0.95")
+
+
+def check_watching(debounce: object, poll: object) -> tuple[float, float | bool | None]:
+    """Both as they are used; raise `UsageError` where one is no length of time above 0."""
+    for name, value in (("debounce", debounce), ("poll", poll)):
+        if name == "poll" and (value is None or isinstance(value, bool)):
+            continue
+        if not _is_finite(value) or value <= 0:  # type: ignore[operator]
+            raise UsageError(f"{name}={value!r}: a number of seconds above 0 is needed")
+    return debounce, poll  # type: ignore[return-value]
 
 
 def check_patterns(patterns: object) -> None:

@@ -11,17 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sterna.errors import LibraryError
 from sterna.library._catalog import Catalog
 from sterna.library._feed import Feed
-from sterna.library._found import Found, Known
-from sterna.library._models import register
-from sterna.library._opened import Opened
+from sterna.library._found import Found
+from sterna.library._look import EVERYTHING, Part, look
 from sterna.library._paths import full_path
-from sterna.library._place import writing
 from sterna.library._record import Item, Recorder
-from sterna.library._roots import Root, check_folder, check_folders, choose_roots
-from sterna.library._scan import scan_root
+from sterna.library._roots import Root
 from sterna.library._status import failures
 from sterna.library._tidy import compact, forget_damaged, forget_superseded, remove_strays
 from sterna.library._types import IndexReport, Progress, Reporter
@@ -29,7 +25,7 @@ from sterna.library._types import IndexReport, Progress, Reporter
 if TYPE_CHECKING:
     from sterna.encoders import Encoder
 
-__all__ = ["index_library"]
+__all__ = ["run_index"]
 
 _SECONDS_BETWEEN = 0.2  # two reports of progress
 _MAX_SIDECAR = 1 << 16  # bytes read of a text file beside a photograph
@@ -47,39 +43,15 @@ class _Walked:
     away: list[tuple[Root, bytes]] = field(default_factory=list)  # drives inside roots, as in `Scan`
 
 
-def index_library(
-    opened: Opened,
-    roots: Sequence[str | Path],
+def run_index(
+    catalog: Catalog,
+    roots: Sequence[Root],
     *,
-    model: str | Path | Encoder | None,
-    exclude: Sequence[str],
+    encoder: Encoder,
+    model: int,
     report: Reporter,
-    wait: float | None,
-) -> IndexReport:
-    """Add folders to a library, which is made where it is not there; see `Library.index`."""
-    if not (opened.is_ready if roots else opened.exists):
-        if not roots:
-            raise LibraryError(
-                f"{opened.path}: nothing is indexed yet; name folders of photographs: sterna index DIR"
-            )
-        for root in roots:
-            check_folder(root)
-        opened.encoder(None, model)  # nothing is made where it cannot be loaded
-    with writing(opened.path, wait=wait):
-        catalog = Catalog(opened.path, write=True)
-        try:
-            check_folders(catalog, roots)
-            encoder, spec = opened.encoder(catalog, model)
-            with catalog.transaction():
-                chosen = choose_roots(catalog, roots, exclude=exclude)
-                number = register(catalog, encoder, spec=spec, models=opened.models)
-            return _run_index(catalog, chosen, encoder=encoder, model=number, report=report)
-        finally:
-            catalog.close()
-
-
-def _run_index(
-    catalog: Catalog, roots: Sequence[Root], *, encoder: Encoder, model: int, report: Reporter
+    parts: Mapping[bytes, Part] | None = None,
+    patience: float = 0.0,
 ) -> IndexReport:
     """Bring roots up to date with a model.
 
@@ -88,15 +60,22 @@ def _run_index(
         roots: the roots to look at.
         encoder: makes the vectors; `model` is its id in the catalogue.
         report: told how far the run is.
+        parts: by their paths the roots to look at, and what of each; the others are left as they are, and so
+            is what an ordinary run does for the whole library. `None` for an ordinary run.
+        patience: seconds for which a file that was written just now and cannot be read is passed over: the
+            rest of it may be yet to come.
     """
     start = time.monotonic()
-    remove_strays(catalog)
-    forget_damaged(catalog)
+    if parts is None:
+        remove_strays(catalog)
+        forget_damaged(catalog)
     walked = _Walked()
     for root in roots:
-        _walk(catalog, root, walked=walked, report=report)
-    recorder = Recorder(catalog, model)
-    items = [*walked.items, *_without_vector(catalog, walked, model=model)]
+        part = EVERYTHING if parts is None else parts.get(root.path, Part())
+        if part:
+            _walk(catalog, root, part=part, walked=walked, report=report)
+    recorder = Recorder(catalog, model, patience=patience)
+    items = walked.items + (_without_vector(catalog, walked, model=model) if parts is None else [])
     while items:
         _embed(items, encoder, recorder=recorder, report=report)
         items, recorder.retry = recorder.retry, []
@@ -117,17 +96,10 @@ def _run_index(
     )
 
 
-def _walk(catalog: Catalog, root: Root, *, walked: _Walked, report: Reporter) -> None:
-    known = _known(catalog, root, query="SELECT path, size, mtime_ns, again FROM files WHERE root = ?")
-    sidecars = _known(catalog, root, query="SELECT path, size, mtime_ns, 0 FROM sidecars WHERE root = ?")
+def _walk(catalog: Catalog, root: Root, *, part: Part, walked: _Walked, report: Reporter) -> None:
     before = walked.looked
-    scan = scan_root(
-        root.path,
-        known=known,
-        sidecars=sidecars,
-        devices=root.devices,
-        exclude=root.exclude,
-        report=lambda looked: report(Progress("looking", before + looked)),
+    scan, part = look(
+        catalog, root, part=part, report=lambda looked: report(Progress("looking", before + looked))
     )
     walked.offline += [Path(full_path(root.path, prefix)) for prefix in scan.away]
     if b"" in scan.away:  # the root itself: what was not seen proves nothing
@@ -140,7 +112,8 @@ def _walk(catalog: Catalog, root: Root, *, walked: _Walked, report: Reporter) ->
     with catalog.transaction():
         if scan.devices != root.devices:
             _note_devices(catalog, root, devices=scan.devices)
-        catalog.run("DELETE FROM folders WHERE root = ?", (root.number,))
+        if part.whole:
+            catalog.run("DELETE FROM folders WHERE root = ?", (root.number,))
         catalog.run_many(
             "INSERT INTO folders VALUES (?, ?, ?)",
             [(root.number, one.path, one.reason) for one in scan.folders],
@@ -162,11 +135,6 @@ def _note_devices(catalog: Catalog, root: Root, *, devices: Mapping[bytes, int])
         "INSERT INTO mounts VALUES (?, ?, ?)",
         [(root.number, path, device) for path, device in devices.items() if path],
     )
-
-
-def _known(catalog: Catalog, root: Root, *, query: str) -> dict[bytes, Known]:
-    rows = catalog.rows(query, (root.number,))
-    return {path: (size, mtime_ns, again) for path, size, mtime_ns, again in rows}
 
 
 def _item(root: Root, found: Found) -> Item:

@@ -1,25 +1,37 @@
-"""A library: folders of photographs that answer questions."""
+"""A library: folders of photographs that answer questions.
+
+Longer than other modules, because it is what a user calls: nearly all of it is what the methods promise.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from sterna.errors import SternaError
-from sterna.library._arguments import check_k, check_likeness, check_paths, check_patterns, given_sentences
+from sterna.library._arguments import (
+    check_k,
+    check_likeness,
+    check_paths,
+    check_patterns,
+    check_watching,
+    given_sentences,
+)
 from sterna.library._backup import make_backup, restore_backup
 from sterna.library._captioning import caption_photo
 from sterna.library._duplicates import LIKENESS, find_duplicates
 from sterna.library._forget import forget_root
-from sterna.library._indexing import index_library
 from sterna.library._opened import Opened
 from sterna.library._place import default_folder, library_folder
 from sterna.library._query import Filters, operands
+from sterna.library._run import index_library
 from sterna.library._searching import Wanted, search_gallery
 from sterna.library._status import empty_status, read_check, read_status
 from sterna.library._types import Backup, CaptionHit, Forgotten, Hit, IndexReport, Progress, Status, silent
+from sterna.library._watching import Watcher
 
 if TYPE_CHECKING:
     from sterna.encoders import Encoder
@@ -113,8 +125,57 @@ class Library:
         """
         check_paths(*roots)
         check_patterns(exclude)
-        report = progress or silent
+        report = progress or (lambda _: None)
         return index_library(self._opened, roots, model=model, exclude=exclude, report=report, wait=wait)
+
+    def watch(
+        self,
+        *roots: str | Path,
+        model: str | Path | Encoder | None = None,
+        exclude: Sequence[str] = (),
+        debounce: float = 2.0,
+        poll: float | bool | None = None,
+        stop: threading.Event | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        on_report: Callable[[IndexReport], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> None:
+        """Index folders as `index` does, and go on for as long as files in them change; blocks.
+
+        Searches go on beside it, of this library too. What fails later than at the start (a full disk,
+        another process that indexes) is told and tried again, with growing pauses.
+
+        Arguments:
+            roots, model, exclude: as of `index`; without roots, every folder of the library.
+            debounce: seconds for which a file has to stay as it is before it is looked into.
+            poll: `None`: the system tells what changes, and folders on network drives, of which it does not,
+                are looked at every 30 seconds; a number: all are, every so many seconds; `True`: every 30;
+                `False`: none is.
+            stop: ends the watching when it is set, at once or after the batch of photographs under way.
+            progress: called with a `Progress` now and then while photographs are indexed.
+            on_report: called after the first run, and after every later one that changed something. There
+                `failed` and `failures` are what could not be read and was not told before.
+            on_notice: called with a sentence on what is watched, and on what goes wrong and is right again.
+
+        Raises what `index` does at the start, `LockedError` and `DiskError` aside, `UsageError` for a
+        `debounce` or `poll` that is no time, `MissingExtraError` where the extra `watch` is needed and not
+        installed.
+        """
+        check_paths(*roots)
+        check_patterns(exclude)
+        quiet, every = check_watching(debounce, poll)
+        watcher = Watcher(
+            self._opened,
+            roots,
+            model=model,
+            quiet=quiet,
+            poll=every,
+            stop=stop or threading.Event(),
+            progress=progress or (lambda _: None),
+            on_report=on_report or (lambda _: None),
+            on_notice=on_notice or (lambda _: None),
+        )
+        watcher.run(exclude=exclude)
 
     def search(
         self,

@@ -74,6 +74,7 @@ class Recorder:
     Arguments:
         catalog: open for writing.
         model: the id of the model that embeds.
+        patience: seconds for which a file that was written just now and cannot be read is passed over.
 
     Attributes:
         new, changed: as in `IndexReport`.
@@ -83,12 +84,13 @@ class Recorder:
         retry: files to look into once more, because the one that stood for them changed.
     """
 
-    def __init__(self, catalog: Catalog, model: int) -> None:
+    def __init__(self, catalog: Catalog, model: int, *, patience: float = 0.0) -> None:
         self.new = self.changed = self.failed = self.done = 0
         self.arrived: Counter[int] = Counter()
         self.retry: list[Item] = []
         self._catalog = catalog
         self._model = model
+        self._patience = patience * 1e9
         self._writer = SegmentWriter(catalog, model)
         self._lock = threading.RLock()
         self._claimed: dict[bytes, Item] = {}
@@ -119,7 +121,8 @@ class Recorder:
         """Take an encoder's answer for an item that `wants_vector` let through."""
         with self._lock:
             assert item.digest is not None
-            if not item.unchanged():  # half-written, or gone: what was seen may be no photograph of anybody's
+            # half-written, or gone: what was seen may be no photograph of anybody's
+            if not item.unchanged() or self._may_grow(item, answer):
                 del self._claimed[item.digest]
                 self.done += 1
                 self.retry.extend(item.followers)
@@ -158,6 +161,9 @@ class Recorder:
             del self._claimed[item.digest]
         self._embedded, self._settled = [], []
         self._since = time.monotonic()
+
+    def _may_grow(self, item: Item, answer: EncodedPhoto) -> bool:
+        return _reason(answer) is not None and 0 <= time.time_ns() - item.mtime_ns < self._patience
 
     def _is_known(self, digest: bytes) -> bool:
         return bool(

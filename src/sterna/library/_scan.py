@@ -14,10 +14,10 @@ from sterna.library._drives import device_of
 from sterna.library._found import Found, Known, Scan, size_and_time, why
 from sterna.library._paths import SKIPPED, is_inside, is_skipped, matcher, sidecar_names, within
 
-__all__ = ["scan_root"]
+__all__ = ["NO_DEVICE", "Walk", "scan_root"]
 
 _EVERY = 1000  # files between two reports
-_NONE = -1  # no device's number
+NO_DEVICE = -1  # no device's number
 _LEADS_OUT = "a link that leads out of the indexed folder; it is not followed"
 
 
@@ -40,14 +40,15 @@ def scan_root(
         exclude: `fnmatch` patterns; a file or folder whose name or path below the root fits one is left out.
         report: called now and then with the number of photographs looked at.
     """
-    walk = _Walk(root, known, sidecars=sidecars, devices=devices, exclude=exclude, report=report)
-    walk.folders([(b"", _NONE)])
+    walk = Walk(root, known, sidecars=sidecars, devices=devices, exclude=exclude, report=report)
+    walk.folders([(b"", NO_DEVICE)])
     left: list[Found] = []
     while walk.linked:  # after the folders themselves, so that a photograph keeps its own path
         links, walk.linked = sorted(walk.linked), []
         for link in links:
             if is_inside(os.path.realpath(root + b"/" + link), root):
-                walk.folders([(link + b"/", walk.drives.get(b"", _NONE))])
+                walk.scan.linked = True
+                walk.folders([(link + b"/", walk.drives.get(b"", NO_DEVICE))])
             else:
                 left.append(Found(link, reason=_LEADS_OUT))
     scan = walk.scan
@@ -66,7 +67,7 @@ def scan_root(
 
 
 def _away(
-    walk: _Walk, known: Mapping[bytes, Known], *, devices: Mapping[bytes, int], closed: tuple[bytes, ...]
+    walk: Walk, known: Mapping[bytes, Known], *, devices: Mapping[bytes, int], closed: tuple[bytes, ...]
 ) -> tuple[bytes, ...]:
     """The folders, as in `Scan.away`, whose drives are not there.
 
@@ -90,7 +91,7 @@ def _away(
     return away
 
 
-class _Walk:
+class Walk:
     """One walk.
 
     Arguments:
@@ -134,9 +135,9 @@ class _Walk:
         self._visited: set[tuple[int, int]] = set()
         self._suffixes = frozenset(suffix.encode() for suffix in PHOTO_SUFFIXES)
 
-    def folders(self, pending: list[tuple[bytes, int]]) -> None:
-        """Walk these folders and all below them: paths below the root that end with a slash, each with the
-        `st_dev` of the folder around it.
+    def folders(self, pending: list[tuple[bytes, int]], *, deep: bool = True) -> None:
+        """Walk these folders and, `deep`, all below them: paths below the root that end with a slash, each
+        with the `st_dev` of the folder around it.
         """
         while pending:
             folder, outer = pending.pop()
@@ -152,7 +153,9 @@ class _Walk:
                 if device != outer:
                     self.drives[folder.rstrip(b"/")] = device
                 with os.scandir(path) as entries:
-                    pending += [(inner, device) for inner in self._folder(folder, entries)]
+                    inner = self._folder(folder, entries)
+                self.scan.walked.append(folder.rstrip(b"/"))
+                pending += [(one, device) for one in inner if deep]
             except FileNotFoundError:
                 self.lost.append(folder)  # moved away just now, or its drive is: nothing is said of its files
             except OSError as error:
@@ -232,6 +235,7 @@ class _Walk:
         elif not is_inside(os.path.realpath(self.root + b"/" + path), self.root):
             self._refuse(path, _LEADS_OUT)
         else:
+            self.scan.linked = True
             return status
         return None
 
