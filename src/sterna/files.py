@@ -6,7 +6,6 @@ import contextlib
 import errno
 import json
 import os
-import secrets
 import shutil
 import time
 import unicodedata
@@ -15,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sterna._asides import beside, locked_aside, try_lock
 from sterna._hashes import hash_bytes, hash_file, hash_json
 from sterna.errors import DiskError, LockedError, SternaError
 
@@ -116,7 +116,7 @@ def new_file(path: Path) -> Iterator[Path]:
     is full or it cannot be written.
     """
     with _errors_name(path):
-        aside = _beside(path)
+        aside = beside(path)
         # of the mode that the system gives new files, which a temporary file of the library would not have
         os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666))
     try:
@@ -136,31 +136,25 @@ def new_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; on success flush its files and rename it to `path`.
 
     An existing `path` raises `SternaError` before anything is written; a disk that is full or refuses raises
-    `DiskError` naming `path`.
+    `DiskError` naming `path`. What killed processes left beside `path` is removed.
     """
     if path.exists():
         raise SternaError(f"{path}: already exists; name a folder that does not, or remove it first")
-    with _errors_name(path):
-        aside = _beside(path)
-        aside.mkdir()
-    try:
-        with _errors_name(path, within=aside):
-            yield aside
+    with contextlib.ExitStack() as stack:
         with _errors_name(path):
-            for file in aside.rglob("*"):
-                if file.is_file():
-                    with file.open("rb") as handle:
-                        os.fsync(handle.fileno())
-            aside.replace(path)
-            fsync_folder(path.parent)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _beside(path: Path) -> Path:
-    """A hidden name beside `path` that nothing has; the folder that it lies in is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.tmp"
+            aside = stack.enter_context(locked_aside(path))
+        try:
+            with _errors_name(path, within=aside):
+                yield aside
+            with _errors_name(path):
+                for file in aside.rglob("*"):
+                    if file.is_file():
+                        with file.open("rb") as handle:
+                            os.fsync(handle.fileno())
+                aside.replace(path)
+                fsync_folder(path.parent)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -253,7 +247,7 @@ class FileLock:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
         deadline = None if self.wait is None else time.monotonic() + self.wait
-        while not _try_lock(handle):
+        while not try_lock(handle):
             if deadline is not None and time.monotonic() >= deadline:
                 os.close(handle)
                 raise LockedError(f"{self.what} is being written by another process; {self.advice}")
@@ -271,20 +265,3 @@ class FileLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in {errno.EACCES, errno.EAGAIN, errno.EDEADLK}:
-            return False
-        raise
-    return True
