@@ -72,7 +72,7 @@ def test_a_bank_that_is_measured_is_refused(sterna: Sterna, flickr: Path, tiny_m
     )
     assert "no split 'test'" in sterna(*one, "--bank", "test").err
     outcome = sterna(*one)
-    assert (outcome.code, outcome.err) == (2, "sterna: hubs='csls' needs a bank, such as the split train\n")
+    assert (outcome.code, outcome.err) == (2, "sterna: --hubs 'csls' needs a bank, such as the split train\n")
 
 
 def test_relevance_files_say_what_is_right(
@@ -209,7 +209,7 @@ def test_ranks_are_written(sterna: Sterna, flickr: Path, tiny_model: Path, tmp_p
             ("--image-vectors", "a.npy", "--text-vectors", "b.npy", "--data", "d", "--bank", "train"),
             "--bank does not go with --image-vectors",
         ),
-        (("--data", "d", "--min-score", "inf"), "min_score is inf; a finite number is needed"),
+        (("--data", "d", "--min-score", "inf"), "--min-score is inf; a finite number is needed"),
         (("--image-vectors", "a.npy"), "--image-vectors and --text-vectors go together"),
         (
             ("--image-vectors", "a.npy", "--text-vectors", "b.npy"),
@@ -230,9 +230,9 @@ def test_ranks_are_written(sterna: Sterna, flickr: Path, tiny_model: Path, tmp_p
         ),
         (("--data", "d", "--at", "0"), "--at '0': write whole numbers from 1"),
         (("--data", "d", "--metrics", "hits,"), "--metrics 'hits,': write names with commas"),
-        (("--data", "d", "--metrics", "R@1"), "metric='R@1' is not known; known: average_precision"),
-        (("--data", "d", "--protocol", "1k"), "protocol '1k'; known: full, and folds:FxN"),
-        (("--data", "d", "--hubs", "x"), "hubs='x' is not known; known: csls, inverted-softmax"),
+        (("--data", "d", "--metrics", "R@1"), "--metrics 'R@1' is not known; known: average_precision"),
+        (("--data", "d", "--protocol", "1k"), "--protocol '1k'; known: full, and folds:FxN"),
+        (("--data", "d", "--hubs", "x"), "--hubs 'x' is not known; known: csls, inverted-softmax"),
         (("--data", "d", "--min-score", "1", "--max-distance", "1"), "a lowest score or a largest distance"),
         (("--data", "d", "--ranks", "x.txt"), "--ranks x.txt: name a file that ends in .csv or .jsonl"),
     ],
