@@ -15,7 +15,16 @@ from pathlib import Path
 import pytest
 
 from sterna.errors import DiskError, ModelError, SettingsError, SternaError
-from sterna.files import new_file, new_folder, read_json, system_reason, write_json, write_text
+from sterna.files import (
+    check_new_folder,
+    check_writable,
+    new_file,
+    new_folder,
+    read_json,
+    system_reason,
+    write_json,
+    write_text,
+)
 from sterna.settings import Settings, load_settings
 
 
@@ -95,6 +104,20 @@ def test_an_error_about_another_file_is_not_taken_for_the_targets(tmp_path: Path
     with pytest.raises(FileNotFoundError, match="other"), new_file(tmp_path / "new"):
         (tmp_path / "other").read_text(encoding="utf-8")
     assert not list(tmp_path.iterdir())
+
+
+def test_whether_something_can_be_written_is_known_beforehand_and_leaves_nothing(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "text")
+    check_writable(tmp_path / "file")
+    check_writable(tmp_path / "new" / "folders" / "file")
+    check_new_folder(tmp_path / "new" / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    for check in (check_writable, check_new_folder):
+        with pytest.raises(DiskError) as caught:
+            check(tmp_path / "file" / "inside")
+        assert str(caught.value).startswith(f"{tmp_path / 'file' / 'inside'}: cannot be written (")
+    with pytest.raises(SternaError, match="already exists"):
+        check_new_folder(tmp_path)
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:

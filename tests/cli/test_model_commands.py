@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -108,7 +110,7 @@ def test_a_calibrated_model_hides_what_does_not_match(
         (("--calibrate", "0.9"), "--calibrate changes the config of one model folder: name it as --model"),
         (("--model", "nowhere", "--calibrate", "0.9"), "--calibrate changes the config of one model folder"),
         (("--model", "MODEL", "--model", "MODEL", "--calibrate", "0.9"), "of one model folder"),
-        (("--model", "MODEL", "--calibrate", "2"), "recall=2.0: must be above 0 and at most 1"),
+        (("--model", "MODEL", "--calibrate", "2"), "--calibrate 2: must be above 0 and at most 1"),
     ],
 )
 def test_what_cannot_be_calibrated_is_one_sentence(
@@ -118,6 +120,29 @@ def test_what_cannot_be_calibrated_is_one_sentence(
     outcome = sterna("eval", "--data", flickr, "--split", "dev", *named)
     assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
     assert says in outcome.err
+
+
+def test_a_run_and_a_folder_that_cannot_be_written_are_not_calibrated(
+    sterna: Sterna, tiny_model: Path, flickr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("eval", "--data", flickr, "--split", "dev", "--calibrate", "0.9", "--model")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "settings.yaml").write_text("")
+    outcome = sterna(*asked, run)
+    assert outcome.code == 2
+    assert f"{run} is a training run; make one of it with sterna export {run} --out FOLDER" in outcome.err
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    (model / "text.onnx").write_bytes(b"what is measured first, and cannot be loaded")
+    monkeypatch.setattr(os, "open", refuse)  # who may do everything can write to any folder
+    outcome = sterna(*asked, model)
+    monkeypatch.undo()
+    assert outcome.code == 1
+    assert f"{model / 'config.json'}: cannot be written (Read-only file system)" in outcome.err
 
 
 def test_a_page_of_what_is_not_found(sterna: Sterna, tiny_model: Path, flickr: Path, tmp_path: Path) -> None:
