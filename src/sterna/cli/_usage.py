@@ -11,8 +11,8 @@ import typer
 
 __all__ = ["as_typed", "usage_sentence"]
 
-# How the Python API's sentences name arguments: at their beginning (min_score is nan; ...) or with their value.
-_ARGUMENT = re.compile(r"^([a-z_]+)(?= is | ')|\b([a-z_]+)=(?=[\w'])")
+# How the Python API's sentences name arguments: as their first word (min_score is nan; ...) or with a value.
+_ARGUMENT = re.compile(r"^([a-z_]+)(?= is | ')|\b([a-z_]+)=(?=\S)")
 _NEEDED = {
     "greater_than_equal": "at least {ge} is needed",
     "greater_than": "more than {gt} is needed",
