@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -153,9 +154,17 @@ def test_a_page_of_what_is_not_found(sterna: Sterna, tiny_model: Path, flickr: P
     assert "no person or animal" in printed.out
     assert "hubs: one photograph is among the first ten of" in printed.out
     text = page.read_text()
-    assert text.count("its own photograph (first) comes at place") == 9
-    assert text.count('<figure class="query">') == 9
+    assert len(re.findall(r"its own photograph \(first\) comes at place [1-5] of 5<", text)) == 9
+    own = re.findall(
+        r'<figure class="query">.*?<span class="rank">[1-5]</span> <span class="score">(-?0\.\d{3})</span>'
+        r'<a class="name" href="[^"]*">\d\.jpg</a>',
+        text,
+    )
+    assert len(own) == text.count('class="caption">the caption&#x27;s own photograph<') == 9
     assert "Hubs: photographs that are among the first ten" in text
+    assert text.count('<span class="score">100.0% of all</span>') == 5
+    assert '<tr><th scope="row">all</th><td>9</td>' in text
+    assert '<th scope="row">no person or animal</th>' in text
     found = sterna(*asked, "--format", "json").json
     assert found["failures"]["kinds"][0]["hits"]["1"] == found["t2i"]["hits"]["1"]
     folds = sterna(*asked, "--protocol", "folds:2x2")
