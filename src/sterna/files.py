@@ -8,15 +8,15 @@ import json
 import os
 import shutil
 import time
-import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sterna._asides import beside, locked_aside
+from sterna._asides import beside, folder_lock, locked_aside, remove_asides
 from sterna._asides import try_lock as _try_lock
 from sterna._hashes import hash_bytes, hash_file, hash_json
+from sterna._printable import printable
 from sterna.errors import DiskError, LockedError, SternaError
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "new_folder",
     "printable",
     "read_json",
+    "sole_writer",
     "system_reason",
     "write_json",
     "write_text",
@@ -49,8 +50,6 @@ _REASONS = {
     errno.ENAMETOOLONG: "its name is too long",
     errno.EIO: "the drive reports an error",
 }
-_UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_JOINERS = {"\u200c", "\u200d"}  # parts of emoji and of several scripts
 
 
 def system_reason(error: OSError) -> str:
@@ -159,6 +158,21 @@ def new_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(aside, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def sole_writer(folder: Path, *names: str) -> Iterator[None]:
+    """While this lasts, no other process writes these files of a folder so; what killed ones left is removed.
+
+    Where the system cannot lock folders, nobody is kept out and nothing is removed. Raises `LockedError`
+    where another process writes them.
+    """
+    with folder_lock(folder) as held:
+        if held is False:
+            raise LockedError(f"{folder} is being written by another process; wait for it or stop it")
+        for name in names if held else ():
+            remove_asides(folder / name, locked=True)
+        yield
+
+
 def check_new_folder(path: Path) -> None:
     """Raise what `new_folder` would raise at once, without writing: for what takes long before it writes."""
     _refuse_existing(path)
@@ -205,24 +219,6 @@ def read_json(path: Path, *, error: type[SternaError] = SternaError) -> Any:
         raise error(f"{path}: {system_reason(problem)}") from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as problem:
         raise error(f"{path}: not valid JSON ({problem})") from None
-
-
-def printable(text: object) -> str:
-    r"""Give `str(text)` with everything escaped that could break a line, steer a terminal or not be encoded.
-
-    Control and direction characters become `\n`, `\x1b`, `\u202e`; a byte of a name that is not UTF-8
-    becomes `\xff`.
-    Letters, signs, spaces and emoji of every script stay.
-    """
-    return "".join(_escaped(character) for character in str(text))
-
-
-def _escaped(character: str) -> str:
-    if character in _JOINERS or unicodedata.category(character) not in _UNPRINTABLE:
-        return character
-    if 0xDC80 <= ord(character) <= 0xDCFF:  # how Python holds a byte that is not UTF-8
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode("ascii")
 
 
 _held: set[FileLock] = set()
