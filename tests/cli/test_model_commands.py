@@ -56,7 +56,60 @@ def test_model_info_verifies_the_files(sterna: Sterna, tiny_model: Path, tmp_pat
         file.write("\n")
     changed = sterna("model", "info", model, "--verify", "--format", "json")
     assert (changed.code, changed.json["verified"]) == (1, False)
-    assert changed.err.count("\n") == 1
+    told = f"sterna: {model}: the files are not those that the fingerprint was made of ("
+    cure = "); copy the whole folder again from where it came from\n"
+    assert changed.err == (
+        f"{told}image.onnx, text.onnx, tokenizer.json, or image or text in config.json, was changed and still "
+        f"works{cure}"
+    )
+    network = (model / "image.onnx").read_bytes()
+    (model / "image.onnx").write_bytes(network[: len(network) // 2])
+    damaged = sterna("model", "info", model, "--verify").err
+    assert damaged.startswith(f"{told}{model / 'image.onnx'}: not a network that ONNX Runtime can load (")
+    assert damaged.endswith(cure)
+    assert damaged.count("\n") == 1
+    assert f"{model / 'image.onnx'}: not a network" in sterna("doctor", "--model", model).out
+
+
+def test_model_info_is_readable_whatever_a_model_is_made_of(
+    sterna: Sterna, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text())
+    way = {"hits": {"1": 0.30000000000000004}, "f1": {"1": 0.2}, "mrr": 0.5}
+    same = {"backbone": "minilm", "model": {"width": 512, "sources": [1280, 384]}}
+    members = [
+        {**same, "seed": seed, "results": {"dev": {"rsum": 360.74 + seed, "i2t": way}}} for seed in (0, 1)
+    ]
+    members[1]["backbone"] = "other"
+    config |= {
+        "architecture": {**same, "members": members},
+        "results": {"dev": {"rsum": 366.34000000000003, "i2t": way}},
+        "calibration": {"min_score": 0.18400000035762787},
+    }
+    (model / "config.json").write_text(json.dumps(config))
+    printed = sterna("model", "info", model).out
+    table = printed.partition("setting")[2].splitlines()[1:]
+    rows = dict(line.split(maxsplit=1) for line in table if line and not line.endswith("json"))
+    wanted = {
+        "architecture.backbone": "minilm",
+        "architecture.model.width": "512",
+        "architecture.model.sources": "1280, 384",
+        "architecture.members.0.seed": "0",
+        "architecture.members.0.results.dev.rsum": "360.74",
+        "architecture.members.1.backbone": "other",
+        "architecture.members.1.seed": "1",
+        "architecture.members.1.results.dev.rsum": "361.74",
+        "results.dev.rsum": "366.34",
+        "results.dev.i2t.hits.1": "0.3",
+        "results.dev.i2t.mrr": "0.5",
+        "calibration.min_score": "0.184",
+    }
+    assert {
+        name: value for name, value in rows.items() if name.split(".")[0] not in {"dim", "image", "text"}
+    } == wanted
+    assert printed.endswith("12 more, of little news to people: --format json\n")
+    assert sterna("model", "info", model, "--format", "json").json["config"]["results"]["dev"]["i2t"] == way
 
 
 def test_a_calibrated_model_hides_what_does_not_match(

@@ -16,6 +16,7 @@ from PIL import Image
 
 from sterna.encoders import (
     Encoder,
+    damaged_files,
     default_model,
     fingerprint_folder,
     load,
@@ -373,3 +374,21 @@ def test_two_processes_do_not_calibrate_one_folder_at_once(copied: Path) -> None
     ):
         write_calibration(copied, CALIBRATION)
     assert (copied / "config.json").read_bytes() == before
+
+
+# What is damaged
+
+
+def test_files_that_cannot_be_loaded_are_named(copied: Path) -> None:
+    assert damaged_files(copied) == []
+    network = (copied / "image.onnx").read_bytes()
+    (copied / "image.onnx").write_bytes(network[: len(network) // 2])
+    (copied / "tokenizer.json").write_text("{", encoding="utf-8")
+    words = damaged_files(copied)
+    assert [word.partition(": ")[0] for word in words] == [
+        str(copied / "tokenizer.json"),
+        str(copied / "image.onnx"),
+    ]
+    (copied / "image.onnx").write_bytes(network)
+    change(copied, image__output="nope")
+    assert "takes pixels and gives vectors; config.json says pixels and nope" in damaged_files(copied)[1]
