@@ -392,3 +392,19 @@ def test_files_that_cannot_be_loaded_are_named(copied: Path) -> None:
     (copied / "image.onnx").write_bytes(network)
     change(copied, image__output="nope")
     assert "takes pixels and gives vectors; config.json says pixels and nope" in damaged_files(copied)[1]
+
+
+@pytest.mark.parametrize(
+    ("calibration", "says"),
+    [
+        ("x", "calibration is 'x', an object of settings is needed"),
+        ([], "calibration is [], an object of settings is needed"),
+        ({"min_score": 5}, "calibration.min_score is 5, a number from -1 to 1 is needed"),
+        ({"min_score": "high"}, "calibration.min_score is 'high', a number is needed"),
+        ({"min_score": True}, "calibration.min_score is True, a number is needed"),
+    ],
+)
+def test_a_least_score_that_cannot_be_is_refused(copied: Path, calibration: object, says: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        read_config(change(copied, calibration=calibration))
+    assert str(caught.value) == f"{copied / 'config.json'}: {says}"
