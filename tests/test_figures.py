@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -80,6 +81,35 @@ def test_re_ranked_answers_bear_what_they_are_ordered_by(photos: Path) -> None:
     words = Page(figures.results_html([figures.Section("a dog", answers=found)], title="t")).words
     assert "alignment 7.250, score 0.008" in words
     assert "0.015" in words
+
+
+def test_a_right_answer_comes_first_and_a_score_is_told_as_it_is_asked_for(photos: Path) -> None:
+    found = [Answer(1, 0.5, photos / "photo-00.jpg")]
+    right = Answer(1234, 0.25, photos / "photo-01.jpg")
+    lost = Answer(0, math.nan, photos / "photo-02.jpg")
+    sections = [
+        figures.Section("a dog", answers=found, right=right, measure="{:.0%} of all"),
+        figures.Section("a cat", answers=[], right=lost),
+    ]
+    page = Page(figures.results_html(sections, title="t"))
+    words = [word for word in page.words if word.strip()]
+    assert [word for word in words if "of all" in word] == ["25% of all", "50% of all"]
+    assert "1,234" in words
+    assert "not found" in words
+    assert "nan" not in " ".join(words)
+    kinds = [attributes.get("class") for attributes in page.all("figure")]
+    assert kinds == ["query", None, "query"]
+    alone = figures.results_png([figures.Section("a dog", answers=found, right=right)])
+    assert alone.size == figures.results_png([figures.Section("a dog", answers=[*found, right])]).size
+
+
+def test_a_table_stands_on_a_page_whatever_is_in_it() -> None:
+    table = figures.Table("Kinds <b>", ["captions with", "@1"], [["dogs & <i>", "12.5"], ["cats", "7.0"]])
+    page = Page(figures.results_html([table], title="t"))
+    assert {tag for tag, _ in page.tags} & {"b", "i"} == set()
+    words = [word for word in page.words if word.strip()]
+    assert words[-7:] == ["Kinds <b>", "captions with", "@1", "dogs & <i>", "12.5", "cats", "7.0"]
+    assert [attributes["scope"] for attributes in page.all("th")] == ["col", "col", "row", "row"]
 
 
 def test_words_below_a_photograph_stay_below_it(tmp_path: Path) -> None:

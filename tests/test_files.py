@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,7 +15,16 @@ from pathlib import Path
 import pytest
 
 from sterna.errors import DiskError, ModelError, SettingsError, SternaError
-from sterna.files import new_file, new_folder, read_json, system_reason, write_json, write_text
+from sterna.files import (
+    check_new_folder,
+    check_writable,
+    new_file,
+    new_folder,
+    read_json,
+    system_reason,
+    write_json,
+    write_text,
+)
 from sterna.settings import Settings, load_settings
 
 
@@ -94,6 +106,20 @@ def test_an_error_about_another_file_is_not_taken_for_the_targets(tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
+def test_whether_something_can_be_written_is_known_beforehand_and_leaves_nothing(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "text")
+    check_writable(tmp_path / "file")
+    check_writable(tmp_path / "new" / "folders" / "file")
+    check_new_folder(tmp_path / "new" / "folder")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    for check in (check_writable, check_new_folder):
+        with pytest.raises(DiskError) as caught:
+            check(tmp_path / "file" / "inside")
+        assert str(caught.value).startswith(f"{tmp_path / 'file' / 'inside'}: cannot be written (")
+    with pytest.raises(SternaError, match="already exists"):
+        check_new_folder(tmp_path)
+
+
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
     for make in (new_file, new_folder):
         with pytest.raises(DiskError) as caught, make(tmp_path / "new"):
@@ -161,3 +187,43 @@ def test_a_short_write_of_numpy_is_a_full_disk(tmp_path: Path) -> None:
 
     with pytest.raises(DiskError, match=r"values\.npy: the disk is full"):
         write()
+
+
+def test_what_a_killed_process_left_beside_a_folder_is_removed_and_what_a_living_one_writes_is_not(
+    tmp_path: Path,
+) -> None:
+    program = "\n".join(
+        [
+            "import sys",
+            "from pathlib import Path",
+            "from sterna.files import new_folder",
+            "with new_folder(Path(sys.argv[1])) as aside:",
+            "    (aside / 'half').write_text('half')",
+            "    print('written', flush=True)",
+            "    sys.stdin.read()",
+        ]
+    )
+    for name in (".model.notes.tmp", ".model.0123456789ab.tmp.d", ".other.0123456789ab.tmp"):
+        (tmp_path / name).mkdir()  # of others
+    others = set(tmp_path.iterdir())
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, tmp_path / "model"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"written\n"
+    assert len(set(tmp_path.iterdir()) - others) == 2
+    writers[0].send_signal(signal.SIGKILL)
+    writers[0].wait()
+    with new_folder(tmp_path / "model"):
+        assert len(set(tmp_path.iterdir()) - others) == 2  # the living one's and our own
+    (tmp_path / "model").rmdir()
+    writers[1].communicate(timeout=60)
+    assert writers[1].returncode == 0
+    assert set(tmp_path.iterdir()) - others == {tmp_path / "model"}
+    assert (tmp_path / "model" / "half").is_file()

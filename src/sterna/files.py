@@ -6,20 +6,23 @@ import contextlib
 import errno
 import json
 import os
-import secrets
 import shutil
 import time
-import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sterna._asides import beside, folder_lock, locked_aside, remove_asides
+from sterna._asides import try_lock as _try_lock
 from sterna._hashes import hash_bytes, hash_file, hash_json
+from sterna._printable import printable
 from sterna.errors import DiskError, LockedError, SternaError
 
 __all__ = [
     "FileLock",
+    "check_new_folder",
+    "check_writable",
     "disk_errors",
     "fsync_folder",
     "hash_bytes",
@@ -29,6 +32,7 @@ __all__ = [
     "new_folder",
     "printable",
     "read_json",
+    "sole_writer",
     "system_reason",
     "write_json",
     "write_text",
@@ -46,8 +50,6 @@ _REASONS = {
     errno.ENAMETOOLONG: "its name is too long",
     errno.EIO: "the drive reports an error",
 }
-_UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-_JOINERS = {"\u200c", "\u200d"}  # parts of emoji and of several scripts
 
 
 def system_reason(error: OSError) -> str:
@@ -116,7 +118,7 @@ def new_file(path: Path) -> Iterator[Path]:
     is full or it cannot be written.
     """
     with _errors_name(path):
-        aside = _beside(path)
+        aside = beside(path)
         # of the mode that the system gives new files, which a temporary file of the library would not have
         os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666))
     try:
@@ -136,31 +138,64 @@ def new_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside `path`; on success flush its files and rename it to `path`.
 
     An existing `path` raises `SternaError` before anything is written; a disk that is full or refuses raises
-    `DiskError` naming `path`.
+    `DiskError` naming `path`. What killed processes left beside `path` is removed.
     """
+    _refuse_existing(path)
+    with contextlib.ExitStack() as stack:
+        with _errors_name(path):
+            aside = stack.enter_context(locked_aside(path))
+        try:
+            with _errors_name(path, within=aside):
+                yield aside
+            with _errors_name(path):
+                for file in aside.rglob("*"):
+                    if file.is_file():
+                        with file.open("rb") as handle:
+                            os.fsync(handle.fileno())
+                aside.replace(path)
+                fsync_folder(path.parent)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path, *names: str) -> Iterator[None]:
+    """While this lasts, no other process writes these files of a folder so; what killed ones left is removed.
+
+    Where the system cannot lock folders, nobody is kept out and nothing is removed. Raises `LockedError`
+    where another process writes them.
+    """
+    with folder_lock(folder) as held:
+        if held is False:
+            raise LockedError(f"{folder} is being written by another process; wait for it or stop it")
+        for name in names if held else ():
+            remove_asides(folder / name, locked=True)
+        yield
+
+
+def check_new_folder(path: Path) -> None:
+    """Raise what `new_folder` would raise at once, without writing: for what takes long before it writes."""
+    _refuse_existing(path)
+    check_writable(path)
+
+
+def check_writable(path: Path) -> None:
+    """Raise `DiskError` naming `path` where no file of that name could be written; nothing is left there.
+
+    Folders that are missing are not made.
+    """
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    with _errors_name(path):
+        probe = beside(folder / path.name)
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        probe.unlink()
+
+
+def _refuse_existing(path: Path) -> None:
     if path.exists():
         raise SternaError(f"{path}: already exists; name a folder that does not, or remove it first")
-    with _errors_name(path):
-        aside = _beside(path)
-        aside.mkdir()
-    try:
-        with _errors_name(path, within=aside):
-            yield aside
-        with _errors_name(path):
-            for file in aside.rglob("*"):
-                if file.is_file():
-                    with file.open("rb") as handle:
-                        os.fsync(handle.fileno())
-            aside.replace(path)
-            fsync_folder(path.parent)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _beside(path: Path) -> Path:
-    """A hidden name beside `path` that nothing has; the folder that it lies in is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.tmp"
 
 
 def write_text(path: Path, text: str) -> None:
@@ -184,24 +219,6 @@ def read_json(path: Path, *, error: type[SternaError] = SternaError) -> Any:
         raise error(f"{path}: {system_reason(problem)}") from None
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as problem:
         raise error(f"{path}: not valid JSON ({problem})") from None
-
-
-def printable(text: object) -> str:
-    r"""Give `str(text)` with everything escaped that could break a line, steer a terminal or not be encoded.
-
-    Control and direction characters become `\n`, `\x1b`, `\u202e`; a byte of a name that is not UTF-8
-    becomes `\xff`.
-    Letters, signs, spaces and emoji of every script stay.
-    """
-    return "".join(_escaped(character) for character in str(text))
-
-
-def _escaped(character: str) -> str:
-    if character in _JOINERS or unicodedata.category(character) not in _UNPRINTABLE:
-        return character
-    if 0xDC80 <= ord(character) <= 0xDCFF:  # how Python holds a byte that is not UTF-8
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character.encode("unicode_escape").decode("ascii")
 
 
 _held: set[FileLock] = set()
@@ -281,20 +298,3 @@ class FileLock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in {errno.EACCES, errno.EAGAIN, errno.EDEADLK}:
-            return False
-        raise
-    return True

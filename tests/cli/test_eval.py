@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def test_a_bank_that_is_measured_is_refused(sterna: Sterna, flickr: Path, tiny_m
     )
     assert "no split 'test'" in sterna(*one, "--bank", "test").err
     outcome = sterna(*one)
-    assert (outcome.code, outcome.err) == (2, "sterna: hubs='csls' needs a bank, such as the split train\n")
+    assert (outcome.code, outcome.err) == (2, "sterna: --hubs 'csls' needs a bank, such as the split train\n")
 
 
 def test_relevance_files_say_what_is_right(
@@ -209,7 +210,7 @@ def test_ranks_are_written(sterna: Sterna, flickr: Path, tiny_model: Path, tmp_p
             ("--image-vectors", "a.npy", "--text-vectors", "b.npy", "--data", "d", "--bank", "train"),
             "--bank does not go with --image-vectors",
         ),
-        (("--data", "d", "--min-score", "inf"), "min_score is inf; a finite number is needed"),
+        (("--data", "d", "--min-score", "inf"), "--min-score is inf; a finite number is needed"),
         (("--image-vectors", "a.npy"), "--image-vectors and --text-vectors go together"),
         (
             ("--image-vectors", "a.npy", "--text-vectors", "b.npy"),
@@ -230,9 +231,9 @@ def test_ranks_are_written(sterna: Sterna, flickr: Path, tiny_model: Path, tmp_p
         ),
         (("--data", "d", "--at", "0"), "--at '0': write whole numbers from 1"),
         (("--data", "d", "--metrics", "hits,"), "--metrics 'hits,': write names with commas"),
-        (("--data", "d", "--metrics", "R@1"), "metric='R@1' is not known; known: average_precision"),
-        (("--data", "d", "--protocol", "1k"), "protocol '1k'; known: full, and folds:FxN"),
-        (("--data", "d", "--hubs", "x"), "hubs='x' is not known; known: csls, inverted-softmax"),
+        (("--data", "d", "--metrics", "R@1"), "--metrics 'R@1' is not known; known: average_precision"),
+        (("--data", "d", "--protocol", "1k"), "--protocol '1k'; known: full, and folds:FxN"),
+        (("--data", "d", "--hubs", "x"), "--hubs 'x' is not known; known: csls, inverted-softmax"),
         (("--data", "d", "--min-score", "1", "--max-distance", "1"), "a lowest score or a largest distance"),
         (("--data", "d", "--ranks", "x.txt"), "--ranks x.txt: name a file that ends in .csv or .jsonl"),
     ],
@@ -242,3 +243,39 @@ def test_options_that_cannot_be_are_one_sentence(sterna: Sterna, options: tuple[
     assert (outcome.code, outcome.out) == (2, "")
     assert told in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        (("--failures", "FILE/page.html"), 1, "FILE/page.html: cannot be written"),
+        (("--ranks", "FILE/ranks.csv"), 1, "FILE/ranks.csv: cannot be written"),
+        (("--trec-out", "FILE/trec"), 1, "FILE/trec/i2t.run: cannot be written"),
+        (("--calibrate", "90"), 2, "sterna: --calibrate 90: must be above 0 and at most 1, such as 0.9"),
+        (("--protocol", "folds:5x1000"), 1, "folds:5x1000 needs 5,000 images; there are 4"),
+    ],
+)
+def test_what_cannot_be_is_found_out_before_anything_is_measured(
+    sterna: Sterna,
+    flickr: Path,
+    tiny_model: Path,
+    tmp_path: Path,
+    options: tuple[str, str],
+    code: int,
+    told: str,
+) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    (model / "text.onnx").write_bytes(b"what is measured first, and cannot be loaded")
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    named = [each.replace("FILE", str(file)) for each in options]
+    outcome = sterna("eval", "--data", flickr, "--split", "dev", "--model", model, *named)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (code, "", 1)
+    assert told.replace("FILE", str(file)) in outcome.err
+    assert file.read_text() == "not a folder"
+
+
+def test_a_split_is_asked_for_by_its_option(sterna: Sterna, flickr: Path, tiny_model: Path) -> None:
+    outcome = sterna("eval", "--data", flickr, "--model", tiny_model)
+    told = f"{flickr}: there are several splits (dev, train); name one of them with --split"
+    assert (outcome.code, outcome.err) == (1, f"sterna: {told}\n")

@@ -36,7 +36,12 @@ def test_no_command_at_all_prints_the_help(sterna: Sterna) -> None:
     ("args", "sentence"),
     [
         (["serch"], "sterna: no such command 'serch'. Did you mean 'search'?; see `sterna --help`\n"),
-        (["search", "-k", "0"], "sterna search --help"),
+        (["search", "-k", "0"], "sterna: -k 0: at least 1 is needed; see `sterna search --help`\n"),
+        (["search", "--limit=x"], "sterna: --limit x: a whole number is needed; see"),
+        (
+            ["search", "x", "--min-score", "nan"],
+            "sterna: --min-score nan: a finite number is needed, or none",
+        ),
         (["search", "--format", "xml", "a dog"], "sterna search --help"),
         (["search", "a dog", "-0"], "sterna: -0 goes with --format paths only\n"),
         (["caption"], "PHOTO"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
@@ -53,7 +56,60 @@ def test_model_info_verifies_the_files(sterna: Sterna, tiny_model: Path, tmp_pat
         file.write("\n")
     changed = sterna("model", "info", model, "--verify", "--format", "json")
     assert (changed.code, changed.json["verified"]) == (1, False)
-    assert changed.err.count("\n") == 1
+    told = f"sterna: {model}: the files are not those that the fingerprint was made of ("
+    cure = "); copy the whole folder again from where it came from\n"
+    assert changed.err == (
+        f"{told}image.onnx, text.onnx, tokenizer.json, or image or text in config.json, was changed and still "
+        f"works{cure}"
+    )
+    network = (model / "image.onnx").read_bytes()
+    (model / "image.onnx").write_bytes(network[: len(network) // 2])
+    damaged = sterna("model", "info", model, "--verify").err
+    assert damaged.startswith(f"{told}{model / 'image.onnx'}: not a network that ONNX Runtime can load (")
+    assert damaged.endswith(cure)
+    assert damaged.count("\n") == 1
+    assert f"{model / 'image.onnx'}: not a network" in sterna("doctor", "--model", model).out
+
+
+def test_model_info_is_readable_whatever_a_model_is_made_of(
+    sterna: Sterna, tiny_model: Path, tmp_path: Path
+) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    config = json.loads((model / "config.json").read_text())
+    way = {"hits": {"1": 0.30000000000000004}, "f1": {"1": 0.2}, "mrr": 0.5}
+    same = {"backbone": "minilm", "model": {"width": 512, "sources": [1280, 384]}}
+    members = [
+        {**same, "seed": seed, "results": {"dev": {"rsum": 360.74 + seed, "i2t": way}}} for seed in (0, 1)
+    ]
+    members[1]["backbone"] = "other"
+    config |= {
+        "architecture": {**same, "members": members},
+        "results": {"dev": {"rsum": 366.34000000000003, "i2t": way}},
+        "calibration": {"min_score": 0.18400000035762787},
+    }
+    (model / "config.json").write_text(json.dumps(config))
+    printed = sterna("model", "info", model).out
+    table = printed.partition("setting")[2].splitlines()[1:]
+    rows = dict(line.split(maxsplit=1) for line in table if line and not line.endswith("json"))
+    wanted = {
+        "architecture.backbone": "minilm",
+        "architecture.model.width": "512",
+        "architecture.model.sources": "1280, 384",
+        "architecture.members.0.seed": "0",
+        "architecture.members.0.results.dev.rsum": "360.74",
+        "architecture.members.1.backbone": "other",
+        "architecture.members.1.seed": "1",
+        "architecture.members.1.results.dev.rsum": "361.74",
+        "results.dev.rsum": "366.34",
+        "results.dev.i2t.hits.1": "0.3",
+        "results.dev.i2t.mrr": "0.5",
+        "calibration.min_score": "0.184",
+    }
+    assert {
+        name: value for name, value in rows.items() if name.split(".")[0] not in {"dim", "image", "text"}
+    } == wanted
+    assert printed.endswith("12 more, of little news to people: --format json\n")
+    assert sterna("model", "info", model, "--format", "json").json["config"]["results"]["dev"]["i2t"] == way
 
 
 def test_a_calibrated_model_hides_what_does_not_match(
@@ -108,7 +164,7 @@ def test_a_calibrated_model_hides_what_does_not_match(
         (("--calibrate", "0.9"), "--calibrate changes the config of one model folder: name it as --model"),
         (("--model", "nowhere", "--calibrate", "0.9"), "--calibrate changes the config of one model folder"),
         (("--model", "MODEL", "--model", "MODEL", "--calibrate", "0.9"), "of one model folder"),
-        (("--model", "MODEL", "--calibrate", "2"), "recall=2.0: must be above 0 and at most 1"),
+        (("--model", "MODEL", "--calibrate", "2"), "--calibrate 2: must be above 0 and at most 1"),
     ],
 )
 def test_what_cannot_be_calibrated_is_one_sentence(
@@ -120,6 +176,29 @@ def test_what_cannot_be_calibrated_is_one_sentence(
     assert says in outcome.err
 
 
+def test_a_run_and_a_folder_that_cannot_be_written_are_not_calibrated(
+    sterna: Sterna, tiny_model: Path, flickr: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("eval", "--data", flickr, "--split", "dev", "--calibrate", "0.9", "--model")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "settings.yaml").write_text("")
+    outcome = sterna(*asked, run)
+    assert outcome.code == 2
+    assert f"{run} is a training run; make one of it with sterna export {run} --out FOLDER" in outcome.err
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    (model / "text.onnx").write_bytes(b"what is measured first, and cannot be loaded")
+    monkeypatch.setattr(os, "open", refuse)  # who may do everything can write to any folder
+    outcome = sterna(*asked, model)
+    monkeypatch.undo()
+    assert outcome.code == 1
+    assert f"{model / 'config.json'}: cannot be written (Read-only file system)" in outcome.err
+
+
 def test_a_page_of_what_is_not_found(sterna: Sterna, tiny_model: Path, flickr: Path, tmp_path: Path) -> None:
     page = tmp_path / "failures.html"
     asked = ("eval", "--data", flickr, "--split", "train", "--model", tiny_model, "--failures", page)
@@ -128,9 +207,17 @@ def test_a_page_of_what_is_not_found(sterna: Sterna, tiny_model: Path, flickr: P
     assert "no person or animal" in printed.out
     assert "hubs: one photograph is among the first ten of" in printed.out
     text = page.read_text()
-    assert text.count("its own photograph (first) comes at place") == 9
-    assert text.count('<figure class="query">') == 9
+    assert len(re.findall(r"its own photograph \(first\) comes at place [1-5] of 5<", text)) == 9
+    own = re.findall(
+        r'<figure class="query">.*?<span class="rank">[1-5]</span> <span class="score">(-?0\.\d{3})</span>'
+        r'<a class="name" href="[^"]*">\d\.jpg</a>',
+        text,
+    )
+    assert len(own) == text.count('class="caption">the caption&#x27;s own photograph<') == 9
     assert "Hubs: photographs that are among the first ten" in text
+    assert text.count('<span class="score">100.0% of all</span>') == 5
+    assert '<tr><th scope="row">all</th><td>9</td>' in text
+    assert '<th scope="row">no person or animal</th>' in text
     found = sterna(*asked, "--format", "json").json
     assert found["failures"]["kinds"][0]["hits"]["1"] == found["t2i"]["hits"]["1"]
     folds = sterna(*asked, "--protocol", "folds:2x2")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sterna.encoders import Encoder, default_model, fingerprint_folder, load, read_config
-from sterna.errors import ModelError, PhotoError, UsageError
+from sterna.encoders import (
+    Encoder,
+    damaged_files,
+    default_model,
+    fingerprint_folder,
+    load,
+    read_config,
+    write_calibration,
+)
+from sterna.errors import LockedError, ModelError, PhotoError, UsageError
+from sterna.files import sole_writer
 from sterna.images import open_photo, to_square
 from tests.conftest import draw_photo
 
@@ -312,3 +323,88 @@ def test_the_shipped_model_lies_in_the_package() -> None:
     import sterna
 
     assert default_model() == Path(sterna.__file__).parent / "models" / "base"
+
+
+# Its least score
+
+CALIBRATION = {
+    "min_score": 0.25, "recall": 0.9, "precision": 0.1, "hidden": 0.8, "images": 3, "captions": 6,
+    "data": "flickr", "split": "dev",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("killed_at", [1, 2])
+def test_a_calibration_that_is_killed_leaves_a_sound_model_and_the_next_one_clears_up(
+    copied: Path, killed_at: int
+) -> None:
+    program = "\n".join(
+        [
+            "import json, os, signal, sys",
+            "from pathlib import Path",
+            "from sterna.encoders import write_calibration",
+            "done, rename = 0, Path.replace",
+            "def replace(self, target):",
+            "    global done",
+            "    done += 1",
+            "    if done == int(sys.argv[2]):",
+            "        os.kill(os.getpid(), signal.SIGKILL)",
+            "    return rename(self, target)",
+            "Path.replace = replace",
+            "write_calibration(sys.argv[1], json.loads(sys.argv[3]))",
+        ]
+    )
+    write_calibration(copied, {**CALIBRATION, "min_score": 0.5})
+    files = sorted(copied.iterdir())
+    command = [sys.executable, "-c", program, str(copied), str(killed_at), json.dumps(CALIBRATION)]
+    assert subprocess.run(command, check=False).returncode < 0
+    least = read_config(copied).min_score
+    assert least == (0.5 if killed_at == 1 else 0.25)  # what decides was written first, or nothing was
+    assert len(sorted(copied.iterdir())) == len(files) + 1
+    write_calibration(copied, {**CALIBRATION, "min_score": 0.125})
+    assert sorted(copied.iterdir()) == files
+    assert read_config(copied).min_score == 0.125
+    assert "score less than 0.125" in (copied / "README.md").read_text(encoding="utf-8")
+
+
+def test_two_processes_do_not_calibrate_one_folder_at_once(copied: Path) -> None:
+    before = (copied / "config.json").read_bytes()
+    with (
+        sole_writer(copied, "config.json"),
+        pytest.raises(LockedError, match="is being written by another process"),
+    ):
+        write_calibration(copied, CALIBRATION)
+    assert (copied / "config.json").read_bytes() == before
+
+
+# What is damaged
+
+
+def test_files_that_cannot_be_loaded_are_named(copied: Path) -> None:
+    assert damaged_files(copied) == []
+    network = (copied / "image.onnx").read_bytes()
+    (copied / "image.onnx").write_bytes(network[: len(network) // 2])
+    (copied / "tokenizer.json").write_text("{", encoding="utf-8")
+    words = damaged_files(copied)
+    assert [word.partition(": ")[0] for word in words] == [
+        str(copied / "tokenizer.json"),
+        str(copied / "image.onnx"),
+    ]
+    (copied / "image.onnx").write_bytes(network)
+    change(copied, image__output="nope")
+    assert "takes pixels and gives vectors; config.json says pixels and nope" in damaged_files(copied)[1]
+
+
+@pytest.mark.parametrize(
+    ("calibration", "says"),
+    [
+        ("x", "calibration is 'x', an object of settings is needed"),
+        ([], "calibration is [], an object of settings is needed"),
+        ({"min_score": 5}, "calibration.min_score is 5, a number from -1 to 1 is needed"),
+        ({"min_score": "high"}, "calibration.min_score is 'high', a number is needed"),
+        ({"min_score": True}, "calibration.min_score is True, a number is needed"),
+    ],
+)
+def test_a_least_score_that_cannot_be_is_refused(copied: Path, calibration: object, says: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        read_config(change(copied, calibration=calibration))
+    assert str(caught.value) == f"{copied / 'config.json'}: {says}"

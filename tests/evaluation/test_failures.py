@@ -32,6 +32,8 @@ def test_the_worst_captions_hubs_and_kinds() -> None:
         (3, 2, (0, 2, 1)),
     ]
     assert found.worst[0].scores == pytest.approx((1, 0.5, 0))
+    assert [one.score for one in found.worst] == pytest.approx([0, 0.8])
+    assert found.images == 3
     assert [(hub.image, hub.captions) for hub in found.hubs] == [(0, 4), (1, 4)]
     assert (found.expected, found.never) == (4.0, 0.0)
     kinds = {kind.name: kind for kind in found.kinds}
@@ -51,6 +53,14 @@ def test_the_worst_captions_hubs_and_kinds() -> None:
     assert kinds["all"].hits == {1: 0.5, 5: 1.0, 10: 1.0}
     assert kinds["all"].median_rank == 1.5
     assert (kinds["colours"].hits[1], kinds["colours"].median_rank) == (0.0, 3.0)
+
+
+def test_a_caption_whose_image_cannot_be_read_has_no_score() -> None:
+    pictures = np.eye(2)
+    pictures[1] = np.nan
+    ranks = measure(pictures, np.eye(2), np.arange(2), protocol=Protocol(top=10), bootstrap=0).ranks
+    worst = failures_of(ranks, ["a dog", "a cat"]).worst
+    assert [(one.caption, one.rank, one.score) for one in worst] == [(1, 3, None), (0, 1, 1.0)]
 
 
 def test_the_first_answers_are_needed() -> None:

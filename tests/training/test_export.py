@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 import sterna
 from sterna.cli import main
 from sterna.encoders import fingerprint_folder
-from sterna.errors import ModelError, RunError, SternaError
+from sterna.errors import DiskError, ModelError, RunError, SternaError
 from sterna.images import to_square
 from sterna.training import TrainSettings, export, load_run, train
 from sterna.training._card import card as write_card
@@ -275,6 +275,9 @@ def test_what_cannot_be_exported_is_named(run, tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(SternaError, match="already exists"):
         export(run, tmp_path / "there")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DiskError, match="cannot be written"):  # found out before the run is looked at
+        export(tmp_path / "no run", tmp_path / "file" / "model")
     with pytest.raises(RunError, match="not a training run"):
         load_run(tmp_path)
     with pytest.raises(RunError, match="a run has the checkpoints best and last"):

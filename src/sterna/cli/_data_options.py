@@ -9,12 +9,20 @@ import typer
 
 from sterna.cli._output import say_some
 from sterna.cli._paths import typed_path
-from sterna.errors import UsageError
+from sterna.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from sterna.data import CaptionedImages
 
-__all__ = ["ColumnsOption", "DataFormatOption", "DataOption", "ImagesOption", "RestvalOption", "read_data"]
+__all__ = [
+    "ColumnsOption",
+    "DataFormatOption",
+    "DataOption",
+    "ImagesOption",
+    "RestvalOption",
+    "check_split",
+    "read_data",
+]
 
 DataOption = Annotated[
     Path,
@@ -81,6 +89,15 @@ def read_data(
     )
     say_some(data.problems, rest=" like these")
     return data
+
+
+def check_split(data: CaptionedImages, split: str | None) -> None:
+    """Raise `DataError` where the data has several splits and none was named."""
+    names = data.split_names
+    if split is None and len(names) > 1:
+        raise DataError(
+            f"{data.root}: there are several splits ({', '.join(names)}); name one of them with --split"
+        )
 
 
 def _columns(text: str | None) -> dict[str, str] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sterna._onnxruntime import onnxruntime
 from sterna._version import __version__
-from sterna.cli._model import describe_model
+from sterna.cli._model import describe_model, what_is_wrong
 from sterna.cli._options import FormatOption, LibraryOption, ModelOption
 from sterna.cli._output import number, print_json, print_table, size
 from sterna.errors import SternaError
@@ -116,9 +116,7 @@ def _model(model: str | None) -> _Check:
         return _Check("model", "broken", str(error))
     detail = f"{answer['name']}, {size(answer['bytes'])}, {answer['path']}"
     if answer["verified"] is False:
-        return _Check(
-            "model", "broken", f"{detail}: its files are not those that its fingerprint was made of"
-        )
+        return _Check("model", "broken", f"{detail}: {what_is_wrong(answer['path'])}")
     return _Check("model", "ok", detail)
 
 

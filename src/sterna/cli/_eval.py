@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.cli import _eval_options as options
-from sterna.cli._data_options import ColumnsOption, DataFormatOption, ImagesOption, RestvalOption, read_data
-from sterna.cli._eval_calibrate import write_calibration
+from sterna.cli._data_options import (
+    ColumnsOption,
+    DataFormatOption,
+    ImagesOption,
+    RestvalOption,
+    check_split,
+    read_data,
+)
+from sterna.cli._eval_calibrate import folder_to_calibrate, write_calibration
 from sterna.cli._eval_failures import print_failures, write_failures
 from sterna.cli._eval_files import Files, refuse
 from sterna.cli._eval_print import print_report, print_run
@@ -18,6 +25,7 @@ from sterna.cli._output import print_json, say, say_some
 from sterna.cli._paths import file_to_write
 from sterna.cli._progress import ProgressLine, progress_line
 from sterna.errors import UsageError
+from sterna.files import check_writable
 
 if TYPE_CHECKING:
     from sterna.evaluation import (
@@ -124,14 +132,18 @@ def evaluate(
         raise UsageError("--failures does not go with --protocol folds: they are of one gallery")
     if data is not None:
         refuse({"--captions-per-image": captions_per_image}, beside="--data")
-    folder = None if calibrate is None else _folder_to_calibrate(model, features)
+    if trec_out is not None:
+        check_writable(trec_out / "i2t.run")
+    folder = None if calibrate is None else folder_to_calibrate(model, features)
     sources = [files.source()] if files.given else _sources(model, features)
     captioned: Captioned
     if data is not None:
-        captioned = read_data(
+        found = read_data(
             data, split=None, data_format=data_format, restval=restval, images=images, columns=columns,
             photographs=features is None and not files.given,
         )  # fmt: skip
+        check_split(found, split)
+        captioned = found
     else:
         refuse({"--images": images, "--failures": failures}, beside="vectors without --data")
         captioned = files.numbered(captions_per_image)
@@ -143,8 +155,8 @@ def evaluate(
     if folder is not None:
         write_calibration(folder, report)
     _write(report, ranks=ranks, trec_out=trec_out)
-    found = None if failures is None else write_failures(failures, report, captioned.one_split(split))
-    _show(report, names=names, output=output, failures=found)
+    missed = None if failures is None else write_failures(failures, report, captioned.one_split(split))
+    _show(report, names=names, output=output, failures=missed)
 
 
 def _protocol(
@@ -176,13 +188,6 @@ def _ranks_file(path: Path) -> Path:
     if target.suffix not in {".csv", ".jsonl"}:
         raise UsageError(f"--ranks {path}: name a file that ends in .csv or .jsonl")
     return target
-
-
-def _folder_to_calibrate(models: Sequence[str] | None, features: Path | None) -> Path:
-    folder = None if models is None or len(models) != 1 else Path(models[0]).expanduser()
-    if folder is None or features is not None or not (folder / "config.json").is_file():
-        raise UsageError("--calibrate changes the config of one model folder: name it as --model")
-    return folder
 
 
 def _sources(models: Sequence[str] | None, features: Path | None) -> list[Encodes | Source]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from sterna.cli._output import number, print_table
 
 if TYPE_CHECKING:
     from sterna.evaluation import Captioned, Failures, Report, Worst
-    from sterna.figures import Section
+    from sterna.figures import Section, Table
 
 __all__ = ["print_failures", "write_failures"]
 
@@ -33,22 +34,37 @@ def write_failures(path: Path, report: Report, data: Captioned) -> Failures:
     from sterna.evaluation import failures_of
 
     found = failures_of(report.ranks, data.captions)
-    sections = [_worst(one, data) for one in found.worst]
+    sections = [_worst(one, data, images=found.images) for one in found.worst]
     title = f"{report.model} on {' '.join(filter(None, (report.data, report.split)))}: what it does not find"
-    figures.write_html(path, [*sections, _hubs(found, data)], title=title)
+    figures.write_html(path, [_kinds(found), *sections, _hubs(found, data)], title=title)
     return found
 
 
-def _worst(one: Worst, data: Captioned) -> Section:
+def _kinds(found: Failures) -> Table:
+    from sterna.figures import Table
+
+    heads, rows = _table_of_kinds(found)
+    title = "Captions by kind: per cent whose own photograph is among the first 1, 5 and 10; its median place"
+    return Table(title, heads, rows)
+
+
+def _worst(one: Worst, data: Captioned, *, images: int) -> Section:
     from sterna.figures import Section
 
+    lost = one.score is None
     answers = [
         _Answer(place, score, Path(data.paths[image]))
         for place, (image, score) in enumerate(zip(one.first, one.scores, strict=True), start=1)
     ]
-    own = Path(data.paths[int(data.owners[one.caption])])
-    title = f"{data.captions[one.caption]} \N{EM DASH} its own photograph (first) comes at place {one.rank:,}"
-    return Section(title, answers=answers, query_image=own)
+    own = _Answer(
+        0 if lost else one.rank,
+        math.nan if one.score is None else one.score,
+        Path(data.paths[int(data.owners[one.caption])]),
+        ("the caption's own photograph",),
+    )
+    where = "cannot be found" if lost else f"comes at place {one.rank:,} of {images:,}"
+    title = f"{data.captions[one.caption]} \N{EM DASH} its own photograph (first) {where}"
+    return Section(title, answers=answers, right=own)
 
 
 def _hubs(found: Failures, data: Captioned) -> Section:
@@ -67,11 +83,25 @@ def _hubs(found: Failures, data: Captioned) -> Section:
         "Hubs: photographs that are among the first ten of the most captions "
         f"({found.expected:.0f} each if all were alike; {found.never:.1%} are among those of none)"
     )
-    return Section(title, answers=answers)
+    return Section(title, answers=answers, measure="{:.1%} of all")
 
 
 def print_failures(found: Failures) -> None:
     """A table of kinds of captions, and what the page has of hubs in one line."""
+    heads, rows = _table_of_kinds(found)
+    print()
+    print_table(heads, rows, right=range(1, len(heads)))
+    most = found.hubs[0].captions
+    print(
+        f"hubs: one photograph is among the first ten of {number(most)} captions "
+        f"({found.expected:.0f} if all were alike); "
+        f"{found.never:.1%} of the photographs are among those of none"
+    )
+
+
+def _table_of_kinds(found: Failures) -> tuple[list[str], list[list[str]]]:
+    """The heads of its columns, and its rows."""
+    heads = ["captions with", "", *(f"@{cutoff}" for cutoff in found.kinds[0].hits), "median rank"]
     rows = [
         [
             kind.name,
@@ -81,15 +111,4 @@ def print_failures(found: Failures) -> None:
         ]
         for kind in found.kinds
     ]
-    print()
-    print_table(
-        ("captions with", "", *(f"@{cutoff}" for cutoff in found.kinds[0].hits), "median rank"),
-        rows,
-        right=range(1, 6),
-    )
-    most = found.hubs[0].captions
-    print(
-        f"hubs: one photograph is among the first ten of {number(most)} captions "
-        f"({found.expected:.0f} if all were alike); "
-        f"{found.never:.1%} of the photographs are among those of none"
-    )
+    return heads, rows

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from sterna.cli._output import prepare_streams, say
+from sterna.cli._usage import as_typed, usage_sentence
 from sterna.errors import SternaError, StoppedError, UsageError
 
 __all__ = ["main"]
@@ -37,9 +38,10 @@ def _run(args: Sequence[str] | None) -> int:
     try:
         code = app(None if args is None else list(args), prog_name="sterna", standalone_mode=False)
     except typer.TyperException as error:
-        return _fail(_usage_sentence(error), error, code=error.exit_code)
+        return _fail(usage_sentence(error, args), error, code=error.exit_code)
     except SternaError as error:
-        return _fail(str(error), error, code=_code_of(error))
+        sentence = as_typed(str(error), args) if isinstance(error, UsageError) else str(error)
+        return _fail(sentence, error, code=_code_of(error))
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
     except SystemExit as leaving:  # typer turns a broken pipe into this
@@ -70,13 +72,6 @@ def _fail(sentence: str, error: BaseException, *, code: int) -> int:
         traceback.print_exception(error)
     say(sentence)
     return code
-
-
-def _usage_sentence(error: typer.TyperException) -> str:
-    message = error.format_message().rstrip(".")
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "sterna"
-    return f"{message[:1].lower()}{message[1:]}; see `{command} --help`"
 
 
 def _system_sentence(error: OSError) -> str:

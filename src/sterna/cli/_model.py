@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +17,11 @@ from sterna.cli._paths import typed_path
 from sterna.errors import ModelError
 from sterna.files import printable
 
-__all__ = ["describe_model", "group"]
+__all__ = ["describe_model", "group", "what_is_wrong"]
+
+_USUAL = {"hits", "recall", "median_rank", "mean_rank", "mrr"}
+_FIGURE = re.compile(r"\.(?:i2t|t2i)\.(\w+)")
+_MEMBER = re.compile(r"architecture\.members\.\d+\.(.+)")
 
 group = typer.Typer(rich_markup_mode=None)
 
@@ -56,7 +62,7 @@ def info(
     else:
         _print(answer)
     if answer["verified"] is False:
-        raise ModelError(f"{answer['path']}: the files are not those that the fingerprint was made of")
+        raise ModelError(f"{answer['path']}: {what_is_wrong(answer['path'])}")
 
 
 @group.command("import")
@@ -164,6 +170,22 @@ def describe_model(model: str | None, *, verify: bool) -> dict[str, Any]:
     }
 
 
+def what_is_wrong(folder: str) -> str:
+    """What is known of why a model folder's files are not those of its fingerprint, and the cure."""
+    from sterna.encoders import damaged_files, default_model
+
+    what = "; ".join(damaged_files(folder)) or (
+        "image.onnx, text.onnx, tokenizer.json, or image or text in config.json, was changed and still works"
+    )
+    shipped = Path(folder).resolve() == default_model().resolve()
+    cure = (
+        "install it again: pip install --force-reinstall --no-deps sterna"
+        if shipped
+        else "copy the whole folder again from where it came from"
+    )
+    return f"the files are not those that the fingerprint was made of ({what}); {cure}"
+
+
 def _print(answer: dict[str, Any]) -> None:
     verified = {None: "", True: " (verified)", False: " (does not fit the files)"}[answer["verified"]]
     print(bold(printable(answer["name"])))
@@ -188,12 +210,32 @@ def _print(answer: dict[str, Any]) -> None:
         )
         for name, value in _flat(section, answer["config"].get(section))
     ]
+    known = dict(rows)
+    shown = [(name, _told(value)) for name, value in rows if not _is_spared(name, value, known)]
     print()
-    print_table(("setting", "value"), rows)
+    print_table(("setting", "value"), shown)
+    if len(shown) < len(rows):
+        print(f"\n{len(rows) - len(shown)} more, of little news to people: --format json")
 
 
 def _flat(name: str, value: object) -> list[tuple[str, object]]:
-    """Name every leaf of nested JSON by its place: `results.dev.rsum`."""
+    """Name every leaf of nested JSON by its place: `results.dev.rsum`, `architecture.members.0.seed`."""
     if isinstance(value, dict):
         return [leaf for key, inner in value.items() for leaf in _flat(f"{name}.{key}", inner)]
+    if isinstance(value, list) and value and all(isinstance(inner, dict) for inner in value):
+        return [leaf for place, inner in enumerate(value) for leaf in _flat(f"{name}.{place}", inner)]
     return [] if value is None else [(name, value)]
+
+
+def _is_spared(name: str, value: object, known: Mapping[str, object]) -> bool:
+    """Whether people are spared a row: unusual figures, and of a member what is as in the whole model."""
+    figure, member = _FIGURE.search(name), _MEMBER.fullmatch(name)
+    if member is not None:
+        return figure is not None or known.get(f"architecture.{member[1]}") == value
+    return figure is not None and figure[1] not in _USUAL
+
+
+def _told(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return ", ".join(map(_told, value)) if isinstance(value, list) else str(value)

@@ -9,7 +9,7 @@ from typing import Any
 
 from sterna.encoders._config import read_config
 from sterna.errors import ModelError
-from sterna.files import disk_errors, write_json, write_text
+from sterna.files import disk_errors, sole_writer, write_json, write_text
 
 __all__ = ["write_calibration"]
 
@@ -24,16 +24,19 @@ def write_calibration(folder: str | Path, calibration: Mapping[str, Any]) -> Non
         calibration: `min_score`, and what it does: `recall`, `precision`, `hidden` (shares), on how many
             `images` and `captions` of which `data` and `split`.
 
-    Raises `ModelError` where there is no model folder, `DiskError` where it cannot be written.
+    A process that is killed between the two leaves a config that holds and a card that does not yet say so.
+
+    Raises `ModelError` where there is no model folder, `DiskError` where it cannot be written, `LockedError`
+    where another process writes them.
     """
     config = read_config(folder)
     if not math.isfinite(calibration["min_score"]):
         raise ModelError(f"{folder}: min_score is {calibration['min_score']}; a finite number is needed")
     card = config.folder / "README.md"
-    with disk_errors(config.folder):
+    with disk_errors(config.folder), sole_writer(config.folder, "config.json", card.name):
+        write_json(config.folder / "config.json", {**config.values, "calibration": dict(calibration)})
         if card.is_file():
             write_text(card, _with_section(card.read_text(encoding="utf-8"), _section(calibration)))
-        write_json(config.folder / "config.json", {**config.values, "calibration": dict(calibration)})
 
 
 def _section(calibration: Mapping[str, Any]) -> str:

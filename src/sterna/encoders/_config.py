@@ -134,11 +134,21 @@ class _Checker:
         self.problems.append(f"{name} is {value!r}, a whole number from 1 is needed")
         return 1
 
-    def number(self, name: str) -> float | None:
+    def section(self, name: str) -> None:
         value = self._get(name, None)
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-            return None if value is None else float(value)
-        self.problems.append(f"{name} is {value!r}, a number is needed")
+        if value is not None and not isinstance(value, Mapping):
+            self.problems.append(f"{name} is {value!r}, an object of settings is needed")
+
+    def cosine(self, name: str) -> float | None:
+        value = self._get(name, None)
+        if value is None:
+            return None
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            self.problems.append(f"{name} is {value!r}, a number is needed")
+        elif not -1 <= value <= 1:
+            self.problems.append(f"{name} is {value!r}, a number from -1 to 1 is needed")
+        else:
+            return float(value)
         return None
 
     def flag(self, name: str) -> bool:
@@ -184,6 +194,7 @@ class _Checker:
 
 def _build(folder: Path, values: Mapping[str, Any], checker: _Checker) -> ModelConfig:
     stated = values.get("fingerprint")
+    checker.section("calibration")
     return ModelConfig(
         folder=folder,
         name=checker.text("name"),
@@ -204,6 +215,6 @@ def _build(folder: Path, values: Mapping[str, Any], checker: _Checker) -> ModelC
         alignment=checker.score("alignment", None, alignment=True),
         image_items=checker.pair("image.items", ("regions", "regions_mask")),
         text_items=checker.pair("text.items", ("words", "words_mask")),
-        min_score=checker.number("calibration.min_score"),
+        min_score=checker.cosine("calibration.min_score"),
         values=values,
     )

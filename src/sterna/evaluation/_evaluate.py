@@ -10,14 +10,16 @@ from sterna.errors import DataError, UsageError
 from sterna.evaluation._aligned import first_of_source, reranking_of, told
 from sterna.evaluation._hubs import Bank
 from sterna.evaluation._judged import read_relevance
-from sterna.evaluation._measure import measure
+from sterna.evaluation._measure import SCORES, measure
 from sterna.evaluation._protocol import Protocol
 from sterna.evaluation._report import Report
 from sterna.evaluation._rerank import rerank as adjust_by
 from sterna.evaluation._sources import Captioned, Encodes, Progress, Source, Tell, source_of
-from sterna.evaluation._threshold import choose_threshold
+from sterna.evaluation._threshold import check_recall, choose_threshold
 
 __all__ = ["evaluate"]
+
+_DOT_ALONE = "a least score can be chosen for dot products of vectors alone"
 
 
 def evaluate(
@@ -52,16 +54,21 @@ def evaluate(
             left out: all, where the model is measured by an alignment, and else none.
         calibrate: the recall at which a least score to search with is chosen; see `choose_threshold`.
 
-    Raises `DataError` where the split is not there, not named though there are several, or without captions,
-    or where the bank holds images that are measured; `UsageError` where the model cannot align, or is to be
-    calibrated though it is compared otherwise than by dot products.
+    What cannot be is refused before anything is encoded, where that can be known.
+
+    Raises `DataError` where the split is not there, not named though there are several, without captions, or
+    too small for the protocol's folds, or where the bank holds images that are measured; `UsageError` where
+    the model cannot align, or is to be calibrated though it is compared otherwise than by dot products.
     """
     tell = progress or (lambda _: None)
     source = source_of(encoder)
     first = first_of_source(source, rerank, protocol=protocol)
+    _check_score(getattr(source, "score", "dot"), protocol, calibrate)
     part = data.one_split(split)
     if not len(part.captions):
         raise DataError(f"{data.name}: there are no captions, which are needed to measure anything")
+    for _ in protocol.parts(part.owners, images=len(part.image_ids)):
+        pass  # it raises where there are too few images
     if protocol.hubs is not None and bank is None:
         raise UsageError(f"hubs={protocol.hubs.name!r} needs a bank, such as the split train")
     if protocol.hubs is None and bank is not None:
@@ -70,7 +77,7 @@ def evaluate(
     judged = read_relevance(relevance, image_ids=part.image_ids, caption_ids=part.caption_ids)
     found = source.vectors(part, tell)
     if calibrate is not None and found.score != "dot":
-        raise UsageError("a least score can be chosen for dot products of vectors alone")
+        raise UsageError(_DOT_ALONE)
     threshold = (
         None
         if calibrate is None
@@ -99,6 +106,16 @@ def evaluate(
         problems=data.problems,
     )
     return dataclasses.replace(told(report, reranking), threshold=threshold)
+
+
+def _check_score(score: str, protocol: Protocol, calibrate: float | None) -> None:
+    """Raise `UsageError` where what is asked for cannot be had of a model that is measured by `score`."""
+    compared = score if score in SCORES else "dot"  # of a model that aligns the vectors' products
+    protocol.lowest_score(compared)
+    if calibrate is not None:
+        check_recall(calibrate, "calibrate")
+        if compared != "dot":
+            raise UsageError(_DOT_ALONE)
 
 
 def _vectors(bank: str | Bank | None) -> Bank | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import UsageError
-from sterna.evaluation._ranks import Ranks
+from sterna.evaluation._ranks import Ranking, Ranks
 
 __all__ = ["KINDS", "Failures", "Hub", "Kind", "Worst", "failures_of"]
 
@@ -62,12 +63,14 @@ class Worst:
         rank: of its own image, 1 for the best.
         first: positions of the images that came first.
         scores: theirs.
+        score: of its own image; `None` where that has none and is not found at all.
     """
 
     caption: int
     rank: int
     first: tuple[int, ...]
     scores: tuple[float, ...]
+    score: float | None
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class Failures:
         expected: in how many an image would be if all were alike.
         never: the share of the images that are among the first ten of none.
         kinds: how captions of each kind do, all of them first.
+        images: how many there are to be found.
     """
 
     worst: tuple[Worst, ...]
@@ -105,6 +109,7 @@ class Failures:
     expected: float
     never: float
     kinds: tuple[Kind, ...]
+    images: int
 
 
 def failures_of(ranks: Ranks, captions: Sequence[str], *, worst: int = 20, hubs: int = 20) -> Failures:
@@ -118,7 +123,7 @@ def failures_of(ranks: Ranks, captions: Sequence[str], *, worst: int = 20, hubs:
     Raises `UsageError` where the first answers were not kept.
     """
     found = ranks.t2i
-    if found.top is None or found.top_scores is None:
+    if found.top is None:
         raise UsageError("the first answers were not kept: measure with Protocol(top=10)")
     places = np.arange(len(found.first)) if found.queries is None else found.queries
     order = np.argsort(-found.first, kind="stable")[:worst]
@@ -127,19 +132,27 @@ def failures_of(ranks: Ranks, captions: Sequence[str], *, worst: int = 20, hubs:
     most = np.argsort(-counts, kind="stable")[:hubs]
     sentences = [captions[place].lower() for place in places]
     return Failures(
-        worst=tuple(
-            Worst(
-                int(places[query]),
-                int(found.first[query]) + 1,
-                tuple(map(int, found.top[query][found.top[query] >= 0])),
-                tuple(map(float, found.top_scores[query][found.top[query] >= 0])),
-            )
-            for query in order
-        ),
+        worst=tuple(_worst(found, query, caption=int(places[query])) for query in order),
         hubs=tuple(Hub(int(image), int(counts[image])) for image in most),
         expected=float(counts.mean()),
         never=float((counts == 0).mean()),
         kinds=tuple(_kinds(sentences, found.first)),
+        images=found.gallery,
+    )
+
+
+def _worst(found: Ranking, query: int, *, caption: int) -> Worst:
+    assert found.top is not None
+    assert found.top_scores is not None
+    assert found.scores is not None
+    kept = found.top[query] >= 0
+    score = float(found.scores[found.offsets[query]])
+    return Worst(
+        caption,
+        int(found.first[query]) + 1,
+        tuple(map(int, found.top[query][kept])),
+        tuple(map(float, found.top_scores[query][kept])),
+        None if math.isnan(score) else score,
     )
 
 

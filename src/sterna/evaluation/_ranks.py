@@ -38,6 +38,7 @@ class Ranking:
         returned: int64 [Q], how many items have a score at all; `None` where not counted.
         top: int64 [Q, T], positions of the first T items, -1 where there are fewer; `None` if not asked for.
         top_scores: [Q, T], their scores, NaN where there are fewer.
+        scores: [A], the score of each right answer, NaN where it has none; `None` where unknown.
     """
 
     ranks: NDArray[np.int64]
@@ -50,6 +51,7 @@ class Ranking:
     returned: NDArray[np.int64] | None = None
     top: NDArray[np.int64] | None = None
     top_scores: Vectors | None = None
+    scores: Vectors | None = None
 
     @property
     def first(self) -> NDArray[np.int64]:
@@ -191,6 +193,7 @@ def rank(
     offsets = np.concatenate([[0], right.offsets[asked + 1]])  # what is not asked has no answers in between
     order = np.empty(len(right.answers), dtype=np.int64)
     ranks = np.empty(len(right.answers), dtype=np.int64)
+    found = np.empty(len(right.answers))
     returned = np.empty(len(asked), dtype=np.int64)
     kept = min(top, len(gallery))
     listed = np.full((len(asked), kept), -1, dtype=np.int64)
@@ -203,6 +206,7 @@ def rank(
         answers, grades = right.answers[here], right.grades[here]
         sorted_here, ranks[here] = ranks_in(scores, bounds - bounds[0], answers, grades)
         order[here] = sorted_here + bounds[0]
+        found[here] = scores[np.repeat(np.arange(len(scores)), np.diff(bounds)), answers][sorted_here]
         returned[part] = count_scored(scores)
         if kept:
             judged = (bounds - bounds[0], answers, grades)
@@ -220,6 +224,7 @@ def rank(
         returned=returned,
         top=listed if top else None,
         top_scores=listed_scores if top else None,
+        scores=found,
     )
 
 

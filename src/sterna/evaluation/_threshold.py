@@ -13,7 +13,7 @@ from sterna.evaluation._blocks import finite_rows
 from sterna.evaluation._ranks import checked_owners
 from sterna.scoring import Vectors, dot
 
-__all__ = ["Threshold", "choose_threshold"]
+__all__ = ["Threshold", "check_recall", "choose_threshold"]
 
 _BLOCK = 1 << 24  # scores held at a time
 _PLACES = 1_000  # a threshold is rounded down to thousandths
@@ -40,6 +40,12 @@ class Threshold:
     captions: int
 
 
+def check_recall(recall: float, name: str = "recall") -> None:
+    """Raise `UsageError` that names the argument where `recall` is no share above 0."""
+    if not 0 < recall <= 1:
+        raise UsageError(f"{name}={recall:g}: must be above 0 and at most 1, such as 0.9")
+
+
 def choose_threshold(
     image_vectors: Vectors, text_vectors: Vectors, owners: NDArray[np.integer[Any]], *, recall: float = 0.9
 ) -> Threshold:
@@ -53,8 +59,7 @@ def choose_threshold(
 
     Raises `UsageError` for another `recall`, `DataError` where no caption and its image are left.
     """
-    if not 0 < recall <= 1:
-        raise UsageError(f"recall={recall}: must be above 0 and at most 1")
+    check_recall(recall)
     images, captions = np.asarray(image_vectors), np.asarray(text_vectors)
     places = checked_owners(owners, images=images, captions=captions)
     seen = finite_rows(images)

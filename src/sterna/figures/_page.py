@@ -15,7 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sterna.figures._section import Answer, Section, thumbnail
+from sterna.figures._section import Answer, Section, Table, place, thumbnail, told
 from sterna.files import printable, write_text
 from sterna.images import PhotoSource
 
@@ -24,14 +24,16 @@ __all__ = ["STYLE", "escaped", "framed", "inlined", "results_html", "write_html"
 _THUMBNAIL, _QUALITY = (720, 400), 82  # pixels, twice what is shown, for fine screens; of JPEG
 
 
-def write_html(path: Path, sections: Sequence[Section], *, title: str) -> None:
+def write_html(path: Path, sections: Sequence[Section | Table], *, title: str) -> None:
     """Write `results_html` to `path`, whole or not at all; raises `DiskError` where it cannot be written."""
     write_text(path, results_html(sections, title=title))
 
 
-def results_html(sections: Sequence[Section], *, title: str) -> str:
+def results_html(sections: Sequence[Section | Table], *, title: str) -> str:
     """One page with the photographs, ranks, scores and paths of all sections; it needs nothing beside it."""
-    body = "\n".join(_section_html(section) for section in sections)
+    body = "\n".join(
+        _table_html(section) if isinstance(section, Table) else _section_html(section) for section in sections
+    )
     return framed(body, title=title, style=STYLE)
 
 
@@ -77,6 +79,11 @@ figure.query{border:2px solid var(--accent)}
 img{display:block;height:180px;width:auto;max-width:min(360px,80vw);object-fit:contain;margin:0 auto}
 .gone{height:180px;display:grid;place-items:center;padding:1rem;text-align:center;color:var(--soft)}
 figcaption{padding:.55rem .75rem .7rem;font-size:.85rem;overflow-wrap:anywhere}
+table{border-collapse:collapse;font-size:.9rem}
+th,td{padding:.25rem .9rem;text-align:right;font-weight:400;font-variant-numeric:tabular-nums}
+tr:first-child th{color:var(--soft)}
+th:first-child{padding-left:0;text-align:left}
+tr+tr>*{border-top:1px solid var(--line)}
 .rank{font-weight:650}
 .score{float:right;font-variant-numeric:tabular-nums;color:var(--accent)}
 .name{display:block;font-weight:550;color:inherit;text-decoration:none}
@@ -88,7 +95,9 @@ a.name:hover{text-decoration:underline}
 
 def _section_html(section: Section) -> str:
     cards = [] if section.query_image is None else [_query_card(section.query_image)]
-    cards += [_answer_card(answer) for answer in section.answers]
+    if section.right is not None:
+        cards.append(_answer_card(section.right, section.measure, kind=' class="query"'))
+    cards += [_answer_card(answer, section.measure) for answer in section.answers]
     wall = "\n".join(f"<li>{card}</li>" for card in cards)
     none = "" if section.answers else '\n<p class="none">Nothing found.</p>'
     return f'<section>\n<h2>{escaped(section.title)}</h2>\n<ul class="wall">\n{wall}\n</ul>{none}\n</section>'
@@ -99,22 +108,32 @@ def _query_card(source: PhotoSource) -> str:
     return f'<figure class="query">{picture}<figcaption><span class="rank">query</span></figcaption></figure>'
 
 
-def _answer_card(answer: Answer) -> str:
+def _table_html(table: Table) -> str:
+    rows = [[f'<th scope="col">{escaped(head)}</th>' for head in table.heads]]
+    rows += [
+        [f'<th scope="row">{escaped(cells[0])}</th>', *(f"<td>{escaped(cell)}</td>" for cell in cells[1:])]
+        for cells in table.rows
+    ]
+    lines = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in rows)
+    return f"<section>\n<h2>{escaped(table.title)}</h2>\n<table>\n{lines}\n</table>\n</section>"
+
+
+def _answer_card(answer: Answer, measure: str, *, kind: str = "") -> str:
     captions = "".join(
         f'<span class="caption">{escaped(caption)}</span>' for caption in list(answer.captions)[:1]
     )
     alt = answer.captions[0] if answer.captions else f"Photograph {answer.path.name}"
     return (
-        f"<figure>{_picture_html(answer.path, alt=alt)}<figcaption>"
-        f'<span class="rank">{answer.rank}</span> <span class="score">{_scores(answer)}</span>'
+        f"<figure{kind}>{_picture_html(answer.path, alt=alt)}<figcaption>"
+        f'<span class="rank">{place(answer)}</span> <span class="score">{_scores(answer, measure)}</span>'
         f'<a class="name" href="{html.escape(_link(answer.path))}">{escaped(answer.path.name)}</a>'
         f'<span class="folder">{escaped(answer.path.parent)}</span>{captions}</figcaption></figure>'
     )
 
 
-def _scores(answer: Answer) -> str:
+def _scores(answer: Answer, measure: str) -> str:
     """What an answer is ordered by."""
-    plain = f"{answer.score:.3f}"
+    plain = told(answer, measure)
     return plain if answer.alignment is None else f"alignment {answer.alignment:.3f}, score {plain}"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from sterna.figures._letters import fit, font
-from sterna.figures._section import Answer, Section, thumbnail
+from sterna.figures._section import Answer, Section, place, thumbnail, told
 from sterna.files import new_file
 
 __all__ = ["results_png", "write_png"]
@@ -29,8 +29,10 @@ def results_png(sections: Sequence[Section]) -> Image.Image:
     """The photographs of all sections in rows, with rank, score and name: an RGB image 1,200 pixels wide."""
     rows: list[_Row] = []
     for section in sections:
-        tiles = [_answer_tile(answer) for answer in section.answers]
+        tiles = [_answer_tile(answer, section.measure) for answer in section.answers]
         note = "" if tiles else "nothing found"
+        if section.right is not None:
+            tiles.insert(0, _answer_tile(section.right, section.measure))
         if section.query_image is not None:
             tiles.insert(0, _Tile(thumbnail(section.query_image, within=_THUMBNAIL), label="query"))
         rows += [_Row(title=section.title, note=note), *_rows_of(tiles)]
@@ -43,10 +45,10 @@ def results_png(sections: Sequence[Section]) -> Image.Image:
     return canvas
 
 
-def _answer_tile(answer: Answer) -> _Tile:
-    score = f"{answer.score:.3f}"
+def _answer_tile(answer: Answer, measure: str) -> _Tile:
+    score = told(answer, measure)
     found = score if answer.alignment is None else f"{answer.alignment:.3f} ({score})"
-    label = f"{answer.rank}   {found}"
+    label = f"{place(answer)}   {found}"
     return _Tile(thumbnail(answer.path, within=_THUMBNAIL), label=label, name=answer.path.name)
 
 

@@ -1,7 +1,8 @@
-"""What figures show: questions, their answers, and small pictures of them."""
+"""What figures show: questions, their answers, small pictures of them, and tables."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 from sterna.errors import PhotoError
 from sterna.images import PhotoSource, open_photo
 
-__all__ = ["Answer", "Section", "thumbnail"]
+__all__ = ["Answer", "Section", "Table", "place", "thumbnail", "told"]
 
 
 class Answer(Protocol):
@@ -47,11 +48,41 @@ class Section:
         title: the question, in words.
         answers: best first; may be empty.
         query_image: the photograph that was asked with, if one was.
+        right: the right answer, shown before the others and apart from them, if there is one. Its rank is 0
+            and its score not a number where it is not found.
+        measure: how a score is told, as `str.format` takes it.
     """
 
     title: str
     answers: Sequence[Answer]
     query_image: PhotoSource | None = None
+    right: Answer | None = None
+    measure: str = "{:.3f}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures in rows.
+
+    Arguments:
+        title: what they are.
+        heads: what the columns are; may be empty.
+        rows: texts, one for each column; the first says what the row is.
+    """
+
+    title: str
+    heads: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def place(answer: Answer) -> str:
+    """An answer's rank in words."""
+    return f"{answer.rank:,}" if answer.rank else "not found"
+
+
+def told(answer: Answer, measure: str) -> str:
+    """An answer's score in words; nothing where it has none."""
+    return "" if math.isnan(answer.score) else measure.format(answer.score)
 
 
 def thumbnail(source: PhotoSource, *, within: tuple[int, int]) -> Image.Image | str:

@@ -14,7 +14,7 @@ from sterna.backbones import (
     refuse_detector,
 )
 from sterna.errors import UsageError
-from sterna.files import hash_file, hash_json, new_folder, write_json, write_text
+from sterna.files import check_new_folder, hash_file, hash_json, new_folder, write_json, write_text
 from sterna.training._card import card
 from sterna.training._committee import (
     Reduction,
@@ -74,9 +74,11 @@ def export(
         progress: told what is encoded for turning vectors, how many are done, and of how many.
 
     Returns `out`. Raises `ModelError` where ONNX Runtime's vectors differ from torch's by more than 1e-4,
-    `SternaError` where `out` exists, `RunError` where `run` is not a run, `UsageError` where several runs
-    cannot be one model, or where `dim` is more than they have.
+    `SternaError` where `out` exists, `DiskError` where it cannot be written (both at once), `RunError` where
+    `run` is not a run, `UsageError` where several runs cannot be one model, or where `dim` is more than they
+    have.
     """
+    check_new_folder(Path(out))
     runs = _opened(run)
     first = runs[0]
     stored: dict[str, Precision] = {"image": image_weights, "text": text_weights}
