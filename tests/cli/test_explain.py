@@ -56,7 +56,7 @@ def test_a_model_that_aligns_says_alignment(sterna: Sterna, photos: Path, aligne
     [
         (("gone.jpg", "a dog"), 1, "gone.jpg: no such file"),
         (("photo.jpg", ""), 2, "'': has no word; write what the photograph may show"),
-        (("photo.jpg", "a dog", "--grid", "1"), 2, "grid=1: a whole number from 2 to 20 is needed"),
+        (("photo.jpg", "a dog", "--grid", "1"), 2, "--grid 1: a whole number from 2 to 20 is needed"),
         (("photo.jpg", "a dog", "--png", "."), 2, "--png .: a folder; name a file in it"),
         (("photo.jpg", "a dog", "--png", "x", "--html", "x"), 2, "--html and --png: both name x"),
         (("photo.jpg", "a dog", "--model", "nowhere"), 1, "nowhere: no model of any known kind"),

@@ -53,4 +53,4 @@ def test_options_of_detectors_are_refused_for_grids(sterna: Sterna, captioned: P
     command = ("extract", "--data", captioned, "--out", tmp_path / "out", "--text-backbone", text)
     outcome = sterna(*command, "--image-backbone", "efficientnet-lite0", "--top", "5")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    assert "top=5: is for detectors; efficientnet-lite0 has a grid of regions" in outcome.err
+    assert "--top 5: is for detectors; efficientnet-lite0 has a grid of regions" in outcome.err
