@@ -9,6 +9,7 @@ before the catalogue names it, so a process killed at any moment leaves nothing 
 from __future__ import annotations
 
 from sterna.library._library import Library
+from sterna.library._originals import Original
 from sterna.library._place import default_folder
 from sterna.library._query import names_a_photo, read_date
 from sterna.library._types import (
@@ -17,6 +18,7 @@ from sterna.library._types import (
     Hit,
     IndexReport,
     ModelStatus,
+    PhotoRecord,
     Progress,
     RootStatus,
     Status,
@@ -29,6 +31,8 @@ __all__ = [
     "IndexReport",
     "Library",
     "ModelStatus",
+    "Original",
+    "PhotoRecord",
     "Progress",
     "RootStatus",
     "Status",
