@@ -4,7 +4,8 @@
 
     SternaError                 one clear sentence; the command line exits with 1
     ├── UsageError              an argument or setting is wrong; the command line exits with 2
-    │   └── SettingsError       a settings file or override is wrong (every problem at once)
+    │   ├── SettingsError       a settings file or override is wrong (every problem at once)
+    │   └── UnknownPhotoError   an id that no photograph of the library has
     ├── MissingExtraError       an optional part is not installed; names the command that installs it
     ├── PhotoError              a photograph cannot be read; `reason` is for people
     ├── DataError               captioned data cannot be read; names file and line
@@ -14,6 +15,7 @@
     │   └── StoppedError        a run was asked to stop, and saved where it stands
     ├── LibraryError            a library is damaged, or cannot be opened or changed
     │   └── LockedError         another process is writing to it
+    ├── ServerError             a service cannot be started, cannot be reached, or refuses what is asked
     └── DiskError               the disk is full or refuses to be written
 
 A message names the file or argument, what came, and what would be right.
@@ -32,10 +34,12 @@ __all__ = [
     "ModelError",
     "PhotoError",
     "RunError",
+    "ServerError",
     "SettingsError",
     "SternaError",
     "StoppedError",
     "StoreError",
+    "UnknownPhotoError",
     "UsageError",
     "check_known",
 ]
@@ -51,6 +55,10 @@ class UsageError(SternaError, ValueError):
 
 class SettingsError(UsageError):
     """A settings file or an override is wrong; the message lists every problem."""
+
+
+class UnknownPhotoError(UsageError):
+    """An id that no photograph of the library has."""
 
 
 class MissingExtraError(SternaError, ImportError):
@@ -106,6 +114,19 @@ class LibraryError(SternaError):
 
 class LockedError(LibraryError):
     """Another process is writing to it; wait, or stop that process."""
+
+
+class ServerError(SternaError):
+    """A service cannot be started, cannot be reached, or refuses what is asked of it.
+
+    Arguments:
+        sentence: what is wrong.
+        status: the status of the answer, where there is one (503: it is busy, ask again later).
+    """
+
+    def __init__(self, sentence: str, *, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(sentence)
 
 
 class DiskError(SternaError):

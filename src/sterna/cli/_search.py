@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from sterna.cli._options import LibraryModelOption, LibraryOption, LimitOption
-from sterna.cli._output import print_csv, print_json, print_paths, print_table, say
+from sterna.cli._output import say
 from sterna.cli._paths import file_to_write, typed_path
+from sterna.cli._search_print import HitFormat, print_hits, write_figures
 from sterna.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["search"]
 
-_COLUMNS = ("rank", "score", "path", "root", "width", "height", "taken_at", "captions", "online", "also")
-_Format = Literal["table", "json", "jsonl", "csv", "paths"]
+_Shape = Literal["landscape", "portrait", "square"]
 
 
 def search(
@@ -46,6 +46,12 @@ def search(
         ),
     ] = None,
     k: LimitOption = 10,
+    offset: Annotated[
+        int,
+        typer.Option(
+            "--offset", min=0, metavar="N", help="Pass over the first N hits: 10 for the next page."
+        ),
+    ] = 0,
     min_score: Annotated[
         str,
         typer.Option(
@@ -69,6 +75,32 @@ def search(
     before: Annotated[
         str | None, typer.Option("--before", metavar="DATE", help="Taken before that day.")
     ] = None,
+    orientation: Annotated[
+        _Shape | None,
+        typer.Option(
+            "--orientation", metavar="landscape|portrait|square", help="Only photographs of this shape."
+        ),
+    ] = None,
+    min_size: Annotated[
+        int | None,
+        typer.Option("--min-size", metavar="N", help="Only with N pixels or more along the longer side."),
+    ] = None,
+    max_size: Annotated[
+        int | None,
+        typer.Option("--max-size", metavar="N", help="Only with N pixels or fewer along the longer side."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="TEXT", help="Only files with this in their name; or a pattern: 'img_*.jpg'."
+        ),
+    ] = None,
+    caption: Annotated[
+        str | None,
+        typer.Option(
+            "--caption", metavar="TEXT", help="Only photographs with this in a caption or tag of theirs."
+        ),
+    ] = None,
     exclude_self: Annotated[
         bool,
         typer.Option("--exclude-self", help="Leave the photograph given by --image out of its own hits."),
@@ -84,7 +116,7 @@ def search(
     model: LibraryModelOption = None,
     library: LibraryOption = None,
     output: Annotated[
-        _Format,
+        HitFormat,
         typer.Option("--format", "-f", metavar="table|json|jsonl|csv|paths", help="How to print the hits."),
     ] = "table",
     null: Annotated[
@@ -126,6 +158,7 @@ def search(
       sterna search --image beach.jpg --exclude-self
       sterna search "a beach" --plus 0.5:sunset --minus people
       sterna search "a birthday cake" -k 50 --folder trips --after 2019 --before 2021-06
+      sterna search "mountains" --orientation landscape --min-size 1920 --name 'img_*'
       sterna search "a red car" --format paths -0 | xargs -0 ls -l
       sterna search "mountains" --html mountains.html --copy-to mountains
       sterna search "a girl in red throws a ball" --rerank 50 --model aligned-model
@@ -151,16 +184,21 @@ def search(
             folder=folder,
             after=after,
             before=before,
+            orientation=orientation,
+            min_size=min_size,
+            max_size=max_size,
+            name=name,
+            caption=caption,
             exclude_self=exclude_self,
         )
-        hits = look(k=k, min_score=least, rerank=rerank)
-        nearest = look(k=1, min_score=None) if not hits and least is not None else []
-        name = opened.model_name() if output == "json" else ""
+        hits = look(k=k, offset=offset, min_score=least, rerank=rerank)
+        nearest = look(k=1, min_score=None) if not hits and not offset and least is not None else []
+        model_name = opened.model_name() if output == "json" else ""
     title = _title(query, image, plus=plus or (), minus=minus or ())
-    _print(hits, output=output, null=null, query=title, model=name)
+    print_hits(hits, output=output, null=null, query=title, model=model_name)
     if not hits:
         say(_nothing(least, nearest))
-    _write_figures(hits, title=title, image=image, html=html, png=png)
+    write_figures(hits, title=title, image=image, html=html, png=png)
     if copy_to is not None:
         from sterna.cli._copy import copy_photos
 
@@ -214,67 +252,3 @@ def _title(query: str | None, image: Path | None, *, plus: Sequence[str], minus:
     parts = [query or "", f"like {image.name}" if image is not None else ""]
     parts += [f"+ {text}" for text in plus] + [f"- {text}" for text in minus]
     return " ".join(part for part in parts if part)
-
-
-def _record(hit: Hit) -> dict[str, Any]:
-    return {
-        "rank": hit.rank,
-        "score": round(float(hit.score), 6),
-        "path": str(hit.path),
-        "root": str(hit.root),
-        "width": hit.width,
-        "height": hit.height,
-        "taken_at": hit.taken_at.isoformat() if hit.taken_at is not None else None,
-        "captions": list(hit.captions),
-        "online": hit.online,
-        "also": [str(path) for path in hit.also],
-        **({"alignment": round(hit.alignment, 6)} if hit.alignment is not None else {}),
-    }
-
-
-def _print(hits: Sequence[Hit], *, output: _Format, null: bool, query: str, model: str) -> None:
-    records = [_record(hit) for hit in hits]
-    aligned = any(hit.alignment is not None for hit in hits)
-    if output == "json":
-        print_json({"schema": 1, "query": query, "model": model, "hits": records})
-    elif output == "jsonl":
-        for record in records:
-            print_json(record, indent=None)
-    elif output == "csv":
-        lists = ("captions", "also")
-        rows = [{**record, **{name: " | ".join(record[name]) for name in lists}} for record in records]
-        columns = (*_COLUMNS, *(["alignment"] if aligned else []))
-        print_csv(columns, [[row.get(name, "") for name in columns] for row in rows])
-    elif output == "paths":
-        print_paths([hit.path for hit in hits], null=null)
-    elif hits:
-        extra = ("alignment",) if aligned else ()
-        print_table(
-            ("rank", *extra, "score", "path"),
-            [
-                (hit.rank, *(_shown(hit.alignment) for _ in extra), f"{hit.score:.3f}", hit.path)
-                for hit in hits
-            ],
-            right=range(2 + len(extra)),
-        )
-    away = sorted({str(hit.away) for hit in hits if hit.away is not None})
-    if away:
-        say(f"some hits lie on what is not there now: {', '.join(away)}")
-
-
-def _shown(alignment: float | None) -> str:
-    return "" if alignment is None else f"{alignment:.3f}"
-
-
-def _write_figures(
-    hits: Sequence[Hit], *, title: str, image: Path | None, html: Path | None, png: Path | None
-) -> None:
-    if html is None and png is None:
-        return
-    from sterna import figures
-
-    section = figures.Section(title, answers=hits, query_image=image)
-    if html is not None:
-        figures.write_html(html, [section], title=f"Sterna: {title}")
-    if png is not None:
-        figures.write_png(png, [section])

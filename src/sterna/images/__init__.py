@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sterna.images._formats import PHOTO_SUFFIXES
+from sterna.images._formats import PHOTO_SUFFIXES, media_type
 from sterna.images._limits import MAX_BYTES, MAX_PIXELS, check_bytes, pixel_limit
 from sterna.images._photo import Photo, PhotoSource, open_photo, opened_photo
 from sterna.images._square import FITS, to_square
@@ -15,6 +15,7 @@ __all__ = [
     "Photo",
     "PhotoSource",
     "check_bytes",
+    "media_type",
     "open_photo",
     "opened_photo",
     "pixel_limit",

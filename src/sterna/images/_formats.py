@@ -16,7 +16,16 @@ from PIL import ImageFile, features
 
 from sterna.errors import MissingExtraError, PhotoError
 
-__all__ = ["PHOTO_SUFFIXES", "UNREADABLE", "no_reader", "open_alone", "reader", "recognise", "webp_size"]
+__all__ = [
+    "PHOTO_SUFFIXES",
+    "UNREADABLE",
+    "media_type",
+    "no_reader",
+    "open_alone",
+    "reader",
+    "recognise",
+    "webp_size",
+]
 
 PHOTO_SUFFIXES: frozenset[str] = frozenset({
     ".avif", ".bmp", ".dib", ".gif", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg",
@@ -42,6 +51,7 @@ _FORMATS: dict[str, tuple[bytes, str, str]] = {
 }
 
 
+_MEDIA = {"JPEG 2000": "image/jp2", "PPM": "image/x-portable-anymap"}
 # What Pillow calls the part of it that reads a format, where it may have been built without.
 _PARTS = {"JPEG": "jpg", "PNG": "zlib", "WEBP": "webp", "AVIF": "avif", "JPEG 2000": "jpg_2000"}
 # Bytes from which a file is opened while no other is, for its reader keeps much of it in memory from then on.
@@ -62,6 +72,15 @@ def recognise(file: IO[bytes]) -> tuple[str, bytes]:
     if not names:
         raise PhotoError(UNREADABLE)
     return names[0], prefix
+
+
+def media_type(file: IO[bytes]) -> str:
+    """The media type ("image/jpeg") of an open file, told by its first bytes; it is left at its start.
+
+    Raises `PhotoError` where it is no photograph.
+    """
+    kind, _ = recognise(file)
+    return _MEDIA.get(kind, f"image/{kind.lower()}")
 
 
 def reader(name: str) -> type[ImageFile.ImageFile]:

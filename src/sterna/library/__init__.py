@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sterna.library._duplicates import LIKENESS
 from sterna.library._library import Library
+from sterna.library._originals import Original
 from sterna.library._place import default_folder
 from sterna.library._query import names_a_photo, read_date
 from sterna.library._types import (
@@ -20,6 +21,7 @@ from sterna.library._types import (
     Hit,
     IndexReport,
     ModelStatus,
+    PhotoRecord,
     Progress,
     RootStatus,
     Status,
@@ -35,6 +37,8 @@ __all__ = [
     "IndexReport",
     "Library",
     "ModelStatus",
+    "Original",
+    "PhotoRecord",
     "Progress",
     "RootStatus",
     "Status",

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sterna.errors import UsageError
 
 __all__ = [
+    "check_filters",
     "check_k",
     "check_likeness",
     "check_min_score",
+    "check_offset",
     "check_paths",
     "check_patterns",
     "check_rerank",
     "check_watching",
+    "checked_vector",
     "given_sentences",
+    "is_whole",
     "weighted",
 ]
 
@@ -38,6 +45,46 @@ def check_k(k: object) -> None:
         raise UsageError(f"k={k!r}: a whole number is needed")
     if k < 1:
         raise UsageError(f"k={k}: at least 1 is needed")
+
+
+def check_offset(offset: object) -> None:
+    """Raise `UsageError` where `offset` is no whole number of at least 0."""
+    if not is_whole(offset) or offset < 0:  # type: ignore[operator]
+        raise UsageError(f"offset={offset!r}: a whole number is needed, 0 for the first hits")
+
+
+def check_filters(
+    *, orientation: tuple[object, Sequence[str]], sizes: Mapping[str, object], texts: Mapping[str, object]
+) -> None:
+    """Raise `UsageError` for a shape that is not known, a size that is no count, a text that is empty."""
+    shape, known = orientation
+    if shape is not None and shape not in known:
+        raise UsageError(f"orientation={shape!r} is not known; known: {', '.join(sorted(known))}")
+    for name, size in sizes.items():
+        if size is not None and (not is_whole(size) or size < 1):  # type: ignore[operator]
+            raise UsageError(f"{name}={size!r}: a whole number of pixels is needed, such as 1920")
+    for name, text in texts.items():
+        if text is not None and (not isinstance(text, str) or not text.strip()):
+            raise UsageError(f"{name}={text!r}: a text is needed, such as 'beach'")
+
+
+def checked_vector(vector: NDArray[Any]) -> NDArray[np.float32]:
+    """A vector [E] brought to unit length; `UsageError` where it is none, or points nowhere."""
+    if vector.ndim != 1 or vector.dtype.kind not in "fiu":
+        raise UsageError(
+            f"a vector of numbers [E] is needed; an array {list(vector.shape)} of {vector.dtype} came"
+        )
+    wide = vector.astype(np.float64)
+    largest = float(np.abs(wide).max(initial=0.0))
+    if not 0 < largest < math.inf:
+        raise UsageError("a vector of finite numbers, not all of them 0, is needed")
+    wide /= largest  # so that no square is too large or too small for a number
+    return (wide / np.linalg.norm(wide)).astype(np.float32)
+
+
+def is_whole(number: object) -> bool:
+    """Whether a whole number came, of Python's or NumPy's."""
+    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def check_rerank(rerank: object) -> None:

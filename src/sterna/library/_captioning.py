@@ -20,7 +20,7 @@ __all__ = ["caption_photo"]
 
 def caption_photo(
     opened: Opened,
-    photo: PhotoSource,
+    photo: PhotoSource | int,
     *,
     given: Sequence[str] | None,
     k: int,

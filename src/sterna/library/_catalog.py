@@ -17,6 +17,7 @@ from sterna.errors import DiskError, LibraryError, LockedError
 from sterna.files import printable
 from sterna.library._drives import is_network_drive, is_writable
 from sterna.library._schema import LATER, SCHEMA, TABLES
+from sterna.library._words import add_functions
 
 __all__ = ["CATALOG", "Catalog"]
 
@@ -50,6 +51,7 @@ class Catalog:
             self._connection = self._connect(write)
             try:
                 self._connection.execute("PRAGMA foreign_keys = ON")
+                add_functions(self._connection)
                 self._prepare(write)
             except BaseException:
                 self._connection.close()

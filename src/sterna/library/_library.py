@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sterna.errors import SternaError
 from sterna.library._arguments import (
@@ -25,17 +25,31 @@ from sterna.library._captioning import caption_photo
 from sterna.library._duplicates import LIKENESS, find_duplicates
 from sterna.library._forget import forget_root
 from sterna.library._opened import Opened
+from sterna.library._originals import Original, open_original
 from sterna.library._place import default_folder, library_folder
-from sterna.library._query import Filters, operands
+from sterna.library._query import Filters, Orientation, operands
 from sterna.library._run import index_library
-from sterna.library._searching import Wanted, search_gallery
+from sterna.library._searching import Wanted, indexed_id, search_gallery, tell_photo
 from sterna.library._status import empty_status, read_check, read_status
-from sterna.library._types import Backup, CaptionHit, Forgotten, Hit, IndexReport, Progress, Status, silent
+from sterna.library._types import (
+    Backup,
+    CaptionHit,
+    Forgotten,
+    Hit,
+    IndexReport,
+    PhotoRecord,
+    Progress,
+    Status,
+    silent,
+)
 from sterna.library._watching import Watcher
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sterna.encoders import Encoder
     from sterna.images import PhotoSource
+    from sterna.library._query import Operand
 
 __all__ = ["Library"]
 
@@ -43,12 +57,13 @@ __all__ = ["Library"]
 class Library:
     """A collection of photographs in folders, searchable by sentence and by photograph.
 
-    Made by `Library.open`; a context manager. It may be used by several threads, and while another process
-    indexes: answers are always of what that one has committed.
+    Made by `Library.open`, with a `path` and a `model` (`None`: its own); a context manager. It may be used
+    by several threads, and while another process indexes: answers are always of what that one has committed.
     """
 
     def __init__(self, path: Path, *, model: str | Path | Encoder | None) -> None:
         self.path = path
+        self.model = model
         self._opened = Opened(path, model=model)
 
     @classmethod
@@ -179,16 +194,22 @@ class Library:
 
     def search(
         self,
-        query: str | PhotoSource | None = None,
+        query: Operand | None = None,
         *,
-        image: PhotoSource | None = None,
+        image: PhotoSource | int | NDArray[Any] | None = None,
         k: int = 10,
-        plus: Sequence[tuple[float, str | PhotoSource]] = (),
-        minus: Sequence[tuple[float, str | PhotoSource]] = (),
+        offset: int = 0,
+        plus: Sequence[tuple[float, Operand]] = (),
+        minus: Sequence[tuple[float, Operand]] = (),
         min_score: float | Literal["model"] | None = "model",
         folder: str | Path | None = None,
         after: str | date | None = None,
         before: str | date | None = None,
+        orientation: Orientation | None = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+        name: str | None = None,
+        caption: str | None = None,
         exclude_self: bool = False,
         rerank: int = 0,
         model: str | Path | Encoder | None = None,
@@ -196,10 +217,13 @@ class Library:
         """Find photographs by a sentence, by a photograph, or by a weighted sum of several.
 
         Arguments:
-            query: a sentence; or a photograph, as a `Path`, bytes, a Pillow image, or text that names an
-                existing photograph file.
+            query: a sentence; or a photograph, as a `Path`, bytes, a Pillow image, text that names an
+                existing photograph file, or the id of an indexed one (`Hit.photo_id`); or a vector, an array
+                [E] of any length, which is brought to 1.
             image: a photograph, as any of those or a path's text; added to the query where both are given.
             k: how many hits, at least 1.
+            offset: how many of the best to pass over; hits of one score come in the order of their ids, so
+                pages of a library that nobody changes meanwhile have every hit once.
             plus, minus: (weight, what) added to and taken from the query; text that names an existing file
                 is a photograph.
             min_score: the least score (cosine); `None` for none. "model": of a sentence alone what the model
@@ -209,6 +233,12 @@ class Library:
                 "2019/trips") anywhere in the path.
             after, before: only photographs taken at or after that day, month or year, and before that one; a
                 photograph without a date has its file's.
+            orientation: only "landscape", "portrait", or "square" photographs (no side is more than a
+                twentieth longer).
+            min_size, max_size: only photographs whose longer side has so many pixels, at least or at most.
+            name: only files with this in their name, or whose name fits this `fnmatch` pattern ("img_*.jpg");
+                capitals do not matter.
+            caption: only photographs with this text in a sentence inside them or in a text file beside them.
             exclude_self: leave the query's own photographs out; otherwise an indexed photograph that is
                 asked for comes first, with a score of 1.
             rerank: read the first so many photographs again and order them by how well their regions fit the
@@ -218,11 +248,12 @@ class Library:
 
         Returns hits, best first; a photograph that lies at several paths comes once.
         Raises `UsageError` for an empty or meaningless query, and where it or the model has nothing to
-        re-rank by, `LibraryError` where nothing is indexed, or
-        not by this model, or where vectors are missing or damaged, `ModelError` where the model cannot be
+        re-rank by, `UnknownPhotoError` for an id without a vector, `LibraryError` where nothing is indexed,
+        or not by this model, or where vectors are missing or damaged, `ModelError` where the model cannot be
         loaded, `PhotoError` where a photograph of the query cannot be read.
         """
-        wanted = Wanted(k, min_score, Filters(folder, after, before), exclude_self, rerank)
+        filters = Filters(folder, after, before, orientation, min_size, max_size, name, caption)
+        wanted = Wanted(k, min_score, filters, exclude_self, rerank, offset)
         parts = operands(query, image, plus=plus, minus=minus)
         catalog = self._opened.catalog()
         encoder, gallery = self._opened.gallery(catalog, model)
@@ -230,7 +261,7 @@ class Library:
 
     def captions(
         self,
-        photo: PhotoSource,
+        photo: PhotoSource | int,
         *,
         captions: Sequence[str] | None = None,
         k: int = 10,
@@ -239,7 +270,7 @@ class Library:
         """Rank sentences by how well they fit a photograph.
 
         Arguments:
-            photo: a photograph, of the library or not.
+            photo: a photograph, of the library or not; or the id of an indexed one.
             captions: the sentences; `None` for those known to the library, from inside its photographs and
                 from text files beside them (`photo.txt` or `photo.jpg.txt`, a sentence a line). Given ones
                 need no library.
@@ -322,6 +353,27 @@ class Library:
         check_paths(target)
         self._opened.catalog()
         return make_backup(self.path, Path(target), overwrite=overwrite, report=progress or silent)
+
+    def photo(self, photo_id: int) -> PhotoRecord:
+        """What the library knows of a photograph; `UnknownPhotoError` where it has none with this id."""
+        return tell_photo(self._opened.catalog(), photo_id)
+
+    def photo_id(self, photo: PhotoSource) -> int | None:
+        """The id of a photograph (a path or bytes) whose content is indexed, `None` where it is not."""
+        catalog = self._opened.any_catalog()
+        return None if catalog is None else indexed_id(catalog, photo)
+
+    def open_photo(self, photo_id: int) -> Original:
+        """Open the file of a photograph for reading; a link that has since come to lead out is not followed.
+
+        Raises `UnknownPhotoError` where the library has none with this id, `PhotoError` where no file of it
+        is there, lies in its root and is a photograph.
+        """
+        return open_original(self._opened.catalog(), photo_id)
+
+    def encoder(self, model: str | Path | Encoder | None = None) -> Encoder:
+        """The model that a search is answered with; raises `ModelError` where it cannot be loaded."""
+        return self._opened.encoder(self._opened.any_catalog(), model)[0]
 
     def status(self) -> Status:
         """Count what the library holds; right while another process indexes, and before the first `index`.

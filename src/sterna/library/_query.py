@@ -1,4 +1,4 @@
-"""What is asked: operands and their weights, and the filters on paths and dates."""
+"""What is asked: operands and their weights, and the filters on paths, dates, sizes and words."""
 
 from __future__ import annotations
 
@@ -7,21 +7,37 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sterna.errors import UsageError
-from sterna.library._arguments import weighted
+from sterna.library._arguments import check_filters, checked_vector, is_whole, weighted
+from sterna.library._words import bytes_of, folded
 
 if TYPE_CHECKING:
     from sterna.images import PhotoSource
 
-__all__ = ["Filters", "Part", "names_a_photo", "operands", "read_date"]
+    Operand: TypeAlias = str | PhotoSource | int | NDArray[Any]
+
+__all__ = ["Filters", "Orientation", "Part", "names_a_photo", "operands", "read_date"]
+
+Orientation = Literal["landscape", "portrait", "square"]
+"""The shape of a photograph; it is square where no side is more than a twentieth longer than the other."""
 
 _NS = 1_000_000_000
 _LAST_NS = (1 << 63) - 1
+_WIDER, _HIGHER = "photos.width * 20 > photos.height * 21", "photos.height * 20 > photos.width * 21"
+_SHAPES = {"landscape": _WIDER, "portrait": _HIGHER, "square": f"NOT ({_WIDER} OR {_HIGHER})"}
+_SAYS = (
+    "((photos.captions != '[]' AND says(photos.captions, ?)) OR EXISTS (SELECT 1 FROM sidecars "
+    "WHERE sidecars.root = files.root AND sidecars.path IN (CAST(files.path || '.txt' AS BLOB), "
+    "text_beside(files.path)) AND says(sidecars.captions, ?)))"
+)
 
 
-def names_a_photo(operand: str | PhotoSource) -> bool:
+def names_a_photo(operand: Operand) -> bool:
     """Whether an operand is a photograph: all but text, and text that is the name of an existing file."""
     if not isinstance(operand, str):
         return True
@@ -42,39 +58,48 @@ def _is_photo_file(query: str) -> bool:
 
 @dataclass(frozen=True)
 class Part:
-    """One operand: its weight, and either a sentence or a photograph."""
+    """One operand: its weight, and either a sentence, or a photograph, its id, or a vector [E]."""
 
     weight: float
     text: str | None
-    photo: PhotoSource | None
+    photo: PhotoSource | int | NDArray[np.float32] | None
 
 
 def operands(
-    query: str | PhotoSource | None,
-    image: PhotoSource | None,
+    query: Operand | None,
+    image: PhotoSource | int | NDArray[Any] | None,
     *,
-    plus: Sequence[tuple[float, str | PhotoSource]],
-    minus: Sequence[tuple[float, str | PhotoSource]],
+    plus: Sequence[tuple[float, Operand]],
+    minus: Sequence[tuple[float, Operand]],
 ) -> list[Part]:
     """All operands of a search; raise `UsageError` for none, an empty one, or one without a fit weight."""
     parts: list[Part] = []
     if isinstance(query, str) and not _is_photo_file(query):
         parts.append(Part(1.0, query, None))
     elif query is not None:
-        parts.append(Part(1.0, None, query))
+        parts.append(Part(1.0, None, _checked(query)))
     if image is not None:
-        parts.append(Part(1.0, None, image))
+        parts.append(Part(1.0, None, _checked(image)))
     for sign, pairs in ((1.0, weighted(plus, "plus")), (-1.0, weighted(minus, "minus"))):
         for weight, what in pairs:
             if isinstance(what, str) and not names_a_photo(what):
                 parts.append(Part(sign * weight, what, None))
             else:
-                parts.append(Part(sign * weight, None, what))
+                parts.append(Part(sign * weight, None, _checked(what)))
     if not parts:
         raise UsageError("nothing to search for: give a sentence, a photograph, or both")
     if any(part.text is not None and not part.text.strip() for part in parts):
         raise UsageError("the sentence to search for is empty; describe what the photographs show")
     return parts
+
+
+def _checked(operand: Any) -> PhotoSource | int | NDArray[np.float32]:
+    """An operand that is no sentence: an id as a number of Python's, a vector of unit length, or as it is."""
+    if isinstance(operand, np.ndarray) and operand.ndim:
+        return checked_vector(operand)
+    if isinstance(operand, bool | np.bool_):
+        raise UsageError(f"{operand!r}: no sentence and no photograph; an id is a whole number")
+    return int(operand) if is_whole(operand) else operand
 
 
 def read_date(value: str | date, *, name: str) -> datetime:
@@ -109,16 +134,32 @@ class Filters:
             from the root's own name on.
         after, before: the first moment that passes, and the first that does not, of a photograph's own date
             or, where it has none, its file's.
+        orientation: the photograph's shape.
+        min_size, max_size: pixels that its longer side has at least, and at most.
+        name: a part of the file's name, or an `fnmatch` pattern of all of it; capitals do not matter.
+        caption: a text in one of its sentences, inside it or beside it; capitals do not matter.
     """
 
     folder: str | Path | None = None
     after: str | date | None = None
     before: str | date | None = None
+    orientation: Orientation | None = None
+    min_size: int | None = None
+    max_size: int | None = None
+    name: str | None = None
+    caption: str | None = None
+
+    def __post_init__(self) -> None:
+        check_filters(
+            orientation=(self.orientation, tuple(_SHAPES)),
+            sizes={"min_size": self.min_size, "max_size": self.max_size},
+            texts={"name": self.name, "caption": self.caption},
+        )
 
     @property
     def empty(self) -> bool:
         """Whether everything passes."""
-        return self.folder is None and self.after is None and self.before is None
+        return self == Filters()
 
     def condition(self, roots: Sequence[tuple[int, bytes]]) -> tuple[str, list[Any]]:
         """An SQL condition on `files`, `photos` and `roots` (given: their ids and paths), and its values."""
@@ -133,6 +174,18 @@ class Filters:
                 moment = read_date(limit, name=name)
                 conditions.append(f"COALESCE(photos.taken_at {sign} ?, files.mtime_ns {sign} ?)")
                 values += [moment.isoformat(timespec="seconds"), _nanoseconds(moment)]
+        for sign, size in ((">=", self.min_size), ("<=", self.max_size)):
+            if size is not None:
+                conditions.append(f"MAX(photos.width, photos.height) {sign} ?")
+                values.append(min(size, _LAST_NS))
+        if self.orientation is not None:
+            conditions.append(f"({_SHAPES[self.orientation]})")
+        if self.name is not None:
+            conditions.append("is_named(files.path, ?)")
+            values.append(bytes_of(folded(self.name)))
+        if self.caption is not None:
+            conditions.append(_SAYS)
+            values += [bytes_of(folded(self.caption))] * 2
         return " AND ".join(conditions), values
 
 
@@ -140,11 +193,15 @@ def _within(folder: str | Path, roots: Sequence[tuple[int, bytes]]) -> tuple[str
     text = str(folder)
     if not text.strip():
         raise UsageError("folder is empty; name a folder, such as trips")
-    path = Path(text).expanduser()
-    if path.is_absolute() or text.split("/", maxsplit=1)[0] in (".", ".."):
-        plain = os.path.abspath(path)  # noqa: PTH100 (links stay: a root that is not there cannot be resolved)
-        return _below({os.fsencode(plain), os.fsencode(path.resolve())}, roots)
-    names = b"/" + os.fsencode(path) + b"/"
+    try:
+        path = Path(text).expanduser()
+        if path.is_absolute() or text.split("/", maxsplit=1)[0] in (".", ".."):
+            # links stay in the first: a root that is not there cannot be resolved
+            plain, real = os.path.abspath(path), path.resolve()  # noqa: PTH100
+            return _below({os.fsencode(plain), os.fsencode(real)}, roots)
+        names = b"/" + os.fsencode(path) + b"/"
+    except (OSError, RuntimeError, ValueError):  # of a user who is not known; links in circles; a NUL
+        raise UsageError(f"folder={text!r}: no folder can have this name") from None
     conditions: list[str] = []
     values: list[Any] = []
     for number, root in roots:

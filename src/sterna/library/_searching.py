@@ -6,7 +6,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import UsageError
+from sterna.errors import UnknownPhotoError, UsageError
 from sterna.files import hash_bytes, hash_file
-from sterna.library._arguments import check_k, check_min_score, check_rerank
+from sterna.library._arguments import check_k, check_min_score, check_offset, check_rerank
 from sterna.library._catalog import Catalog
 from sterna.library._drives import exists
 from sterna.library._gallery import Gallery
@@ -24,13 +24,13 @@ from sterna.library._paths import full_path, sidecar_names
 from sterna.library._query import Filters, Part
 from sterna.library._reranking import rerank_hits, sentences_of
 from sterna.library._roots import Drives, known_roots
-from sterna.library._types import Hit
+from sterna.library._types import Hit, PhotoRecord
 
 if TYPE_CHECKING:
     from sterna.encoders import Encoder
     from sterna.images import PhotoSource
 
-__all__ = ["Wanted", "hits_of", "photo_vector", "search_gallery"]
+__all__ = ["Wanted", "hits_of", "indexed_id", "photo_vector", "search_gallery", "tell_photo"]
 
 _NOTHING = 1e-6  # a sum of unit vectors this short points nowhere
 _FILES = "FROM files JOIN photos ON photos.id = files.photo JOIN roots ON roots.id = files.root "
@@ -38,18 +38,20 @@ _FILES = "FROM files JOIN photos ON photos.id = files.photo JOIN roots ON roots.
 
 @dataclass(frozen=True)
 class Wanted:
-    """How many hits a search wants, and which; `UsageError` for what is no number."""
+    """How many hits a search wants, which, and after how many; `UsageError` for what is no number."""
 
     k: int
     min_score: float | Literal["model"] | None
     filters: Filters
     exclude_self: bool
     rerank: int = 0
+    offset: int = 0
 
     def __post_init__(self) -> None:
         check_k(self.k)
         check_min_score(self.min_score)
         check_rerank(self.rerank)
+        check_offset(self.offset)
 
 
 def search_gallery(
@@ -58,7 +60,7 @@ def search_gallery(
     """The best photographs of a gallery for a weighted sum of operands; see `Library.search`."""
     asked = None if not wanted.rerank else sentences_of(parts, encoder=encoder)
     vector, selves = _sum(catalog, gallery, encoder=encoder, parts=parts)
-    most = max(wanted.k, wanted.rerank)
+    most = max(wanted.offset + wanted.k, wanted.rerank)
     condition, values = wanted.filters.condition([(root.number, root.path) for root in known_roots(catalog)])
     allow = None
     if not wanted.filters.empty:
@@ -76,8 +78,11 @@ def search_gallery(
     least = _least_score(wanted, encoder=encoder, parts=parts)
     if least is not None:
         found = [(score, photo) for score, photo in found if score >= least]
+    last = wanted.offset + wanted.k
+    if asked is None:
+        return hits_of(catalog, found[:last], condition=condition, values=values, offset=wanted.offset)
     hits = hits_of(catalog, found, condition=condition, values=values)
-    return hits if asked is None else rerank_hits(hits, asked, first=wanted.rerank)[: wanted.k]
+    return rerank_hits(hits, asked, first=wanted.rerank)[wanted.offset : last]
 
 
 def _least_score(wanted: Wanted, *, encoder: Encoder, parts: Sequence[Part]) -> float | None:
@@ -90,16 +95,42 @@ def _least_score(wanted: Wanted, *, encoder: Encoder, parts: Sequence[Part]) -> 
 
 
 def photo_vector(
-    catalog: Catalog | None, gallery: Gallery | None, *, encoder: Encoder, photo: PhotoSource
+    catalog: Catalog | None,
+    gallery: Gallery | None,
+    *,
+    encoder: Encoder,
+    photo: PhotoSource | int | NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], int | None]:
-    """The vector [E] of a photograph, and its id where its content is indexed (nothing is decoded then)."""
-    digest = _digest(photo)
-    if catalog is not None and gallery is not None and digest is not None:
-        known = catalog.value("SELECT id FROM photos WHERE hash = ?", (bytes.fromhex(digest),))
-        stored = None if known is None else gallery.vector(known)
-        if stored is not None:
-            return stored, known
+    """The vector [E] of a photograph, of an id or of itself; and its id where its content is indexed.
+
+    Nothing is decoded then. Raises `UnknownPhotoError` for an id without a vector, `UsageError` for a vector
+    of another width.
+    """
+    if isinstance(photo, np.ndarray):
+        if len(photo) != encoder.dim:
+            raise UsageError(
+                f"a vector of {encoder.name} has {encoder.dim} numbers; one of {len(photo)} came"
+            )
+        return photo, None
+    if isinstance(photo, int):
+        own = None if gallery is None or photo < 0 else gallery.vector(photo)
+        if own is None:
+            raise UnknownPhotoError(f"photograph {photo}: the library has none with this id")
+        return own, photo
+    known = None if catalog is None or gallery is None else indexed_id(catalog, photo)
+    stored = None if known is None or gallery is None else gallery.vector(known)
+    if stored is not None:
+        return stored, known
     return encoder.encode_images([photo])[0], None
+
+
+def indexed_id(catalog: Catalog, photo: PhotoSource) -> int | None:
+    """The id of a photograph whose content is known."""
+    digest = _digest(photo)
+    if digest is None:
+        return None
+    known = catalog.value("SELECT id FROM photos WHERE hash = ?", (bytes.fromhex(digest),))
+    return None if known is None else int(known)
 
 
 def _digest(photo: PhotoSource) -> str | None:
@@ -172,8 +203,13 @@ def hits_of(
     *,
     condition: str = "1",
     values: Sequence[Any] = (),
+    offset: int = 0,
 ) -> list[Hit]:
-    """What is told of photographs (score, id); those whose last path has just gone are left out."""
+    """What is told of photographs (score, id) behind the first `offset` of them.
+
+    Those whose last path has just gone are left out.
+    """
+    found = found[offset:]
     query = (
         f"SELECT photos.id, {condition}, roots.path, files.path, roots.id, width, height, taken_at, captions "
         f"{_FILES} WHERE photos.id IN ({{keys}}) ORDER BY roots.path, files.path"
@@ -200,10 +236,11 @@ def hits_of(
         away = drives.away(paths[0].full, root=root)
         hits.append(
             Hit(
-                rank=len(hits) + 1,
+                rank=offset + len(hits) + 1,
                 score=score,
                 path=Path(paths[0].full),
                 root=root,
+                root_id=paths[0].number,
                 photo_id=photo,
                 width=width,
                 height=height,
@@ -215,6 +252,15 @@ def hits_of(
             )
         )
     return hits
+
+
+def tell_photo(catalog: Catalog, photo: int) -> PhotoRecord:
+    """What is known of a photograph; `UnknownPhotoError` where none that can be read has this id."""
+    readable = catalog.value("SELECT 1 FROM photos WHERE id = ? AND reason IS NULL", (photo,))
+    hits = hits_of(catalog, [(1.0, photo)] if readable else [])
+    if not hits:
+        raise UnknownPhotoError(f"photograph {photo}: the library has none with this id")
+    return PhotoRecord(**{field.name: getattr(hits[0], field.name) for field in fields(PhotoRecord)})
 
 
 def _sentences_beside(catalog: Catalog, files: Mapping[int, Sequence[_File]]) -> dict[int, list[str]]:

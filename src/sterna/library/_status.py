@@ -74,6 +74,7 @@ def read_status(catalog: Catalog, *, fingerprint: str | None) -> Status:
                 photos.get(root.number, 0),
                 root.exclude,
                 drives_away(catalog, root) if online[root.number] else (),
+                root.number,
             )
             for root in roots
         ),

@@ -16,6 +16,7 @@ __all__ = [
     "Hit",
     "IndexReport",
     "ModelStatus",
+    "PhotoRecord",
     "Progress",
     "Reporter",
     "RootStatus",
@@ -32,7 +33,8 @@ class Hit:
     search's filters; `also` are its other known paths. `online` is false where the drive the path lies on is
     not there now; `away` is then the folder that is missed: the root, or the drive inside it. `width` and
     `height` are of the upright original; `taken_at` is local time. `score` is a cosine; `alignment` is how
-    well its regions fit the words, in a scale of the model's own, where the search was re-ranked.
+    well its regions fit the words, in a scale of the model's own, where the search was re-ranked. `root_id`
+    and `photo_id` are the numbers of the library.
     """
 
     rank: int
@@ -48,6 +50,24 @@ class Hit:
     online: bool = True
     away: Path | None = None
     alignment: float | None = None
+    root_id: int = 0
+
+
+@dataclass(frozen=True)
+class PhotoRecord:
+    """What a library knows of one photograph; what the names mean is said at `Hit`."""
+
+    photo_id: int
+    path: Path
+    root: Path
+    root_id: int
+    width: int
+    height: int
+    taken_at: datetime | None
+    captions: tuple[str, ...]
+    also: tuple[Path, ...]
+    online: bool
+    away: Path | None
 
 
 @dataclass(frozen=True)
@@ -177,6 +197,7 @@ class RootStatus:
     photos: int
     exclude: tuple[str, ...] = ()
     away: tuple[Path, ...] = ()
+    root_id: int = 0
 
 
 @dataclass(frozen=True)
