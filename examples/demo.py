@@ -27,6 +27,7 @@ ORDINARY = {
     "sklearn/datasets/images": ("china.jpg", "flower.jpg"),
 }  # fmt: skip
 QUERIES = ("a cat", "a red motorcycle parked indoors", "a man taking a photograph")
+FOUND, ALIKE = 4, 3  # answers to a sentence, and to a photograph, which is shown beside its own
 OWN_QUERIES = ("people outdoors", "a dog", "water and sky")
 
 
@@ -56,8 +57,8 @@ def run(*command: object) -> None:
 
 def answer(library: sterna.Library, *, queries: Sequence[str], query_image: Path) -> list[figures.Section]:
     """Ask all questions through the Python API."""
-    sections = [figures.Section(query, answers=library.search(query, k=4)) for query in queries]
-    alike = library.search(image=query_image, k=3, exclude_self=True)
+    sections = [figures.Section(query, answers=library.search(query, k=FOUND)) for query in queries]
+    alike = library.search(image=query_image, k=ALIKE, exclude_self=True)
     return [*sections, figures.Section(f"Like {query_image.name}", answers=alike, query_image=query_image)]
 
 
@@ -73,12 +74,12 @@ def main() -> None:
     where = HERE / ("demo-library-own" if own is not None else "demo-library")
     run("index", folder, "--library", where)
     for query in queries:
-        run("search", query, "-k", 5, "--library", where)
+        run("search", query, "-k", FOUND, "--library", where)
     with sterna.Library.open(where) as library:
         found = library.search(queries[1], k=1, min_score=None)
         if not found:
             raise SystemExit(f"{folder}: no photographs were found there")
-        run("search", "--image", found[0].path, "--exclude-self", "-k", 5, "--library", where)
+        run("search", "--image", found[0].path, "--exclude-self", "-k", ALIKE, "--library", where)
         sections = answer(library, queries=queries, query_image=found[0].path)
     figures.write_html(PAGE, sections, title="Sterna: find photographs by describing them")
     if arguments.png is not None:

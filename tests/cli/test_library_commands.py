@@ -96,6 +96,9 @@ def test_status_of_a_library_that_is_not_there_makes_none(sterna: Sterna, tmp_pa
     outcome = sterna("status", "--format", "json")
     assert outcome.code == 0
     assert outcome.json["indexed"] == 0
+    there = tmp_path / "library"
+    said = sterna("status").out
+    assert said == f"library {there}: nothing is indexed there yet; sterna index DIR begins it\n"
     assert not (tmp_path / "library").exists()
 
 

@@ -108,7 +108,7 @@ def test_model_info_is_readable_whatever_a_model_is_made_of(
     assert {
         name: value for name, value in rows.items() if name.split(".")[0] not in {"dim", "image", "text"}
     } == wanted
-    assert printed.endswith("12 more, of little news to people: --format json\n")
+    assert printed.endswith("12 more with --format json\n")
     assert sterna("model", "info", model, "--format", "json").json["config"]["results"]["dev"]["i2t"] == way
 
 

@@ -102,6 +102,9 @@ def test_nothing_found_is_said_on_stderr_and_is_no_failure(sterna: Sterna) -> No
     document = sterna("search", "a dog", "--min-score", "2", "--format", "json")
     assert (document.code, document.json["hits"]) == (0, [])
     assert document.err.startswith("sterna: nothing found with a score of 2 or more (the nearest scores ")
+    nowhere = sterna("search", "a dog", "--folder", "nope", "--after", "2000")
+    assert (nowhere.code, nowhere.err) == (0, "sterna: nothing that is indexed lies in --folder nope\n")
+    assert sterna("search", "a dog", "--folder", "trip", "--before", "1990").err == "sterna: nothing found\n"
     asked = sterna("search", "a dog", "--min-score", "high")
     assert (asked.code, asked.err) == (2, "sterna: --min-score high: give a number, such as 0.3, or none\n")
 
@@ -111,6 +114,7 @@ def test_nothing_found_is_said_on_stderr_and_is_no_failure(sterna: Sterna) -> No
     [
         ([], 2),
         (["a dog", "--after", "yesterday"], 2),
+        (["a dog", "--after", "2020", "--before", "2019"], 2),
         (["--image", "missing.jpg"], 1),
         (["--image", ""], 2),
         (["a dog", "--copy-to", ""], 2),
@@ -127,6 +131,21 @@ def test_what_cannot_be_asked_is_one_sentence(sterna: Sterna, args: list[str], c
     assert (outcome.code, outcome.out) == (code, "")
     assert outcome.err.count("\n") == 1
     assert "did not expect" not in outcome.err
+
+
+def test_what_is_wrong_with_dates_is_said_of_the_options(sterna: Sterna) -> None:
+    told = "--after '2020' is not earlier than --before '2020-01-01': nothing lies between them"
+    assert sterna("search", "a dog", "--after", "2020", "--before", "2020-01-01").err == f"sterna: {told}\n"
+    assert sterna("search", "a dog", "--after", "foo").err.startswith("sterna: --after 'foo': not a date; ")
+    assert sterna("search", "a dog", "--after", "2019", "--before", "2020").code == 0
+
+
+def test_a_file_that_is_not_there_is_hinted_at(sterna: Sterna, indexed: Path) -> None:
+    hinted = sterna("search", "trips/nope.JPG", "-k", "1")
+    assert (hinted.code, len(hinted.out.splitlines())) == (0, 2)
+    assert hinted.err == "sterna: trips/nope.JPG: no such file; what these words say is looked for\n"
+    for query in (indexed / "photo-00.jpg", "a dog.", "a dog in Washington D.C.", "a file named x.docx"):
+        assert sterna("search", query, "-k", "1").err == ""
 
 
 def test_figures_and_copies_are_written_beside_the_answer(

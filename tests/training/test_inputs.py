@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("torch")
 from sterna.data import read
-from sterna.errors import RunError, StoreError, UsageError
+from sterna.errors import DataError, RunError, StoreError, UsageError
 from sterna.training import TrainSettings, encode_features, export, load_run, train
 from tests.training.toy import make_stores, make_toy, toy_settings
 
@@ -28,6 +28,15 @@ def test_features_that_do_not_say_what_they_are_of_are_refused(tmp_path: Path, k
         StoreError, match=f"features/{kind}: its manifest's meta does not say {key}; train on"
     ):
         train(toy_settings(toy), tmp_path / "run")
+
+
+def test_data_that_is_not_there_leaves_no_folder_of_a_run(tmp_path: Path) -> None:
+    toy = make_toy(tmp_path, train=6, dev=4)
+    gone = tmp_path / "gone"
+    for data in ({"path": gone}, {"path": toy / "data", "images": gone}):
+        with pytest.raises(DataError, match="gone: no such file or folder"):
+            train(toy_settings(toy, data=data), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
 
 
 def test_photographs_whose_names_are_not_utf_8_are_trained_on(tmp_path: Path) -> None:

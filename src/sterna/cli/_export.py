@@ -23,7 +23,7 @@ __all__ = ["export"]
 def export(
     runs: Annotated[
         list[Path],
-        typer.Argument(parser=typed_path, metavar="RUN...", help="The training run's folder, or several."),
+        typer.Argument(parser=typed_path, metavar="RUN", help="The training run's folder, or several."),
     ],
     *,
     out: Annotated[

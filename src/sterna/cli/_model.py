@@ -215,7 +215,7 @@ def _print(answer: dict[str, Any]) -> None:
     print()
     print_table(("setting", "value"), shown)
     if len(shown) < len(rows):
-        print(f"\n{len(rows) - len(shown)} more, of little news to people: --format json")
+        print(f"\n{len(rows) - len(shown)} more with --format json")
 
 
 def _flat(name: str, value: object) -> list[tuple[str, object]]:

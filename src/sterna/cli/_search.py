@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 _Shape = Literal["landscape", "portrait", "square"]
+_SUFFIX = re.compile(r"\S\.\w{3,5}$")
 
 
 def search(
@@ -170,6 +172,8 @@ def search(
     if html is not None and html == png:
         raise UsageError(f"--html and --png: both name {html}; name two files")
     least = _least_score(min_score)
+    if query is not None and _names_no_file(query):
+        say(f"{query}: no such file; what these words say is looked for")
     added = [_operand(text) for text in plus or ()]
     taken = [_operand(text) for text in minus or ()]
     from sterna.library import Library
@@ -193,17 +197,31 @@ def search(
         )
         hits = look(k=k, offset=offset, min_score=least, rerank=rerank)
         nearest = look(k=1, min_score=None) if not hits and not offset and least is not None else []
+        elsewhere = folder is not None and not (
+            hits
+            or opened.search(query, image=image, plus=added, minus=taken, k=1, min_score=None, folder=folder)
+        )
         model_name = opened.model_name() if output == "json" else ""
     title = _title(query, image, plus=plus or (), minus=minus or ())
     print_hits(hits, output=output, null=null, query=title, model=model_name)
     if not hits:
-        say(_nothing(least, nearest))
+        say(f"nothing that is indexed lies in --folder {folder}" if elsewhere else _nothing(least, nearest))
     write_figures(hits, title=title, image=image, html=html, png=png)
     if copy_to is not None:
         from sterna.cli._copy import copy_photos
 
         copied, missing = copy_photos([hit.path for hit in hits], copy_to)
         say(f"copied {copied} to {copy_to}" + (f"; {missing} not there any more" if missing else ""))
+
+
+def _names_no_file(query: str) -> bool:
+    """Whether what is typed as a sentence looks like the name of a photograph's file, and there is none."""
+    if not _SUFFIX.search(query):  # nearly every sentence; what is imported below is slow
+        return False
+    from sterna.images import PHOTO_SUFFIXES
+    from sterna.library import names_a_photo
+
+    return Path(query).suffix.lower() in PHOTO_SUFFIXES and not names_a_photo(query)
 
 
 def _least_score(text: str) -> float | Literal["model"] | None:

@@ -33,6 +33,9 @@ def status(*, library: LibraryOption = None, output: FormatOption = "table") -> 
 
 
 def _print(answer: Status) -> None:
+    if not (answer.roots or answer.indexed or answer.problems):
+        print(f"library {printable(answer.path)}: nothing is indexed there yet; sterna index DIR begins it")
+        return
     print(f"library {printable(answer.path)}, {size(answer.bytes)}")
     waiting = f"; {number(answer.stale)} wait for `sterna index`" if answer.stale else ""
     print(f"{number(answer.indexed)} photographs can be found{waiting}")

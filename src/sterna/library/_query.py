@@ -163,6 +163,7 @@ class Filters:
 
     def condition(self, roots: Sequence[tuple[int, bytes]]) -> tuple[str, list[Any]]:
         """An SQL condition on `files`, `photos` and `roots` (given: their ids and paths), and its values."""
+        _check_dates(self.after, self.before)
         conditions = ["1"]
         values: list[Any] = []
         if self.folder is not None:
@@ -224,6 +225,16 @@ def _below(folders: set[bytes], roots: Sequence[tuple[int, bytes]]) -> tuple[str
                 conditions.append("(files.root = ? AND substr(files.path, 1, ?) = ?)")
                 values += [number, len(prefix), prefix]
     return f"({' OR '.join(conditions)})", values
+
+
+def _check_dates(after: str | date | None, before: str | date | None) -> None:
+    """Raise `UsageError` where no moment lies between both."""
+    if after is None or before is None:
+        return
+    if read_date(after, name="after") >= read_date(before, name="before"):
+        raise UsageError(
+            f"after={str(after)!r} is not earlier than before={str(before)!r}: nothing lies between them"
+        )
 
 
 def _nanoseconds(moment: datetime) -> int:

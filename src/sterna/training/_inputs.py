@@ -22,7 +22,7 @@ from sterna.training._settings import DataSettings, FeatureSettings, FinetuneSet
 from sterna.training._split import Split
 from sterna.training._tuning import IMPORTED
 
-__all__ = ["Inputs", "find_inputs", "training_split"]
+__all__ = ["Inputs", "check_data", "find_inputs", "training_split"]
 
 _SAMPLES = 8  # validation images and captions that an export is checked with
 _LEFT_OUT = 50  # sentences of what was left out that are written down
@@ -136,11 +136,20 @@ def training_split(data: DataSettings) -> CaptionedImages:
     return _splits(_read(data, photographs=True), data)[0]
 
 
-def _read(data: DataSettings, *, photographs: bool) -> CaptionedImages:
+def check_data(data: DataSettings) -> Path:
+    """Where the data is; raises `RunError` where none is named, `DataError` where it is not there."""
     if data.path is None:
         raise RunError("data.path: no data is named; give the folder or file of captioned images")
+    for place in (data.path, data.images):
+        if place is not None and not place.expanduser().exists():
+            raise DataError(f"{place}: no such file or folder")
+    return data.path
+
+
+def _read(data: DataSettings, *, photographs: bool) -> CaptionedImages:
+    path = check_data(data)
     return read(
-        data.path,
+        path,
         format=data.format,
         restval=data.restval,
         images=data.images,

@@ -23,7 +23,7 @@ from sterna.training._folder import (
     read_threads,
     write_facts,
 )
-from sterna.training._inputs import find_inputs
+from sterna.training._inputs import check_data, find_inputs
 from sterna.training._log import TrainProgress
 from sterna.training._loop import Loop
 from sterna.training._origin import origin_facts, weights_file
@@ -89,6 +89,7 @@ def train(
     chosen = choose_settings(run, settings, resume=resume)
     check_settings(chosen)
     if not is_under_way(run):
+        check_data(chosen.data)
         if chosen.init_from is not None:
             weights_file(chosen.init_from)
         for teacher in chosen.teacher:
