@@ -20,7 +20,7 @@ from sterna.cli import app, main
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SPINE = {
-    "sterna index", "sterna search", "sterna caption", "sterna status", "sterna train", "sterna eval",
+    "sterna index", "sterna search", "sterna caption", "sterna status", "sterna serve", "sterna train", "sterna eval",
     "sterna extract", "sterna export", "sterna model info", "sterna model import", "sterna doctor",
     "sterna features import", "sterna features export", "sterna features show",
 }  # fmt: skip

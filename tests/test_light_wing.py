@@ -23,6 +23,7 @@ sys.meta_path.insert(0, Forbid())
 ROOMS = (
     "",
     ".cli",
+    ".client",
     ".data",
     ".encoders",
     ".evaluation",
@@ -31,6 +32,7 @@ ROOMS = (
     ".index",
     ".library",
     ".scoring",
+    ".server",
 )
 
 

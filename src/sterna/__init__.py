@@ -13,6 +13,7 @@ from sterna._version import __version__
 
 if TYPE_CHECKING:
     from sterna._evaluate import evaluate
+    from sterna.client import Client
     from sterna.encoders import Encoder, load
     from sterna.errors import (
         DataError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from sterna.library import Library
 
 __all__ = [
+    "Client",
     "DataError",
     "DiskError",
     "Encoder",
@@ -57,14 +59,15 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "Client": "sterna.client",
     "Encoder": "sterna.encoders",
     "Library": "sterna.library",
     "evaluate": "sterna._evaluate",
     "load": "sterna.encoders",
 }
 _ROOMS = frozenset({
-    "backbones", "data", "encoders", "errors", "evaluation", "features", "figures", "images", "index",
-    "library", "model", "objectives", "scoring", "training",
+    "backbones", "client", "data", "encoders", "errors", "evaluation", "features", "figures", "images",
+    "index", "library", "model", "objectives", "scoring", "server", "training",
 })  # fmt: skip
 
 

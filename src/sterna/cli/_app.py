@@ -17,6 +17,7 @@ from sterna.cli import (
     _index,
     _model,
     _search,
+    _serve,
     _status,
     _train,
 )
@@ -35,6 +36,7 @@ app.command("index")(_index.index)
 app.command("search")(_search.search)
 app.command("caption")(_caption.caption)
 app.command("status")(_status.status)
+app.command("serve")(_serve.serve)
 app.command("train")(_train.train)
 app.command("eval")(_eval.evaluate)
 app.command("extract")(_extract.extract)

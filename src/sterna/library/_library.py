@@ -16,7 +16,7 @@ from sterna.library._models import register
 from sterna.library._opened import Opened
 from sterna.library._originals import Original, open_original
 from sterna.library._place import default_folder, library_folder, writing
-from sterna.library._query import Filters, Orientation, operands
+from sterna.library._query import Filters, Orientation, as_photo, operands
 from sterna.library._roots import check_folder, check_folders, choose_roots
 from sterna.library._searching import Wanted, indexed_id, photo_vector, search_gallery, tell_photo
 from sterna.library._status import empty_status, read_check, read_status
@@ -182,7 +182,7 @@ class Library:
 
     def captions(
         self,
-        photo: PhotoSource | int,
+        photo: PhotoSource | int | NDArray[Any],
         *,
         captions: Sequence[str] | None = None,
         k: int = 10,
@@ -191,7 +191,7 @@ class Library:
         """Rank sentences by how well they fit a photograph.
 
         Arguments:
-            photo: a photograph, of the library or not; or the id of an indexed one.
+            photo: a photograph, of the library or not; the id of an indexed one; or a vector [E].
             captions: the sentences; `None` for those known to the library, from inside its photographs and
                 from text files beside them (`photo.txt` or `photo.jpg.txt`, a sentence a line). Given ones
                 need no library.
@@ -208,7 +208,7 @@ class Library:
         catalog = self._opened.catalog() if given is None else self._opened.any_catalog()
         encoder, _ = self._opened.encoder(catalog, model)
         gallery = None if catalog is None else self._opened.gallery_of(catalog, encoder)
-        vector, _ = photo_vector(catalog, gallery, encoder=encoder, photo=photo)
+        vector, _ = photo_vector(catalog, gallery, encoder=encoder, photo=as_photo(photo))
         owners = known_sentences(catalog) if given is None and catalog is not None else {}
         sentences = list(owners) if given is None else given
         if not sentences:
