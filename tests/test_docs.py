@@ -20,8 +20,8 @@ from sterna.cli import app, main
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SPINE = {
-    "sterna index", "sterna search", "sterna caption", "sterna status", "sterna watch", "sterna train",
-    "sterna eval", "sterna extract", "sterna export", "sterna model info", "sterna model import", "sterna doctor",
+    "sterna index", "sterna search", "sterna caption", "sterna status", "sterna watch", "sterna serve",
+    "sterna train", "sterna eval", "sterna extract", "sterna export", "sterna model info", "sterna model import", "sterna doctor",
     "sterna features import", "sterna features export", "sterna features show", "sterna explain",
     "sterna library check", "sterna library backup", "sterna library restore", "sterna library duplicates",
     "sterna library forget",

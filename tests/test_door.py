@@ -33,7 +33,7 @@ def test_errors_are_those_of_their_room() -> None:
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(
-        AttributeError, match=r"module 'sterna' has no attribute 'lod'; it has DataError, .* load"
+        AttributeError, match=r"module 'sterna' has no attribute 'lod'; it has Client, DataError, .* load"
     ):
         sterna.lod  # noqa: B018
 

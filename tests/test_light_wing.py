@@ -23,6 +23,7 @@ sys.meta_path.insert(0, Forbid())
 ROOMS = (
     "",
     ".cli",
+    ".client",
     ".data",
     ".encoders",
     ".evaluation",
@@ -32,6 +33,7 @@ ROOMS = (
     ".index",
     ".library",
     ".scoring",
+    ".server",
 )
 
 

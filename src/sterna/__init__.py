@@ -13,6 +13,7 @@ from sterna._version import __version__
 
 if TYPE_CHECKING:
     from sterna._evaluate import evaluate
+    from sterna.client import Client
     from sterna.encoders import Encoder, load
     from sterna.errors import (
         DataError,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from sterna.library import Library
 
 __all__ = [
+    "Client",
     "DataError",
     "DiskError",
     "Encoder",
@@ -60,6 +62,7 @@ __all__ = [
 ]
 
 _ELSEWHERE = {
+    "Client": "sterna.client",
     "Encoder": "sterna.encoders",
     "Explanation": "sterna.explanations",
     "Library": "sterna.library",
@@ -68,8 +71,8 @@ _ELSEWHERE = {
     "load": "sterna.encoders",
 }
 _ROOMS = frozenset({
-    "backbones", "data", "encoders", "errors", "evaluation", "explanations", "features", "figures", "images",
-    "index", "library", "model", "objectives", "scoring", "training",
+    "backbones", "client", "data", "encoders", "errors", "evaluation", "explanations", "features", "figures",
+    "images", "index", "library", "model", "objectives", "scoring", "server", "training",
 })  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from sterna.cli import (
     _library,
     _model,
     _search,
+    _serve,
     _status,
     _train,
     _watch,
@@ -40,6 +41,7 @@ app.command("caption")(_caption.caption)
 app.command("explain")(_explain.explain)
 app.command("status")(_status.status)
 app.command("watch")(_watch.watch)
+app.command("serve")(_serve.serve)
 app.command("train")(_train.train)
 app.command("eval")(_eval.evaluate)
 app.command("extract")(_extract.extract)

@@ -261,7 +261,7 @@ class Library:
 
     def captions(
         self,
-        photo: PhotoSource | int,
+        photo: PhotoSource | int | NDArray[Any],
         *,
         captions: Sequence[str] | None = None,
         k: int = 10,
@@ -270,7 +270,7 @@ class Library:
         """Rank sentences by how well they fit a photograph.
 
         Arguments:
-            photo: a photograph, of the library or not; or the id of an indexed one.
+            photo: a photograph, of the library or not; the id of an indexed one; or a vector [E].
             captions: the sentences; `None` for those known to the library, from inside its photographs and
                 from text files beside them (`photo.txt` or `photo.jpg.txt`, a sentence a line). Given ones
                 need no library.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Operand: TypeAlias = str | PhotoSource | int | NDArray[Any]
 
-__all__ = ["Filters", "Orientation", "Part", "names_a_photo", "operands", "read_date"]
+__all__ = ["Filters", "Orientation", "Part", "as_photo", "names_a_photo", "operands", "read_date"]
 
 Orientation = Literal["landscape", "portrait", "square"]
 """The shape of a photograph; it is square where no side is more than a twentieth longer than the other."""
@@ -77,15 +77,15 @@ def operands(
     if isinstance(query, str) and not _is_photo_file(query):
         parts.append(Part(1.0, query, None))
     elif query is not None:
-        parts.append(Part(1.0, None, _checked(query)))
+        parts.append(Part(1.0, None, as_photo(query)))
     if image is not None:
-        parts.append(Part(1.0, None, _checked(image)))
+        parts.append(Part(1.0, None, as_photo(image)))
     for sign, pairs in ((1.0, weighted(plus, "plus")), (-1.0, weighted(minus, "minus"))):
         for weight, what in pairs:
             if isinstance(what, str) and not names_a_photo(what):
                 parts.append(Part(sign * weight, what, None))
             else:
-                parts.append(Part(sign * weight, None, _checked(what)))
+                parts.append(Part(sign * weight, None, as_photo(what)))
     if not parts:
         raise UsageError("nothing to search for: give a sentence, a photograph, or both")
     if any(part.text is not None and not part.text.strip() for part in parts):
@@ -93,7 +93,7 @@ def operands(
     return parts
 
 
-def _checked(operand: Any) -> PhotoSource | int | NDArray[np.float32]:
+def as_photo(operand: Any) -> PhotoSource | int | NDArray[np.float32]:
     """An operand that is no sentence: an id as a number of Python's, a vector of unit length, or as it is."""
     if isinstance(operand, np.ndarray) and operand.ndim:
         return checked_vector(operand)

@@ -1,0 +1,8 @@
+"""Ask a library that `sterna serve` shows, on this machine or another, with what Python itself brings."""
+
+from __future__ import annotations
+
+from sterna.client._client import Client
+from sterna.client._types import RemoteCaption, RemoteHit, RemoteJob, RemotePhoto
+
+__all__ = ["Client", "RemoteCaption", "RemoteHit", "RemoteJob", "RemotePhoto"]

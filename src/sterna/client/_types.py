@@ -1,0 +1,91 @@
+"""What a service answers with, as records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+__all__ = ["RemoteCaption", "RemoteHit", "RemoteJob", "RemotePhoto", "read_hit", "read_job", "read_photo"]
+
+
+@dataclass(frozen=True)
+class RemotePhoto:
+    """What a library elsewhere knows of a photograph, with the names of `sterna.library.Hit`.
+
+    `path` is below its root, `root` that folder's name.
+    """
+
+    photo_id: int
+    path: PurePosixPath
+    root: str
+    root_id: int
+    width: int
+    height: int
+    taken_at: datetime | None
+    captions: tuple[str, ...]
+    online: bool
+
+
+@dataclass(frozen=True)
+class RemoteHit(RemotePhoto):
+    """A photograph that was found elsewhere; `score` is a cosine."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True)
+class RemoteCaption:
+    """A sentence that fits a photograph."""
+
+    rank: int
+    score: float
+    caption: str
+
+
+@dataclass(frozen=True)
+class RemoteJob:
+    """A run of indexing elsewhere.
+
+    `state` is "running", "done", "failed" or "cancelled"; `progress` what it told last, `report` what it
+    found and did once it is done, `error` a sentence where it failed.
+    """
+
+    job_id: int
+    state: str
+    progress: Mapping[str, Any]
+    report: Mapping[str, Any] | None
+    error: str | None
+
+
+def _facts(said: Mapping[str, Any]) -> dict[str, Any]:
+    taken_at = said["taken_at"]
+    return {
+        "photo_id": said["id"],
+        "path": PurePosixPath(said["path"]),
+        "root": said["root"]["name"],
+        "root_id": said["root"]["id"],
+        "width": said["width"],
+        "height": said["height"],
+        "taken_at": None if taken_at is None else datetime.fromisoformat(taken_at),
+        "captions": tuple(said["captions"]),
+        "online": said["online"],
+    }
+
+
+def read_photo(said: Mapping[str, Any]) -> RemotePhoto:
+    """A photograph as a service tells of it."""
+    return RemotePhoto(**_facts(said))
+
+
+def read_hit(said: Mapping[str, Any]) -> RemoteHit:
+    """A hit as a service tells of it."""
+    return RemoteHit(**_facts(said), rank=said["rank"], score=said["score"])
+
+
+def read_job(said: Mapping[str, Any]) -> RemoteJob:
+    """A job as a service tells of it."""
+    return RemoteJob(said["id"], said["state"], said["progress"], said["report"], said["error"])

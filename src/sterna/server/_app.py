@@ -1,0 +1,63 @@
+"""The application: every route, behind the way in."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from sterna._version import __version__
+from sterna.server import _embedding, _indexing, _photos, _searching, _telling
+from sterna.server._described import describe
+from sterna.server._entrance import Entrance
+from sterna.server._problems import add_handlers
+from sterna.server._service import Service
+from sterna.server._settings import ServerSettings
+
+if TYPE_CHECKING:
+    from sterna.library import Library
+
+__all__ = ["build"]
+
+
+def build(library: Library, settings: ServerSettings) -> tuple[Entrance, Service]:
+    """An ASGI application, and the service that it shows; see `create_app`."""
+    service = Service(library, settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        try:
+            yield
+        finally:
+            await service.close()
+
+    app = FastAPI(
+        title="Sterna",
+        version=__version__,
+        description="Find photographs by describing them.",
+        lifespan=lifespan,
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # they load scripts of others
+        redoc_url=None,
+        # it tells others nothing, whatever the environment says: what is asked is nobody's business
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.state.service = service
+    for room in (_searching, _embedding, _photos, _telling, _indexing):
+        app.include_router(room.router)
+    add_handlers(app)
+    describe(app)
+    if settings.cors:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            expose_headers=["X-Request-ID"],
+        )
+    entrance = Entrance(app, service.guard, limits=settings.limits, log=service.log, metrics=service.metrics)
+    return entrance, service

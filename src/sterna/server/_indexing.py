@@ -1,0 +1,121 @@
+"""`/api/jobs`: bring the library up to date, follow how far that is, and stop it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi import Path as InPath
+from starlette.responses import Response, StreamingResponse
+
+from sterna.server._answered import JobAnswer, JobsAnswer
+from sterna.server._asked import JobRequest
+from sterna.server._body import read_request
+from sterna.server._described import PROBLEMS, binary, body
+from sterna.server._jobs import Job
+from sterna.server._problems import Problem, busy
+from sterna.server._searching import plain
+from sterna.server._service import Service, service_of
+
+__all__ = ["router"]
+
+router = APIRouter(responses=PROBLEMS, tags=["jobs"])
+
+
+@router.post("/api/jobs", status_code=202, response_model=JobAnswer, openapi_extra=body(JobRequest))
+async def start(request: Request, response: Response) -> JobAnswer:
+    """Bring all folders of the library up to date, or some; new ones only where that was allowed."""
+    service = service_of(request)
+    asked, _ = await read_request(request, JobRequest, limits=service.settings.limits)
+    if not service.can_index:
+        raise Problem(409, "the library's model was given as a Python object, which a job cannot load")
+    roots = await service.workers.run(_checked, service, asked.roots)
+    job = await service.jobs.start(roots)
+    response.headers["Location"] = f"/api/jobs/{job.number}"
+    return _answer(job)
+
+
+@router.get("/api/jobs", response_model=JobsAnswer)
+async def jobs(request: Request) -> JobsAnswer:
+    """List jobs, the last first."""
+    return JobsAnswer(jobs=[_answer(job) for job in service_of(request).jobs.all()])
+
+
+@router.get("/api/jobs/{job_id}", response_model=JobAnswer)
+async def job(request: Request, job_id: int = InPath(ge=0, lt=1 << 31, examples=[1])) -> JobAnswer:
+    """Tell how far a job is."""
+    return _answer(service_of(request).jobs.get(job_id))
+
+
+@router.delete("/api/jobs/{job_id}", response_model=JobAnswer)
+async def cancel(request: Request, job_id: int = InPath(ge=0, lt=1 << 31, examples=[1])) -> JobAnswer:
+    """Stop a job; what it has committed is kept."""
+    runner = service_of(request).jobs
+    found = runner.get(job_id)
+    await runner.cancel(found)
+    return _answer(found)
+
+
+@router.get(
+    "/api/jobs/{job_id}/events",
+    response_class=Response,
+    responses=binary("text/event-stream", example='event: job\ndata: {"id": 1, "state": "running"}\n\n'),
+)
+async def events(request: Request, job_id: int = InPath(ge=0, lt=1 << 31, examples=[1])) -> Response:
+    """Follow a job as server-sent events, each the job as it is then, to its end."""
+    service = service_of(request)
+    found = service.jobs.get(job_id)
+    if service.watchers >= service.settings.limits.watchers:
+        raise busy("too many follow a job at one time", seconds=5)
+    return StreamingResponse(_told(service, found), media_type="text/event-stream")
+
+
+async def _told(service: Service, found: Job) -> AsyncIterator[str]:
+    service.watchers += 1
+    try:
+        async for one in service.jobs.follow(found):
+            yield (
+                ": still here\n\n"
+                if one is None
+                else f"event: job\ndata: {_answer(one).model_dump_json()}\n\n"
+            )
+    finally:
+        service.watchers -= 1
+
+
+def _checked(service: Service, wanted: Sequence[str | int]) -> list[str]:
+    """The folders that a job may look at, as paths."""
+    known = {root.root_id: root.path for root in service.library.status().roots}
+    return [str(_folder(service, one, known=known)) for one in wanted]
+
+
+def _folder(service: Service, wanted: str | int, *, known: dict[int, Path]) -> Path:
+    if isinstance(wanted, int):
+        if wanted not in known:
+            raise Problem(404, f"root {wanted}: the library has none with this id")
+        return known[wanted]
+    try:
+        path = Path(wanted).resolve()
+        folder = Path(wanted).is_absolute() and path.is_dir()
+    except (OSError, ValueError, RuntimeError):
+        raise Problem(422, "roots: a path of a folder is needed") from None
+    if Path(wanted) in known.values() or path in known.values():
+        return path if path in known.values() else Path(wanted)
+    allowed = service.settings.allow_roots
+    if not any(path.is_relative_to(one) for one in allowed):
+        raise Problem(403, "this folder is not one of the library's, and no folder may be added from here")
+    if not folder:
+        raise Problem(422, "roots: no such folder")
+    return path
+
+
+def _answer(found: Job) -> JobAnswer:
+    return JobAnswer(
+        id=found.number,
+        state=found.state,
+        roots=[plain(root) for root in found.roots],
+        progress=found.progress,
+        report=found.report,
+        error=None if found.error is None else plain(found.error),
+    )

@@ -1,0 +1,131 @@
+"""`/api/photos/ID`: what is known of a photograph, a small picture of it, and its file, by id alone."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from sterna.errors import PhotoError
+from sterna.library import Library, Original
+from sterna.server._answered import PhotoAnswer
+from sterna.server._described import PROBLEMS, binary
+from sterna.server._problems import Problem
+from sterna.server._searching import photo_facts, plain
+from sterna.server._service import Service, service_of
+
+__all__ = ["router"]
+
+router = APIRouter(responses=PROBLEMS, tags=["photos"])
+
+_SIDES = (128, 256, 512, 1024)
+_MOST = 256_000_000  # bytes of a file that a small picture is made of
+_BLOCK = 1 << 18
+_KEEP = "private, max-age=3600"
+_ALONE = "default-src 'none'; sandbox; frame-ancestors 'none'"  # an image is looked at and does nothing
+
+
+@router.get("/api/photos/{photo_id}", response_model=PhotoAnswer)
+async def photo(request: Request, photo_id: int = Path(ge=0, lt=1 << 63, examples=[7])) -> PhotoAnswer:
+    """Tell what the library knows of a photograph."""
+    service = service_of(request)
+    return PhotoAnswer(**photo_facts(await service.workers.run(service.library.photo, photo_id)))
+
+
+@router.get(
+    "/api/photos/{photo_id}/thumbnail",
+    response_class=Response,
+    responses=binary("image/jpeg", example="A JPEG whose longer side has `size` pixels."),
+)
+async def thumbnail(
+    request: Request,
+    photo_id: int = Path(ge=0, lt=1 << 63, examples=[7]),
+    size: int = Query(256, description="Pixels of the longer side: 128, 256, 512 or 1024.", examples=[256]),
+) -> Response:
+    """Show a photograph small."""
+    if size not in _SIDES:
+        raise Problem(422, f"size: one of {', '.join(map(str, _SIDES))} is needed")
+    service = service_of(request)
+    with await _opened(service, photo_id) as original:
+        tag = _tag(original, photo_id, size)
+    headers = {"ETag": tag, "Cache-Control": _KEEP, "Content-Security-Policy": _ALONE}
+    if _has(request, tag):
+        return Response(status_code=304, headers=headers)
+    picture = service.thumbnails.get(tag)
+    service.metrics.thumbnails.labels("yes" if picture else "no").inc()
+    if picture is None:
+        picture = await _drawn(service, photo_id, size)
+        service.thumbnails.keep(tag, picture)
+    return Response(picture, headers=headers, media_type="image/jpeg")
+
+
+@router.get(
+    "/api/photos/{photo_id}/original",
+    response_class=Response,
+    responses=binary("image/jpeg", "image/png", "image/webp", example="The photograph's file."),
+)
+async def original(request: Request, photo_id: int = Path(ge=0, lt=1 << 63, examples=[7])) -> Response:
+    """Give the file of a photograph."""
+    opened = await _opened(service_of(request), photo_id)
+    tag = _tag(opened, photo_id, 0)
+    headers = {"ETag": tag, "Cache-Control": _KEEP, "Content-Security-Policy": _ALONE}
+    if _has(request, tag):
+        opened.file.close()
+        return Response(status_code=304, headers=headers)
+    headers["Content-Length"] = str(opened.size)
+    headers["Content-Disposition"] = f"inline; filename*=UTF-8''{quote(plain(opened.path.name), safe='')}"
+    return StreamingResponse(_blocks(opened), headers=headers, media_type=opened.media_type)
+
+
+async def _blocks(opened: Original) -> AsyncIterator[bytes]:
+    loop = asyncio.get_running_loop()
+    left = opened.size
+    with opened:
+        while left > 0:
+            block = await loop.run_in_executor(None, opened.file.read, min(_BLOCK, left))
+            if not block:
+                return
+            left -= len(block)
+            yield block
+
+
+async def _opened(service: Service, photo_id: int) -> Original:
+    try:
+        return await service.workers.run(service.library.open_photo, photo_id)
+    except PhotoError as error:
+        raise _not_there(error) from None
+
+
+async def _drawn(service: Service, photo_id: int, side: int) -> bytes:
+    try:
+        data = await service.workers.run(_read, service.library, photo_id)
+        return await service.decoding.run(service.decoders.thumbnail, data, side)
+    except PhotoError as error:
+        raise _not_there(error) from None
+
+
+def _read(library: Library, photo_id: int) -> bytes:
+    with library.open_photo(photo_id) as opened:
+        if opened.size > _MOST:
+            raise PhotoError("the file is too long for a small picture to be made of it")
+        return opened.file.read(_MOST)
+
+
+def _not_there(error: PhotoError) -> Problem:
+    return Problem(404, f"the photograph cannot be shown: {error.reason}", kind="photo-not-there")
+
+
+def _tag(opened: Original, photo_id: int, side: int) -> str:
+    """What tells this picture of this file, as it is now, from all others."""
+    facts = f"{opened.path!r} {opened.size} {opened.mtime_ns} {photo_id} {side}"
+    return f'"{hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
+
+
+def _has(request: Request, tag: str) -> bool:
+    """Whether who asks has this very picture already."""
+    known = request.headers.get("if-none-match", "")
+    return known.strip() == "*" or tag in {one.strip().removeprefix("W/") for one in known.split(",")}

@@ -1,0 +1,214 @@
+"""`/api/search`: weigh what is asked into vectors, embedded with those of other requests, and find pages."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
+from numpy.typing import NDArray
+
+from sterna.library import Hit, PhotoRecord
+from sterna.server._answered import HitAnswer, RootAnswer, SearchAnswer
+from sterna.server._asked import SearchRequest, WeightedPart
+from sterna.server._body import read_request
+from sterna.server._described import PROBLEMS, body
+from sterna.server._problems import Problem
+from sterna.server._service import Model, Service, service_of
+from sterna.server._settings import Limits
+
+__all__ = ["check_texts", "photo_facts", "plain", "router"]
+
+router = APIRouter(responses=PROBLEMS, tags=["search"])
+_Operand = int | NDArray[np.float32]
+
+
+@router.post(
+    "/api/search", response_model=SearchAnswer, openapi_extra=body(SearchRequest, images="What to find.")
+)
+async def search(request: Request) -> SearchAnswer:
+    """Find photographs by a sentence, a photograph, a vector, an uploaded image, or a sum of them."""
+    service = service_of(request)
+    asked, images = await read_request(request, SearchRequest, limits=service.settings.limits, images=1)
+    return await _find(service, asked, images)
+
+
+@router.get("/api/photos/{photo_id}/similar", response_model=SearchAnswer)
+async def similar(
+    request: Request,
+    photo_id: int = InPath(ge=0, lt=1 << 63, examples=[7]),
+    k: int = Query(10, ge=1, examples=[10]),
+    cursor: str | None = Query(None, max_length=1000),
+    model: str | None = Query(None, max_length=1000),
+) -> SearchAnswer:
+    """Find photographs like one of the library."""
+    service = service_of(request)
+    await service.workers.run(service.library.photo, photo_id)
+    asked = SearchRequest(photo=photo_id, k=k, cursor=cursor, model=model, exclude_self=True)
+    return await _find(service, asked, [])
+
+
+async def _find(service: Service, asked: SearchRequest, images: Sequence[bytes]) -> SearchAnswer:
+    limits = service.settings.limits
+    _check(asked, limits)
+    mark = _mark(asked, images)
+    offset = _offset(asked.cursor, mark=mark, limits=limits)
+    model = await service.model(asked.model)
+    plus, minus = await _operands(service, model, asked, images)
+    alone = asked.text is not None and len(plus) == 1 and not minus
+    least = asked.min_score
+    if least == "model":
+        least = getattr(model.encoder, "min_score", None) if alone else None
+    look = partial(
+        service.library.search,
+        plus=plus,
+        minus=minus,
+        exclude_self=asked.exclude_self,
+        model=model.name,
+        **asked.filters.model_dump(),
+    )
+    hits = await service.workers.run(look, k=asked.k + 1, offset=offset, min_score=least)
+    nearest: list[Hit] = []
+    if not hits and not offset and least is not None:
+        nearest = await service.workers.run(look, k=1, min_score=None)
+    after = offset + asked.k
+    more = len(hits) > asked.k and after <= limits.offset
+    return SearchAnswer(
+        model=model.encoder.name,
+        hits=[_answer(hit) for hit in hits[: asked.k]],
+        next=_cursor(after, mark=mark) if more else None,
+        nearest=nearest[0].score if nearest else None,
+        message=None if hits or offset else _nothing(nearest),
+    )
+
+
+def _nothing(nearest: Sequence[Hit]) -> str:
+    if not nearest:
+        return "nothing found"
+    return f"nothing here looks like that (the nearest scores {nearest[0].score:.3f})"
+
+
+async def _operands(
+    service: Service, model: Model, asked: SearchRequest, images: Sequence[bytes]
+) -> tuple[list[tuple[float, _Operand]], list[tuple[float, _Operand]]]:
+    """What is added and what is taken away, each an id or a vector."""
+    own = [WeightedPart(text=asked.text)] if asked.text is not None else []
+    own += [WeightedPart(photo=asked.photo)] if asked.photo is not None else []
+    own += [WeightedPart(vector=asked.vector)] if asked.vector is not None else []
+    parts = [*own, *asked.plus, *asked.minus]
+    texts = [part.text for part in parts if part.text is not None]
+    vectors, found = await asyncio.gather(
+        model.texts(texts), asyncio.gather(*(_uploaded(service, model, image) for image in images))
+    )
+    rows = iter(vectors)
+
+    def operand(part: WeightedPart) -> tuple[float, _Operand]:
+        if part.text is not None:
+            return part.weight, next(rows)
+        numbers = part.numbers()
+        return part.weight, part.photo if numbers is None and part.photo is not None else _given(numbers)
+
+    weighed = [operand(part) for part in parts]
+    added = len(weighed) - len(asked.minus)
+    return [*weighed[:added], *((1.0, one) for one in found)], weighed[added:]
+
+
+def _given(numbers: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    if numbers is None:
+        raise Problem(422, "one of text, photo and vector is needed")
+    return numbers
+
+
+async def _uploaded(service: Service, model: Model, image: bytes) -> _Operand:
+    """The id of an uploaded image that the library knows, or its vector."""
+    known = await service.workers.run(service.library.photo_id, image)
+    if known is not None:
+        return known
+    (decoded,) = await service.decoded([image])
+    vector: NDArray[np.float32] = (await model.images([decoded]))[0]
+    return vector
+
+
+def _check(asked: SearchRequest, limits: Limits) -> None:
+    if asked.k > limits.k:
+        raise Problem(422, f"k: at most {limits.k} hits come on a page; `next` leads to more")
+    if len(asked.plus) + len(asked.minus) > limits.parts:
+        raise Problem(422, f"plus, minus: at most {limits.parts} parts can be weighed")
+    check_texts([part.text or "" for part in (asked, *asked.plus, *asked.minus)], limits=limits)
+
+
+def check_texts(texts: Sequence[str], *, limits: Limits) -> None:
+    """Raise `Problem` for too many texts, or one that is too long or empty."""
+    if len(texts) > max(limits.texts, limits.parts + 1):
+        raise Problem(422, f"at most {limits.texts} texts can be sent at one time")
+    if any(len(text) > limits.text for text in texts):
+        raise Problem(422, f"a text has at most {limits.text:,} letters")
+    if any(text and not text.strip() for text in texts):
+        raise Problem(422, "a text is empty; describe what the photographs show")
+
+
+def _mark(asked: SearchRequest, images: Sequence[bytes]) -> str:
+    """What tells a query from others, so that a cursor goes with its own alone."""
+    digest = hashlib.sha256(asked.model_dump_json(exclude={"cursor"}).encode())
+    for image in images:
+        digest.update(hashlib.sha256(image).digest())
+    return digest.hexdigest()[:16]
+
+
+def _cursor(offset: int, *, mark: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([offset, mark]).encode()).decode().rstrip("=")
+
+
+def _offset(cursor: str | None, *, mark: str, limits: Limits) -> int:
+    if cursor is None:
+        return 0
+    try:
+        offset, own = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError, TypeError, RecursionError):
+        offset, own = None, None
+    if not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset <= limits.offset:
+        raise Problem(422, "cursor: not one that this service gave", kind="cursor")
+    if own != mark:
+        raise Problem(422, "cursor: it belongs to another query; send it with the same one", kind="cursor")
+    return offset
+
+
+def _answer(hit: Hit) -> HitAnswer:
+    return HitAnswer(rank=hit.rank, score=round(hit.score, 6), **photo_facts(hit))
+
+
+def photo_facts(photo: Hit | PhotoRecord) -> dict[str, Any]:
+    """What is told of a photograph; its path is below its root."""
+    return {
+        "id": photo.photo_id,
+        "path": plain(_below(photo.path, photo.root)),
+        "root": RootAnswer(id=photo.root_id, name=plain(photo.root.name)),
+        "width": photo.width,
+        "height": photo.height,
+        "taken_at": None if photo.taken_at is None else photo.taken_at.isoformat(),
+        "captions": [plain(caption) for caption in photo.captions],
+        "online": photo.online,
+    }
+
+
+def _below(path: Path, root: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
+
+
+def plain(text: object) -> str:
+    """A text that JSON can hold; bytes of names that are no text become question marks."""
+    return os.fsencode(text).decode("utf-8", "replace") if isinstance(text, Path) else _scalar(str(text))
+
+
+def _scalar(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,187 @@
+"""A service: a library, and what stands between it and everybody who asks at one time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import Request
+
+from sterna.errors import SternaError
+from sterna.server._decoding import Decoders
+from sterna.server._guard import Guard
+from sterna.server._jobs import Job, Jobs
+from sterna.server._logs import Log
+from sterna.server._metrics import Metrics
+from sterna.server._problems import Problem
+from sterna.server._settings import ServerSettings
+from sterna.server._thumbnails import Thumbnails
+from sterna.server._work import Batcher, Workers
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from sterna.encoders import Encoder
+    from sterna.library import Library
+
+__all__ = ["Model", "Service", "service_of"]
+
+_AGAIN = 5.0  # seconds after which a model that could not be loaded is tried again
+
+
+class Model:
+    """A model that answers, and its batches.
+
+    Arguments:
+        encoder: makes the vectors.
+        name: what the library is asked with, `None` for its own model.
+        service: bounds and counts the batches.
+    """
+
+    def __init__(self, encoder: Encoder, name: str | None, *, service: Service) -> None:
+        self.encoder = encoder
+        self.name = name
+        limits, metrics = service.settings.limits, service.metrics
+        self._texts: Batcher[str] = Batcher(
+            encoder.encode_texts, limits=limits, told=lambda size: metrics.batch("texts", size)
+        )
+        self._images: Batcher[Image.Image] = Batcher(
+            encoder.encode_images, limits=limits, told=lambda size: metrics.batch("images", size)
+        )
+
+    @property
+    def waiting(self) -> int:
+        """How many texts and images wait."""
+        return self._texts.waiting + self._images.waiting
+
+    async def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors [M, E] of texts."""
+        return await self._texts.embed(texts) if texts else self._none()
+
+    async def images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        """Vectors [N, E] of RGB images."""
+        return await self._images.embed(images) if images else self._none()
+
+    def _none(self) -> NDArray[np.float32]:
+        return np.empty((0, self.encoder.dim), np.float32)
+
+    async def close(self) -> None:
+        """End its batches."""
+        await self._texts.close()
+        await self._images.close()
+
+
+class Service:
+    """What routes are given.
+
+    Arguments:
+        library: answers; it is closed with the service.
+        settings: the service's.
+    """
+
+    def __init__(self, library: Library, settings: ServerSettings) -> None:
+        limits = settings.limits
+        self.library = library
+        self.settings = settings
+        self.metrics = Metrics()
+        self.log = Log(as_json=settings.log_json)
+        self.guard = Guard(settings)
+        self.workers = Workers(limits.threads, queue=limits.queue)
+        # threads of their own: an image that takes long must not hold back a search
+        self.decoding = Workers(limits.decoders, queue=limits.queue)
+        self.decoders = Decoders(limits, self.metrics)
+        self.thumbnails = Thumbnails(limits.thumbnails)
+        given = library.model
+        self.can_index = given is None or isinstance(given, str | Path)
+        self.jobs = Jobs(library.path, None if given is None else str(given), ended=self._job_ended)
+        self.watchers = 0
+        self.trouble: str | None = "the model is being loaded"
+        self._models: dict[str, Model] = {}
+        self._tried = 0.0
+        self._warming: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
+
+    async def model(self, name: str | None) -> Model:
+        """The model of a name or fingerprint, `None` for the library's; `Problem` where there is none."""
+        spec = None if name is None else await self.workers.run(self._spec, name)
+        encoder = await self.workers.run(self.library.encoder, spec)
+        if encoder.fingerprint not in self._models:
+            self._models[encoder.fingerprint] = Model(encoder, spec, service=self)
+        return self._models[encoder.fingerprint]
+
+    def _spec(self, name: str) -> str | None:
+        """What loads a model that has vectors in the library, and no other: a name may mean any file."""
+        models = self.library.status().models
+        for model in models:
+            if name in (model.name, model.fingerprint):
+                return None if model.default else model.spec
+        known = ", ".join(sorted(model.name for model in models)) or "none"
+        raise Problem(
+            422, f"model: the library has no vectors of this one; known: {known}", kind="unknown-model"
+        )
+
+    async def decoded(self, images: Sequence[bytes]) -> list[Image.Image]:
+        """Uploaded images as RGB, decoded elsewhere; raises `PhotoError` where one cannot be."""
+        return await asyncio.gather(*(self.decoding.run(self.decoders.decode, image) for image in images))
+
+    def start(self) -> None:
+        """Load the model in the background."""
+        self._tried = asyncio.get_running_loop().time()
+        self._warming = asyncio.create_task(self._warm())
+
+    async def _warm(self) -> None:
+        try:
+            model = await self.model(None)
+            await model.texts(["warm"])
+            self.metrics.photos.set((await self.workers.run(self.library.status)).indexed)
+        except (SternaError, Problem) as error:
+            self.trouble = str(error)  # asked again when somebody asks
+        else:
+            self.trouble = None
+
+    async def ready(self) -> str | None:
+        """`None` where searches can be answered, or a sentence that says why not."""
+        loop = asyncio.get_running_loop()
+        over = self._warming is None or self._warming.done()
+        if self.trouble is not None and over and loop.time() > self._tried + _AGAIN:
+            self.start()
+        return self.trouble
+
+    def stop(self) -> None:
+        """Stop what runs, so that who follows it comes to an end, and then the service can."""
+        self._leaving = asyncio.create_task(self.jobs.close())
+
+    async def close(self) -> None:
+        """End everything that was begun, and close the library."""
+        if self._warming is not None:
+            self._warming.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._warming
+        await self.jobs.close()
+        for model in self._models.values():
+            await model.close()
+        self.decoders.close()
+        for workers in (self.decoding, self.workers):
+            await asyncio.get_running_loop().run_in_executor(None, workers.close)
+        self.library.close()
+
+    def _job_ended(self, job: Job) -> None:
+        self.metrics.jobs.labels(job.state).inc()
+        self.log.event("job", number=job.number, state=job.state)
+
+    def count_waiting(self) -> None:
+        """Tell the metrics how much waits."""
+        embedding = sum(model.waiting for model in self._models.values())
+        self.metrics.waiting.set(self.workers.count + self.decoding.count + embedding)
+
+
+def service_of(request: Request) -> Service:
+    """The service that a request came to."""
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    return service

@@ -1,0 +1,140 @@
+"""Jobs: indexing in a process of its own, followed and stopped, on folders that may be indexed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sterna.library import Library
+from tests.conftest import draw_photo
+from tests.library.fake import save
+from tests.server.serving import Running, serving, until
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with `photos`, four of them, and `more`, one."""
+    (tmp_path / "photos").mkdir()
+    for number in range(4):
+        draw_photo(number).save(tmp_path / "photos" / f"{number}.jpg")
+    save(tmp_path / "more" / "red.png", "red")
+    return tmp_path
+
+
+@pytest.fixture
+def running(home: Path, tiny_model: Path) -> Iterator[Running]:
+    library = Library.open(home / "library", model=tiny_model)
+    library.index(home / "photos")
+    with serving(library, allow_roots=(home / "more",)) as service:
+        yield service
+
+
+def ended(service: Running, number: int) -> dict[str, Any]:
+    def job() -> dict[str, Any]:
+        return service.get(f"/api/jobs/{number}").json
+
+    until(lambda: job()["state"] != "running")
+    return job()
+
+
+def test_a_job_brings_the_library_up_to_date(running: Running, home: Path) -> None:
+    draw_photo(9).save(home / "photos" / "new.jpg")
+    started = running.post("/api/jobs", {})
+    assert (started.status, started.headers["location"]) == (202, "/api/jobs/1")
+    job = ended(running, 1)
+    assert (job["state"], job["report"]["new"], job["error"]) == ("done", 1, None)
+    assert len(running.search({"text": "a dog", "min_score": None})) == 5
+    assert [one["id"] for one in running.get("/api/jobs").json["jobs"]] == [1]
+    assert b'sterna_jobs_total{state="done"} 1.0' in running.get("/metrics").body
+
+
+def test_a_job_is_followed_to_its_end(running: Running, home: Path) -> None:
+    number = running.post("/api/jobs", {"roots": [str(home / "more")]}).json["id"]
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
+    connection.request("GET", f"/api/jobs/{number}/events")
+    answer = connection.getresponse()
+    assert answer.getheader("content-type") == "text/event-stream; charset=utf-8"
+    events = [part.split("data: ", 1)[1] for part in answer.read().decode().split("\n\n") if "data: " in part]
+    connection.close()
+    told = [json.loads(event) for event in events]
+    assert told[-1]["state"] == "done"
+    assert told[-1]["report"]["new"] == 1
+    assert {one["id"] for one in told} == {number}
+
+
+def test_only_known_and_allowed_folders_are_indexed(running: Running, home: Path) -> None:
+    (home / "more" / "link").symlink_to(home / "library")
+    (home / "other").mkdir()
+    for roots, kind in {
+        (str(home / "other"),): "forbidden",
+        (str(home),): "forbidden",
+        (str(home / "photos" / ".."),): "forbidden",
+        (str(home / "more" / ".." / "other"),): "forbidden",
+        (str(home / "more" / "link"),): "forbidden",
+        (str(home / "more" / "nowhere"),): "invalid",
+        (str(home / "more" / "red.png"),): "invalid",
+        ("more",): "forbidden",
+        ("~",): "forbidden",
+        ("a\0b",): "invalid",
+        (999,): "not-found",
+    }.items():
+        answer = running.post("/api/jobs", {"roots": list(roots)})
+        assert answer.problem == kind, (roots, answer)
+    assert running.get("/api/jobs").json == {"jobs": []}
+    root = running.get("/api/status").json["roots"][0]
+    for wanted in (root["id"], root["path"]):
+        number = running.post("/api/jobs", {"roots": [wanted]}).json["id"]
+        assert ended(running, number)["state"] == "done"
+
+
+def test_one_job_runs_at_a_time_and_is_stopped(home: Path, tiny_model: Path) -> None:
+    library = Library.open(home / "library", model=tiny_model)
+    library.index(home / "photos")
+    for number in range(400):
+        save(home / "photos" / f"more-{number}.png", (number % 256, number // 2, 9), size=(400, 300))
+    with serving(library) as service:
+        assert service.post("/api/jobs", {}).status == 202
+        second = service.post("/api/jobs", {})
+        assert (second.status, second.problem) == (409, "job-running")
+        stopped = service.ask("DELETE", "/api/jobs/1")
+        assert (stopped.status, stopped.json["state"]) == (200, "cancelled")
+        assert service.ask("DELETE", "/api/jobs/1").problem == "job-ended"
+        assert service.get("/api/jobs/2").problem == "not-found"
+        assert library.check() == []
+        assert service.post("/api/jobs", {}).status == 202  # and is stopped with the service
+
+
+def test_a_job_that_fails_says_why(home: Path, tiny_model: Path) -> None:
+    import shutil
+
+    from sterna.files import FileLock
+
+    shutil.copytree(tiny_model, home / "model")
+    library = Library.open(home / "library", model=home / "model")
+    library.index(home / "photos")
+    with serving(library) as service:
+        with FileLock(home / "library" / "lock", what="it"):
+            service.post("/api/jobs", {})
+            job = ended(service, 1)
+        assert (job["state"], job["report"]) == ("failed", None)
+        assert "is being written by another process" in job["error"]
+
+
+def test_a_model_that_was_handed_over_cannot_index(service: Running) -> None:
+    assert service.post("/api/jobs", {}).problem == "conflict"
+    assert service.get("/api/jobs/1/events").problem == "not-found"
+
+
+def test_few_follow_a_job_at_one_time(home: Path, tiny_model: Path) -> None:
+    library = Library.open(home / "library", model=tiny_model)
+    library.index(home / "photos")
+    with serving(library, limits={"watchers": 0}) as service:
+        service.post("/api/jobs", {})
+        answer = service.get("/api/jobs/1/events")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "5")
+        ended(service, 1)

@@ -1,0 +1,146 @@
+"""Photographs by id: what is told, small pictures, files, and what is not given away."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sterna.library import Library
+from tests.library.fake import ColourEncoder, save
+from tests.server.conftest import colours
+from tests.server.serving import Running, serving
+
+
+def test_a_photograph_is_told_of(service: Running, ids: dict[str, int], root: Path) -> None:
+    said = service.get(f"/api/photos/{ids['green.png']}").json
+    assert (said["id"], said["path"], said["width"]) == (ids["green.png"], "trips/green.png", 24)
+    assert str(root.parent) not in service.get(f"/api/photos/{ids['green.png']}").body.decode()
+    assert service.get(f"/api/photos/{ids['red.png']}").json["captions"] == ["a red wall", "all lime"]
+
+
+def test_a_thumbnail_is_small_and_not_sent_twice(service: Running, ids: dict[str, int]) -> None:
+    path = f"/api/photos/{ids['blue.png']}/thumbnail?size=128"
+    answer = service.get(path)
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/jpeg")
+    with Image.open(io.BytesIO(answer.body)) as image:
+        assert image.size == (32, 24)
+        assert image.getpixel((9, 9))[2] > 200
+    again = service.get(path, If_None_Match=answer.headers["etag"])
+    assert (again.status, again.body, again.headers["etag"]) == (304, b"", answer.headers["etag"])
+    assert service.get(path, If_None_Match='"x"').body == answer.body
+    assert answer.headers["cache-control"] == "private, max-age=3600"
+
+
+def test_a_large_photograph_becomes_as_small_as_was_asked(tmp_path: Path) -> None:
+    save(tmp_path / "photos" / "large.jpg", "red", size=(2000, 1000))
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(tmp_path / "photos")
+    with serving(library) as service:
+        number = service.post("/api/search", {"text": "red"}).json["hits"][0]["id"]
+        for size in (128, 512):
+            body = service.get(f"/api/photos/{number}/thumbnail?size={size}").body
+            with Image.open(io.BytesIO(body)) as image:
+                assert image.size == (size, size // 2)
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "100000", "257", "x", "", "128.5", "1e9"])
+def test_a_thumbnail_has_one_of_a_few_sizes(service: Running, ids: dict[str, int], size: str) -> None:
+    answer = service.get(f"/api/photos/{ids['red.png']}/thumbnail?size={size}")
+    assert (answer.status, answer.problem) == (422, "invalid")
+
+
+def test_an_original_is_the_file(service: Running, ids: dict[str, int], root: Path) -> None:
+    answer = service.get(f"/api/photos/{ids['red.png']}/original")
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/png")
+    assert answer.body == (root / "red.png").read_bytes()
+    assert answer.headers["content-length"] == str(len(answer.body))
+    assert "sandbox" in answer.headers["content-security-policy"]
+    assert answer.headers["content-disposition"] == "inline; filename*=UTF-8''red.png"
+    again = service.get(f"/api/photos/{ids['red.png']}/original", If_None_Match=answer.headers["etag"])
+    assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize("what", ["", "/thumbnail", "/original", "/captions", "/similar"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        "999",
+        "-1",
+        "0x1",
+        "1.5",
+        "99999999999999999999999",
+        "%2e%2e",
+        "..%2f..%2fetc%2fpasswd",
+        "1%00",
+        "1;ls",
+        "\u0661",
+        "%ff",
+    ],
+)
+def test_an_id_that_is_none_leads_nowhere(service: Running, number: str, what: str) -> None:
+    path = f"/api/photos/{number}{what}".encode().decode("latin-1")
+    answer = service.raw(
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode("latin-1")
+    )
+    status = int(answer.split()[1])
+    assert status in {400, 404, 422}, answer
+    assert b"root:" not in answer
+
+
+@pytest.mark.parametrize(
+    "path", ["/../../etc/passwd", "/api/photos/../../../../etc/passwd", "//etc/passwd", "/.%2e/etc/passwd"]
+)
+def test_no_path_leads_to_a_file(service: Running, path: str) -> None:
+    answer = service.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    assert int(answer.split()[1]) in {400, 404, 422}
+    assert b"root:" not in answer
+
+
+def test_what_came_in_a_photograph_s_place_is_not_shown(tmp_path: Path) -> None:
+    root = colours(tmp_path)
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(root)
+    secret = save(tmp_path / "elsewhere" / "red.png", "red")
+    with serving(library) as service:
+        number = service.post("/api/search", {"text": "red", "k": 1}).json["hits"][0]["id"]
+        assert service.get(f"/api/photos/{number}/thumbnail").status == 200
+
+        def refused() -> None:
+            for what in ("original", "thumbnail"):
+                answer = service.get(f"/api/photos/{number}/{what}")
+                assert (answer.status, answer.problem) == (404, "photo-not-there")
+                assert b"secret" not in answer.body
+
+        path = root / "red.png"
+        path.unlink()
+        path.symlink_to(secret)
+        refused()
+        path.unlink()
+        path.write_text("a secret text", encoding="utf-8")
+        refused()
+        path.unlink()
+        os.mkfifo(path)
+        refused()
+        path.unlink()
+        refused()
+        path.write_bytes(secret.read_bytes()[:60])  # begins as a photograph and ends too early
+        assert service.get(f"/api/photos/{number}/thumbnail").problem == "photo-not-there"
+
+
+def test_names_that_are_no_text_are_told_with_question_marks(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    name = os.fsdecode(b'photos/\xff"\r\n\xe9.png')
+    Image.new("RGB", (8, 8), "red").save(tmp_path / name)
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(tmp_path / "photos")
+    with serving(library) as service:
+        hit = service.post("/api/search", {"text": "red"}).json["hits"][0]
+        assert hit["path"] == '\ufffd"\r\n\ufffd.png'
+        answer = service.get(f"/api/photos/{hit['id']}/original")
+        assert answer.status == 200
+        assert "%0D%0A" in answer.headers["content-disposition"]
+        assert service.get("/api/status").status == 200

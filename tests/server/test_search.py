@@ -1,0 +1,183 @@
+"""`/api/search`: every way to ask, pages, and what is told of hits."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.library.fake import ColourEncoder
+from tests.server.serving import Running
+
+
+def png(colour: object, size: tuple[int, int] = (9, 9)) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_sentence_finds_what_it_describes(service: Running, root: Path) -> None:
+    answer = service.post("/api/search", {"text": "lime", "k": 2})
+    assert answer.status == 200
+    said = answer.json
+    assert (said["schema"], said["model"], len(said["hits"])) == (1, "colours", 2)
+    hit = said["hits"][0]
+    assert (hit["rank"], hit["path"], hit["width"], hit["height"]) == (1, "trips/green.png", 24, 32)
+    assert hit["root"]["name"] == root.name
+    assert hit["score"] == pytest.approx(1, abs=1e-3)
+    assert (hit["online"], hit["taken_at"], hit["captions"]) == (True, None, [])
+
+
+def test_ids_vectors_and_uploads_find_their_like(service: Running, ids: dict[str, int]) -> None:
+    vector = ColourEncoder().encode_texts("blue")[0]
+    encoded = base64.b64encode(vector.astype("<f4").tobytes()).decode()
+    assert service.search({"photo": ids["green.png"], "k": 1}) == ["green.png"]
+    assert service.search({"vector": vector.tolist(), "k": 1}) == ["blue.png"]
+    assert service.search({"vector": encoded, "k": 1}) == ["blue.png"]
+    answer = service.send("/api/search", png((250, 5, 5)), asked={"k": 1})
+    assert [hit["path"] for hit in answer.json["hits"]] == ["red.png"]
+
+
+def test_an_uploaded_photograph_of_the_library_is_itself(service: Running, root: Path) -> None:
+    answer = service.send("/api/search", (root / "trips" / "green.png").read_bytes(), asked={"k": 1})
+    assert (answer.json["hits"][0]["path"], answer.json["hits"][0]["score"]) == ("trips/green.png", 1.0)
+
+
+def test_parts_are_weighed(service: Running, ids: dict[str, int]) -> None:
+    assert service.search({"text": "red", "plus": [{"text": "blue", "weight": 3}], "k": 1}) == ["blue.png"]
+    assert service.search({"text": "yellow", "minus": [{"photo": ids["red.png"]}], "k": 1}) == ["green.png"]
+    assert service.search({"plus": [{"photo": ids["blue.png"]}], "k": 1}) == ["blue.png"]
+    assert "red.png" not in service.search({"photo": ids["red.png"], "exclude_self": True})
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        ({"folder": "sea"}, ["blue.png"]),
+        ({"orientation": "portrait"}, ["green.png"]),
+        ({"name": "RED"}, ["red.png"]),
+        ({"caption": "wall"}, ["red.png"]),
+        ({"min_size": 33}, []),
+        ({"before": "1990"}, []),
+    ],
+)
+def test_filters_narrow(service: Running, filters: dict[str, object], names: list[str]) -> None:
+    assert service.search({"text": "red", "filters": filters}) == names
+
+
+def test_pages_follow_each_other_to_the_end(service: Running) -> None:
+    asked = {"text": "red", "k": 2}
+    first = service.post("/api/search", asked).json
+    second = service.post("/api/search", {**asked, "cursor": first["next"]}).json
+    assert [hit["rank"] for hit in first["hits"] + second["hits"]] == [1, 2, 3]
+    assert len({hit["id"] for hit in first["hits"] + second["hits"]}) == 3
+    assert second["next"] is None
+
+
+def test_a_cursor_goes_with_its_own_query_alone(service: Running) -> None:
+    cursor = service.post("/api/search", {"text": "red", "k": 1}).json["next"]
+    for asked in ({"text": "blue", "k": 1}, {"text": "red", "k": 2}):
+        assert service.post("/api/search", {**asked, "cursor": cursor}).problem == "cursor"
+    for broken in ("x", "W10", base64.urlsafe_b64encode(b"[-1, 2]").decode(), "[" * 900, "é"):
+        assert service.post("/api/search", {"text": "red", "k": 1, "cursor": broken}).problem == "cursor"
+
+
+def test_where_nothing_is_found_the_nearest_is_told(service: Running) -> None:
+    said = service.post("/api/search", {"text": "red", "min_score": 1.5}).json
+    assert (said["hits"], said["nearest"]) == ([], pytest.approx(1, abs=1e-3))
+    assert said["message"] == f"nothing here looks like that (the nearest scores {said['nearest']:.3f})"
+    assert (
+        service.post("/api/search", {"text": "red", "filters": {"name": "zzz"}}).json["message"]
+        == "nothing found"
+    )
+
+
+def test_similar_photographs_leave_out_the_one_that_is_asked_for(
+    service: Running, ids: dict[str, int]
+) -> None:
+    said = service.get(f"/api/photos/{ids['red.png']}/similar?k=1").json
+    assert len(said["hits"]) == 1
+    assert said["hits"][0]["id"] != ids["red.png"]
+    more = service.get(f"/api/photos/{ids['red.png']}/similar?k=1&cursor={said['next']}").json
+    assert more["hits"][0]["id"] not in {ids["red.png"], said["hits"][0]["id"]}
+    assert service.get("/api/photos/999/similar").problem == "unknown-photo"
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({}, "nothing to search for"),
+        ({"text": " "}, "a text is empty"),
+        ({"text": ""}, "text"),
+        ({"text": "a\0b"}, "a NUL is no text"),
+        ({"text": 5}, "text"),
+        ({"text": "x" * 2001}, "at most 2,000 letters"),
+        ({"text": "red", "k": 0}, "k"),
+        ({"text": "red", "k": 201}, "at most 200 hits"),
+        ({"text": "red", "k": 10**40}, "k"),
+        ({"text": "red", "unknown": 1}, "unknown"),
+        ({"text": "red", "plus": [{"text": "a"}] * 17}, "at most 16 parts"),
+        ({"text": "red", "plus": [{"text": "a", "photo": 1}]}, "one of text, photo and vector"),
+        ({"text": "red", "minus": [{}]}, "one of text, photo and vector"),
+        ({"text": "red", "minus": [{"text": "red"}]}, "cancel each other out"),
+        ({"text": "red", "plus": [{"text": "a", "weight": -1}]}, "weight"),
+        ({"text": "red", "filters": {"orientation": "wide"}}, "orientation"),
+        ({"text": "red", "filters": {"after": "yesterday"}}, "not a date"),
+        ({"text": "red", "filters": {"folder": "~nobody-of-this-name"}}, "no folder can have this name"),
+        ({"text": "red", "min_score": "high"}, "min_score"),
+        ({"text": "red", "model": "another"}, "the library has no vectors of this one; known: colours"),
+        ({"text": "red", "model": "/etc/passwd"}, "the library has no vectors of this one"),
+        ({"photo": -1}, "photo"),
+        ({"photo": 1 << 64}, "photo"),
+        ({"vector": []}, "vector"),
+        ({"vector": [0.0] * 49}, "not all of them 0"),
+        ({"vector": [1.0] * 7}, "has 49 numbers; one of 7 came"),
+        ({"vector": "!!!!"}, "base64"),
+        ({"vector": "AAA="}, "no float32"),
+        ({"vector": base64.b64encode(np.full(49, np.nan, "<f4").tobytes()).decode()}, "finite"),
+    ],
+)
+def test_what_means_nothing_is_a_problem_that_says_so(service: Running, asked: object, field: str) -> None:
+    answer = service.post("/api/search", asked)
+    assert answer.status == 422
+    assert answer.problem
+    assert field in answer.json["detail"]
+
+
+def test_a_photograph_that_is_not_there_is_unknown(service: Running) -> None:
+    answer = service.post("/api/search", {"photo": 999})
+    assert (answer.status, answer.problem) == (404, "unknown-photo")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'{"text": "\xff"}',
+        b'{"text": "\\ud800"}',
+        b'{"k": NaN}',
+        b"[" * 100_000,
+        b"\0",
+    ],
+)
+def test_what_is_no_json_is_malformed(service: Running, body: bytes) -> None:
+    answer = service.post("/api/search", body)
+    assert answer.status in {400, 422}
+    assert answer.problem in {"malformed", "invalid"}
+
+
+def test_a_very_long_text_in_any_script_is_searched(service: Running) -> None:
+    for text in ("雪" * 2000, "\u202e" * 50, "🐕‍🦺" * 200, "a\n" * 900):
+        assert service.post("/api/search", {"text": text, "min_score": None}).status == 200
+
+
+def test_a_text_that_names_a_file_is_a_text(service: Running, root: Path) -> None:
+    answer = service.post("/api/search", {"text": str(root / "red.png"), "min_score": None})
+    assert answer.json["hits"][0]["score"] < 0.9999
