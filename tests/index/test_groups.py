@@ -99,6 +99,13 @@ def test_the_order_says_who_is_joined_and_who_is_left_out() -> None:
     assert ids.tolist() == [7, 9]
 
 
+def test_vectors_of_different_kinds_do_not_join_each_other() -> None:
+    rows = np.tile(unit(np.ones((1, 4), np.float32)), (7, 1))
+    kinds = np.array([0, 1, -1, 1, 0, 2, -1])
+    found = as_lists(near_groups(np.arange(7), rows, min_score=0.9, kinds=kinds))
+    assert [ids for ids, _ in found] == [[0, 2, 4, 6], [1, 3]]
+
+
 def test_ten_thousand_equal_vectors_are_one_group_told_evenly() -> None:
     rows = np.tile(unit(np.ones((1, 16), np.float32)), (10_000, 1))
     told: list[tuple[int, int]] = []

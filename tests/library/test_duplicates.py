@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -59,15 +60,26 @@ def test_of_equal_sizes_the_earliest_is_the_best_then_the_largest_file(
     library: Library, tmp_path: Path
 ) -> None:
     image, other = draw_photo(0), draw_photo(1)
-    write(tmp_path / "photos" / "a.jpg", image, taken_at=datetime(2020, 5, 2))
+    write(tmp_path / "photos" / "a.jpg", image)  # of today
     write(tmp_path / "photos" / "b.jpg", image, taken_at=datetime(2020, 5, 1), quality=70)
-    write(tmp_path / "photos" / "c.jpg", image)  # of today
+    old = write(tmp_path / "photos" / "c.jpg", image, quality=80)
+    os.utime(old, (1e9, 1e9))  # of 2001
     write(tmp_path / "photos" / "m.jpg", other, taken_at=datetime(2020, 5, 1), quality=70)
     write(tmp_path / "photos" / "n.jpg", other, taken_at=datetime(2020, 5, 1), quality=95)
     library.index(tmp_path / "photos")
     groups = library.duplicates(min_score=0.99)
-    assert [group[0].path.name for group in groups] == ["b.jpg", "n.jpg"]
-    assert groups[0][0].taken_at == datetime(2020, 5, 1)
+    assert [(group[0].path.name, len(group)) for group in groups] == [("c.jpg", 3), ("n.jpg", 2)]
+    assert groups[1][0].taken_at == datetime(2020, 5, 1)
+
+
+def test_photographs_of_two_moments_are_two_however_alike(library: Library, tmp_path: Path) -> None:
+    image = draw_photo(0)
+    for second in (1, 2):
+        taken_at = datetime(1960, 5, 1, 12, 0, second)
+        write(tmp_path / "photos" / f"{second}.jpg", image, taken_at=taken_at)
+        write(tmp_path / "photos" / f"{second}-small.jpg", image.resize((160, 120)), taken_at=taken_at)
+    library.index(tmp_path / "photos")
+    assert names(library.duplicates(min_score=0.99)) == [["1.jpg", "1-small.jpg"], ["2.jpg", "2-small.jpg"]]
 
 
 def test_the_photographs_are_not_read(library: Library, root: Path) -> None:

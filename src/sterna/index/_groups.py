@@ -24,7 +24,7 @@ from sterna.index._search import MARGIN, exact_scores
 __all__ = ["near_groups"]
 
 _DIRECTIONS = (32, 64, 128, 256)  # of which the first is taken that leaves few pairs
-_FEW = 0.002  # of the pairs of a sample
+_FEW = 1e-4  # of the pairs of a sample's last rows, beside those that are near indeed
 _SAMPLE = 4096  # rows whose spread chooses the directions
 _SPARE = 1e-5  # added to a rest's squared length, for what rounding takes away
 _MANY = 0.01  # the share of pairs left by the bound from which whole products are cheaper than one by one
@@ -36,6 +36,7 @@ def near_groups(
     *,
     min_score: float,
     order: NDArray[np.int64] | None = None,
+    kinds: NDArray[np.int64] | None = None,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Group vectors by their inner products, in at most 1.1 kB of memory for each beside the vectors.
@@ -45,6 +46,8 @@ def near_groups(
         min_score: the least inner product of a member with its group's first.
         order: int64 [A], different ids that are there, those first that others should join; the rest is left
             out. `None` is the order in which they lie.
+        kinds: int64 [A] in that order: vectors of different kinds of 0 and above do not join each other; -1
+            is any kind.
         report: told now and then how many of how many vectors are dealt with.
 
     Returns the groups of two and more in that order: int64 ids [G], the first before the others by falling
@@ -58,7 +61,8 @@ def near_groups(
         numbers = by_id[np.searchsorted(rows.ids[by_id], order)]
     if not len(numbers):
         return []
-    grouping = _Grouping(rows, numbers, min_score=min_score)
+    given = np.full(len(numbers), -1) if kinds is None else kinds
+    grouping = _Grouping(rows, numbers, given, min_score=min_score)
     total = len(numbers)
     for start in range(0, total, BLOCK):
         stop = min(start + BLOCK, total)
@@ -72,11 +76,15 @@ class _Grouping:
 
     Arguments:
         numbers: the row of each place, int64 [A].
+        kinds: the kind of each place, int64 [A].
     """
 
-    def __init__(self, rows: Rows, numbers: NDArray[np.int64], *, min_score: float) -> None:
+    def __init__(
+        self, rows: Rows, numbers: NDArray[np.int64], kinds: NDArray[np.int64], *, min_score: float
+    ) -> None:
         self._rows = rows
         self._numbers = numbers
+        self._kinds = kinds
         self._least = min_score
         self._sketches = _sketches(rows, numbers, least=min_score)
         self._first = np.full(len(numbers), -1, np.int64)
@@ -114,11 +122,15 @@ class _Grouping:
             first = firsts[row]
             if self._first[first] >= 0:  # it has just joined another
                 continue
-            maybe = self._free(others[near[row]])
+            maybe = self._fitting(first, self._free(others[near[row]]))
             maybe = maybe[np.argsort(self._numbers[maybe])]
             scores = exact_scores(self._rows, self._numbers[maybe], self._wide(first[None])[0])
             maybe, scores = maybe[scores >= self._least], scores[scores >= self._least]
             self._first[maybe], self._scores[maybe] = first, scores
+
+    def _fitting(self, first: np.int64, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        kind, kinds = self._kinds[first], self._kinds[places]
+        return places if kind < 0 else places[(kinds < 0) | (kinds == kind)]
 
     def _wide(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
         return _rows_at(self._rows, self._numbers[places])
@@ -128,11 +140,14 @@ def _sketches(rows: Rows, numbers: NDArray[np.int64], *, least: float) -> NDArra
     """For each row its part in the plane and its rest's length, [A, K + 1]: no product is above theirs."""
     some = np.unique(np.linspace(0, len(numbers) - 1, _SAMPLE).astype(np.int64))
     sample = _rows_at(rows, numbers[some])
-    directions = np.linalg.eigh(sample.T @ sample)[1][:, ::-1]
+    probe = sample[::4]  # chooses how many directions, and so has no say in which
+    rest = np.delete(sample, np.s_[::4], axis=0)
+    directions = np.linalg.eigh(rest.T @ rest)[1][:, ::-1]
+    near = np.count_nonzero(probe @ probe.T >= least)
     for count in _DIRECTIONS:
         plane = np.ascontiguousarray(directions[:, :count])
-        few = _sketch(sample[:: max(1, len(sample) // BLOCK)], plane)
-        if np.count_nonzero(few @ few.T >= least - MARGIN) - len(few) <= _FEW * len(few) ** 2:
+        few = _sketch(probe, plane)
+        if np.count_nonzero(few @ few.T >= least - MARGIN) <= near + _FEW * len(few) ** 2:
             break
     sketches = np.empty((len(numbers), plane.shape[1] + 1), np.float32)
     for start in range(0, len(numbers), BLOCK):

@@ -16,11 +16,13 @@ __all__ = ["LIKENESS", "find_duplicates"]
 
 LIKENESS = 0.90  # measured by benchmarks/duplicates.py; see docs/library.md
 
-# of each photograph its pixels, when it was taken (where that is not known: written), and its bytes
+# of each photograph its pixels, when it was taken (where that is not known: written), its bytes, and the
+# second that its camera noted, as a number above 0, or -1
 _QUALITY = (
     "SELECT photos.id AS a, COALESCE(width * height, 0) AS b, "
     "COALESCE(CAST(strftime('%s', taken_at, 'utc') AS INTEGER), MIN(mtime_ns) / 1000000000) AS c, "
-    "MAX(size) AS d FROM photos JOIN files ON files.photo = photos.id GROUP BY photos.id"
+    "MAX(size) AS d, COALESCE(CAST(strftime('%s', taken_at) AS INTEGER) + 100000000000, -1) AS e "
+    "FROM photos JOIN files ON files.photo = photos.id GROUP BY photos.id"
 )
 _COPIES = "SELECT photo FROM files WHERE photo IS NOT NULL GROUP BY photo HAVING COUNT(*) > 1"
 
@@ -29,10 +31,11 @@ def find_duplicates(
     catalog: Catalog, gallery: Gallery, *, min_score: float, copies: bool, report: Reporter
 ) -> list[tuple[Hit, ...]]:
     """Groups of near-duplicates; see `Library.duplicates`."""
-    photos, pixels, seconds, sizes = catalog.numbers(_QUALITY)
-    best_first = photos[np.lexsort((photos, -sizes, seconds, -pixels))]
+    photos, pixels, seconds, sizes, noted = catalog.numbers(_QUALITY)
+    best_first = np.lexsort((photos, -sizes, seconds, -pixels))
     near = gallery.groups(
-        best_first,
+        photos[best_first],
+        kinds=noted[best_first],  # of two moments, however alike, are two photographs
         min_score=min_score,
         report=lambda done, total: report(Progress("comparing", done, total)),
     )

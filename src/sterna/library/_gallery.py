@@ -86,7 +86,12 @@ class Gallery:
         return list(zip(cosines.tolist(), found.tolist(), strict=True))
 
     def groups(
-        self, order: NDArray[np.int64], *, min_score: float, report: Callable[[int, int], None]
+        self,
+        order: NDArray[np.int64],
+        *,
+        kinds: NDArray[np.int64],
+        min_score: float,
+        report: Callable[[int, int], None],
     ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Groups of photographs with near vectors; see `near_groups` for the arguments and the answer.
 
@@ -99,8 +104,15 @@ class Gallery:
                 self._check(segment, block[part][ids[part] >= 0])
         if not self.blocks:
             return []
-        order = order[np.isin(order, np.concatenate(self.ids))]
-        groups = near_groups(self.ids, self.blocks, min_score=min_score, order=order, report=report)
+        there = np.isin(order, np.concatenate(self.ids))
+        groups = near_groups(
+            self.ids,
+            self.blocks,
+            min_score=min_score,
+            order=order[there],
+            kinds=kinds[there],
+            report=report,
+        )
         return [(ids, np.minimum(scores, np.float32(1))) for ids, scores in groups]
 
     def _check(self, segment: Segment, rows: NDArray[Any]) -> None:

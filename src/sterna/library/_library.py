@@ -296,8 +296,8 @@ class Library:
     ) -> list[tuple[Hit, ...]]:
         """Group photographs that look the same: resized, saved again, cut or brightened a little.
 
-        Told by their vectors alone; no photograph is read. Every one of a group is near its best, so that
-        chains of photographs, each like the next alone, are no group.
+        Told by their vectors; no photograph is read. Every one of a group is near its best, so that a row of
+        photographs, each like the next alone, is no group, and neither are two of different noted times.
 
         Arguments:
             min_score: the least cosine to the best of the group, above 0 and up to 1. The default is measured
