@@ -35,7 +35,7 @@ def test_no_command_at_all_prints_the_help(sterna: Sterna) -> None:
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        (["serch"], "sterna: no such command 'serch'. Did you mean 'search'?; see `sterna --help`\n"),
+        (["captoin"], "sterna: no such command 'captoin'. Did you mean 'caption'?; see `sterna --help`\n"),
         (["search", "-k", "0"], "sterna: -k 0: at least 1 is needed; see `sterna search --help`\n"),
         (["search", "--limit=x"], "sterna: --limit x: a whole number is needed; see"),
         (

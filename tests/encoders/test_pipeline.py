@@ -28,7 +28,8 @@ def content_of(seed: int, size: tuple[int, int] = (48, 36)) -> bytes:
 
 
 def our_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("sterna-")]
+    ours = ("sterna-decode", "sterna-network")
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith(ours)]
 
 
 def test_one_answer_for_each_photograph_in_order(model: Encoder) -> None:
