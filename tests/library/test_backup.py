@@ -358,3 +358,20 @@ def test_nothing_can_be_backed_up_before_anything_is_indexed(library: Library, t
     with pytest.raises(SternaError, match="nothing is indexed yet"):
         library.backup(tmp_path / "backup")
     assert names(tmp_path) == []
+
+
+def test_a_library_that_is_made_while_another_is_restored_stays(
+    library: Library, colours: Path, tmp_path: Path
+) -> None:
+    library.index(colours)
+    library.backup(tmp_path / "backup")
+    place = tmp_path / "place"
+
+    def index_there(progress: Progress) -> None:
+        if not place.exists():
+            with opened(place) as other:
+                other.index(colours / "trips")
+
+    with pytest.raises(LibraryError, match="something was made there meanwhile, and stays"):
+        Library.restore(tmp_path / "backup", place, progress=index_there)
+    assert whole(place) == 2

@@ -131,6 +131,7 @@ def test_a_browser_that_showed_the_token_is_remembered(guarded: Running) -> None
     assert TOKEN not in cookie
     assert ask(guarded, Cookie=cookie).status == 200
     assert ask(guarded, Cookie=f"a=b; {cookie}").status == 200
+    assert ask(guarded, Cookie=f'prefs={{{{"a": 1}}}}; flag; {cookie}').status == 200
     assert ask(guarded, Cookie=cookie[:-1]).status == 401
     assert ask(guarded, Cookie=cookie, Origin="https://evil.example").status == 403
     assert ask(guarded, Cookie=f"sterna_session={TOKEN}").status == 401

@@ -40,7 +40,8 @@ def placed_folder(path: Path) -> Iterator[Path]:
     path = path.resolve()  # a link stays
     recover(path)
     with contextlib.ExitStack() as stack:
-        if path.exists():
+        was_there = path.exists()
+        if was_there:
             stack.enter_context(writing(path, wait=0))
         aside = path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.new"
         try:
@@ -48,7 +49,7 @@ def placed_folder(path: Path) -> Iterator[Path]:
                 stack.enter_context(writing(aside, wait=0))
                 yield aside
                 _flush(aside)
-                _swap(aside, path)
+                _swap(aside, path, replace=was_there)
         except DiskError as error:
             raise DiskError(str(error).replace(str(aside), str(path))) from error
         finally:
@@ -80,12 +81,16 @@ def _flush(folder: Path) -> None:
         fsync_folder(Path(where))
 
 
-def _swap(new: Path, path: Path) -> None:
+def _swap(new: Path, path: Path, *, replace: bool) -> None:
     try:
         new.rename(path)  # nothing is there, or an empty folder
     except OSError as error:
         if error.errno not in _NOT_EMPTY:
             raise
+        if not replace:
+            raise LibraryError(
+                f"{path}: something was made there meanwhile, and stays; name another folder"
+            ) from error
         old = new.with_suffix(".old")
         path.rename(old)
         try:

@@ -13,7 +13,7 @@ from sterna.library._look import Part
 from sterna.library._models import register
 from sterna.library._opened import Opened
 from sterna.library._place import writing
-from sterna.library._roots import check_folder, check_folders, choose_roots
+from sterna.library._roots import check_folder, check_folders, choose_roots, known_roots, resolved
 from sterna.library._types import IndexReport, Reporter
 
 if TYPE_CHECKING:
@@ -48,7 +48,11 @@ def index_library(
             check_folders(catalog, roots)
             encoder, spec = opened.encoder(catalog, model)
             with catalog.transaction():
-                chosen = choose_roots(catalog, roots, exclude=exclude)
+                if parts is None:
+                    chosen = choose_roots(catalog, roots, exclude=exclude)
+                else:  # one that has been forgotten meanwhile stays so
+                    named = {resolved(root) for root in roots}
+                    chosen = [root for root in known_roots(catalog) if root.path in named]
                 number = register(catalog, encoder, spec=spec, models=opened.models)
             return run_index(
                 catalog,

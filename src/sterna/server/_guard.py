@@ -6,9 +6,9 @@ import hashlib
 import hmac
 import ipaddress
 import socket
-from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 
 from sterna.server._problems import Problem
 from sterna.server._settings import ServerSettings, is_loopback
@@ -89,8 +89,5 @@ class Guard:
         kind, _, text = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self.is_token(text.strip()):
             return True
-        try:
-            morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            return False
-        return morsel is not None and hmac.compare_digest(morsel.value.encode(), self.session.encode())
+        value = cookie_parser(headers.get("cookie", "")).get(COOKIE)  # others' cookies may be malformed
+        return value is not None and hmac.compare_digest(value.encode(), self.session.encode())

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
-from sterna.errors import SternaError
 from sterna.server._decoding import Decoders
 from sterna.server._guard import Guard
 from sterna.server._jobs import Job, Jobs
@@ -139,8 +138,8 @@ class Service:
             model = await self.model(None)
             await model.texts(["warm"])
             self.metrics.photos.set((await self.workers.run(self.library.status)).indexed)
-        except (SternaError, Problem) as error:
-            self.trouble = str(error)  # asked again when somebody asks
+        except Exception as error:  # whatever it is, it is told, and asked again when somebody asks
+            self.trouble = str(error) or type(error).__name__
         else:
             self.trouble = None
 
