@@ -157,6 +157,7 @@ def test_a_root_that_goes_loses_nothing_and_is_followed_when_it_is_there_again(
 ) -> None:
     away = colours.with_name("away")
     with Watching(library, colours) as watching:
+        until(lambda: f"watching {colours}" in watching.notices, watching.told)
         colours.rename(away)
         until(lambda: f"{colours}: not there now; nothing of it was touched" in watching.notices)
         save(away / "white.png", "white")
@@ -172,6 +173,7 @@ def test_a_root_that_goes_loses_nothing_and_is_followed_when_it_is_there_again(
 
 def test_a_root_that_is_removed_and_made_again_is_followed(library: Library, colours: Path) -> None:
     with Watching(library, colours) as watching:
+        until(lambda: f"watching {colours}" in watching.notices, watching.told)
         colours.rename(colours.with_name("bin"))
         shutil.rmtree(colours.with_name("bin"))
         until(lambda: len(watching.notices) == 2, watching.told)

@@ -159,7 +159,7 @@ def test_the_device_of_the_command_line_goes_before_that_of_the_settings(toy, tm
     save_settings(toy_settings(toy, epochs=1), tmp_path / "config.yaml")
     arguments = ["train", "--config", str(tmp_path / "config.yaml"), "--out", str(tmp_path / "run")]
     assert main([*arguments, "--device", "cuda"]) == 2
-    assert "device='cuda' is not to be found here; there is: auto, cpu" in capsys.readouterr().err
+    assert "--device 'cuda' is not to be found here; there is: auto, cpu" in capsys.readouterr().err
 
 
 def test_bfloat16_learns_on_the_cpu(toy, tmp_path):
