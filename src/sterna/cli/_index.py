@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sterna.cli._options import FormatOption, LibraryModelOption, LibraryOption
+from sterna.cli._options import ExcludeOption, FormatOption, LibraryModelOption, LibraryOption
 from sterna.cli._output import number, print_json, print_table, say_some
 from sterna.cli._paths import typed_path
 from sterna.cli._progress import duration, progress_line
@@ -28,15 +28,7 @@ def index(
         ),
     ] = None,
     *,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--exclude",
-            metavar="PATTERN",
-            help="Skip names or paths like this, such as '*.gif'; repeatable, and remembered until other "
-            "patterns come ('' for none).",
-        ),
-    ] = None,
+    exclude: ExcludeOption = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="If another process is indexing, wait for it instead of giving up.")
     ] = False,

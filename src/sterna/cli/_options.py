@@ -10,6 +10,7 @@ import typer
 from sterna.cli._paths import typed_path
 
 __all__ = [
+    "ExcludeOption",
     "FormatOption",
     "LibraryModelOption",
     "LibraryOption",
@@ -18,6 +19,15 @@ __all__ = [
     "SplitOption",
 ]
 
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="PATTERN",
+        help="Skip names or paths like this, such as '*.gif'; repeatable, and remembered until other "
+        "patterns come ('' for none).",
+    ),
+]
 LibraryOption = Annotated[
     Path | None,
     typer.Option(

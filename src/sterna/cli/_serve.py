@@ -80,11 +80,11 @@ def serve(
     from pydantic import SecretStr
 
     from sterna.library import Library
-    from sterna.server import ServerSettings, run
+    from sterna.server import ServerSettings, is_loopback, run
     from sterna.settings import load_settings
 
     given = _token(token_file)
-    made = secrets.token_urlsafe(24) if given is None and not _is_loopback(host) else None
+    made = secrets.token_urlsafe(24) if given is None and not is_loopback(host) else None
     settings = load_settings(
         ServerSettings,
         {
@@ -115,15 +115,6 @@ def _token(file: Path | None) -> str | None:
     if not token:
         raise UsageError(f"--token-file {file}: empty; write a token of 16 or more signs into it")
     return token
-
-
-def _is_loopback(host: str) -> bool:
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _announce(address: str, settings: ServerSettings, *, made: str | None) -> None:

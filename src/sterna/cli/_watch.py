@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sterna.cli._options import FormatOption, LibraryModelOption, LibraryOption
+from sterna.cli._options import ExcludeOption, FormatOption, LibraryModelOption, LibraryOption
 from sterna.cli._output import number, print_json, say, say_some
 from sterna.cli._paths import typed_path
 from sterna.cli._progress import progress_line
@@ -35,15 +35,7 @@ def watch(
         ),
     ] = None,
     *,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--exclude",
-            metavar="PATTERN",
-            help="Skip names or paths like this, such as '*.gif'; repeatable, and remembered until other "
-            "patterns come ('' for none).",
-        ),
-    ] = None,
+    exclude: ExcludeOption = None,
     debounce: Annotated[
         float,
         typer.Option(

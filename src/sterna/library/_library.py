@@ -140,7 +140,7 @@ class Library:
         """
         check_paths(*roots)
         check_patterns(exclude)
-        report = progress or (lambda _: None)
+        report = progress or silent
         return index_library(self._opened, roots, model=model, exclude=exclude, report=report, wait=wait)
 
     def watch(
@@ -186,7 +186,7 @@ class Library:
             quiet=quiet,
             poll=every,
             stop=stop or threading.Event(),
-            progress=progress or (lambda _: None),
+            progress=progress or silent,
             on_report=on_report or (lambda _: None),
             on_notice=on_notice or (lambda _: None),
         )

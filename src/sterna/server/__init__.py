@@ -7,6 +7,6 @@ listens to this machine alone unless it is given a token.
 from __future__ import annotations
 
 from sterna.server._run import create_app, run
-from sterna.server._settings import Limits, ServerSettings
+from sterna.server._settings import Limits, ServerSettings, is_loopback
 
-__all__ = ["Limits", "ServerSettings", "create_app", "run"]
+__all__ = ["Limits", "ServerSettings", "create_app", "is_loopback", "run"]
