@@ -28,6 +28,9 @@ MINIATURE = {
     "log_every": 1,
     "tensorboard": "false",
     "threads": 1,
+    "device": "cpu",
+    "precision": "float32",
+    "workers": 0,
 }
 
 

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from sterna.errors import SettingsError
+from sterna.errors import SettingsError, UsageError
 from sterna.model import Tower, build_model
 from sterna.settings import load_settings, save_settings
 from sterna.training import ModelSettings, TowerSettings, TrainSettings
@@ -25,7 +25,7 @@ def test_every_shipped_configuration_is_valid_and_survives_saving(file, tmp_path
 
 
 def test_there_are_configurations_for_the_model_and_its_ablation():
-    assert {"base", "both", "regions", "tiny"} <= {file.stem for file in CONFIGS}
+    assert {"augment", "base", "both", "regions", "tiny"} <= {file.stem for file in CONFIGS}
 
 
 def test_all_mistakes_are_named_at_once_with_the_nearest_known_key():
@@ -86,10 +86,39 @@ def test_a_constant_rate_takes_no_floor():
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
 def test_every_shipped_configuration_can_be_trained(file):
-    check_settings(load_settings(TrainSettings, file))
+    here = ["device=cpu", "precision=float32"]  # some want a GPU
+    check_settings(load_settings(TrainSettings, file, overrides=here))
 
 
 def test_the_reference_of_settings_is_up_to_date():
     file = Path(__file__).parents[2] / "docs" / "generate_settings.py"
     module = runpy.run_path(str(file))
     assert module["PAGE"].read_text() == module["page"](), "run: python docs/generate_settings.py"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"finetune": {"image": {"augment": {}}}}, "augment would change nothing: no stages are trained"),
+        ({"finetune": {"image": {"stages": 1, "augment": {"crop": 0}}}}, "crop"),
+        ({"finetune": {"image": {"stages": 1, "augment": {"color": 0.1}}}}, "colour"),
+    ],
+)
+def test_changes_of_photographs_that_cannot_be_are_refused(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        load_settings(TrainSettings, changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": {"views": ["original", "flip"]}}, "features.views: with finetune.image.augment"),
+        ({"objective": {"name": "cusa"}}, "cusa reads features"),
+        ({"teacher": ["runs/teacher"], "objective": {"name": "distill"}}, "teacher reads features"),
+    ],
+)
+def test_nothing_else_looks_at_photographs_that_are_changed_anew(changes, message):
+    tuning = {"finetune": {"image": {"stages": 1, "augment": {}}}}
+    settings = load_settings(TrainSettings, {**tuning, **changes})
+    with pytest.raises(UsageError, match=message):
+        check_settings(settings)

@@ -15,7 +15,7 @@ from sterna.features._captions import CaptionJob, caption_columns
 from sterna.features._engines import text_engine
 from sterna.features._images import ImageJob, image_columns, photographs
 from sterna.features._kept import KeptMaps
-from sterna.features._looks import look_at_maps, look_of
+from sterna.features._looks import Look, keep_pixels, look_at_maps, look_of
 from sterna.features._part import ColumnSpec
 from sterna.features._report import ExtractProgress, ExtractReport
 from sterna.features._store import FeatureStore
@@ -66,6 +66,7 @@ def extract(
     dtype: str = "float16",
     batch_size: int = 8,
     maps: int | None = None,
+    pixels: bool = False,
     kept: KeptMaps | None = None,
     top: int | None = None,
     threshold: float | None = None,
@@ -98,8 +99,10 @@ def extract(
         batch_size: images a batch.
         maps: keep the maps below the last `maps` stages of the image backbone as well, for fine-tuning these:
             the column "VIEW.mapsN", float16, whose rows [C, H W] are the backbone's `map_shape`.
+        pixels: keep the squares that the image backbone would see, and nothing that it makes of them, for
+            training that changes them in every step: the column "VIEW.pixels", uint8 RGB, rows [S, S 3].
         kept: maps that the backbone's stem made before: views of which all are there are made of them, and
-            photographs are looked at for the others alone. Not together with `maps`.
+            photographs are looked at for the others alone. Not together with `maps` or `pixels`.
         top, threshold, suppress: of a detector, see `sterna.backbones.image_backbone`. Its regions bear the
             columns "VIEW.scores" and "VIEW.classes"; an image has one at least.
         engine: "onnx" (ONNX Runtime), "torch", or "auto": ONNX Runtime where the backbone exports.
@@ -129,8 +132,14 @@ def extract(
         images = _image_backbone(image_backbone, options)
         if kept is not None and maps is not None:
             raise UsageError(f"maps={maps}: are not made of maps that were kept; leave one of them out")
+        if pixels and (maps is not None or kept is not None):
+            raise UsageError("pixels=True: no maps are made or read beside pixels; leave them out")
+        if pixels:
+            look = keep_pixels(images)
+        else:
+            look = look_of(images, dtype=dtype, engine=engine, threads=threads, maps=maps)
         work.images(
-            data, Path(out) / "images", images, views=views, batch_size=batch_size, maps=maps, kept=kept
+            data, Path(out) / "images", images, views=views, batch_size=batch_size, look=look, kept=kept
         )
     work.report.seconds = time.monotonic() - started
     return work.report
@@ -168,10 +177,9 @@ class _Work:
         *,
         views: Sequence[str],
         batch_size: int,
-        maps: int | None,
+        look: Look,
         kept: KeptMaps | None,
     ) -> None:
-        look = look_of(backbone, dtype=self.dtype, engine=self.engine, threads=self.threads, maps=maps)
         store = _open(out, image_columns(look, views), _image_meta(backbone, self.dtype))
         job = partial(ImageJob, store, batch_size=batch_size, report=self.report, tell=self.tell)
         whole, below = job(photographs(backbone), look), None

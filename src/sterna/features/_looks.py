@@ -15,7 +15,7 @@ from sterna.features._part import ColumnSpec
 if TYPE_CHECKING:
     from sterna.backbones import Detector, ImageBackbone
 
-__all__ = ["Look", "Made", "look_at_maps", "look_of"]
+__all__ = ["Look", "Made", "keep_pixels", "look_at_maps", "look_of"]
 
 
 class Made(NamedTuple):
@@ -59,6 +59,15 @@ def look_of(
     return _Detected(backbone, dtype=dtype)
 
 
+def keep_pixels(backbone: ImageBackbone) -> Look:
+    """The look that keeps what `prepare` made, squares [S, S 3] uint8. Raises `UsageError` for a detector."""
+    from sterna.backbones import Detector
+
+    if isinstance(backbone, Detector):
+        raise UsageError(f"{backbone.name}: a detector sees photographs of any shape; squares alone are kept")
+    return _Pixels(backbone.size)
+
+
 def look_at_maps(backbone: ImageBackbone, *, dtype: str, engine: str, threads: int | None) -> Look:
     """The look that goes on from what the backbone's stem made of photographs, float arrays [C, H W]."""
     return _Below(backbone, dtype=dtype, engine=engine, threads=threads)
@@ -91,6 +100,18 @@ class _Grid:
         for name, below in zip(list(self.columns)[2:], maps, strict=True):
             made[name] = list(below.reshape(len(below), below.shape[1], -1))
         return made
+
+
+class _Pixels:
+    """The squares themselves, which nothing looks at yet."""
+
+    name = ""
+
+    def __init__(self, side: int) -> None:
+        self.columns = {".pixels": Made(ColumnSpec("uint8", 3 * side), side)}
+
+    def __call__(self, prepared: Sequence[NDArray[Any]]) -> dict[str, Sequence[NDArray[Any]]]:
+        return {".pixels": [square.reshape(len(square), -1) for square in prepared]}
 
 
 class _Below:

@@ -11,6 +11,7 @@ from sterna.training._run import Run, load_run
 from sterna.training._scores import alignment_of
 from sterna.training._seeds import SeedsResult, train_seeds
 from sterna.training._settings import (
+    AugmentSettings,
     DataSettings,
     FeatureSettings,
     FinetuneSettings,
@@ -28,6 +29,7 @@ from sterna.training._settings import (
 from sterna.training._train import RunResult, train
 
 __all__ = [
+    "AugmentSettings",
     "DataSettings",
     "Earlier",
     "FeatureSettings",

@@ -50,5 +50,6 @@ def new_learner(settings: TrainSettings, inputs: Inputs, *, device: torch.device
         text_backbone=texts,
         stands_on=inputs.stands_on,
         teachers=load_teachers(settings.teacher, features, device=device),
+        augment=settings.finetune.image.augment,
         mixup=settings.mixup,
     ).to(device)

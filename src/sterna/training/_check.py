@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import nn
 
@@ -45,6 +47,8 @@ def check_settings(settings: TrainSettings) -> None:
         )
     if settings.model.names:
         _check_names(settings)
+    if settings.finetune.image.augment is not None:
+        _check_augmented(settings, objective.needs)
     check_scores(settings.score, objective, model)
 
 
@@ -59,6 +63,20 @@ def _check_names(settings: TrainSettings) -> None:
         )
     if settings.score != "dot":
         raise UsageError(f"model.names={names}: adds to dot products, and score is {settings.score!r}")
+
+
+def _check_augmented(settings: TrainSettings, needs: Collection[str]) -> None:
+    """Nothing else looks at photographs that are new in every step."""
+    augment = "finetune.image.augment"
+    if settings.features.views != ("original",):
+        raise UsageError(
+            f"features.views: with {augment} every step makes a view of its own; leave views out"
+        )
+    if settings.teacher or "image_targets" in needs:
+        raise UsageError(
+            f"{augment}: {'teacher' if settings.teacher else settings.objective.name} reads features of the "
+            "photographs, and there are none of changed ones; leave one of them out"
+        )
 
 
 def _width(tower: TowerSettings, model: ModelSettings) -> int:

@@ -81,7 +81,7 @@ class _Wanted(NamedTuple):
             images=[
                 (column, split.image_ids)
                 for split, names in zip(splits, views, strict=True)
-                for column in image_columns(names, finetune.image.stages)
+                for column in image_columns(names, finetune.image)
             ],
             captions=[("values", split.caption_ids) for split in splits],
         )
@@ -111,7 +111,8 @@ def _extract(
             views=views,
             dtype=features.dtype,
             batch_size=features.batch_size,
-            maps=finetune.image.stages or None,
+            maps=None if finetune.image.augment else finetune.image.stages or None,
+            pixels=finetune.image.augment is not None,
             kept=kept,
             threads=threads,
             progress=progress,

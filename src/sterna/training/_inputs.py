@@ -98,9 +98,7 @@ def find_inputs(
     train, validation, names = _splits(whole, data)
     complete(folder, features, finetune, (train, validation), threads=threads, progress=progress)
     images, captions = FeatureStore.open(folder / "images"), FeatureStore.open(folder / "captions")
-    seen, looked_at = (
-        image_columns(views, finetune.image.stages) for views in (features.views, ("original",))
-    )
+    seen, looked_at = (image_columns(views, finetune.image) for views in (features.views, ("original",)))
     placed = (
         _place(train, images, captions, columns=seen, name=names[0], captioned=True),
         _place(validation, images, captions, columns=looked_at, name=names[1], captioned=False),

@@ -12,16 +12,18 @@ from torch import Tensor, nn
 from sterna.backbones import ImageBackbone, TextBackbone
 from sterna.model import TERN, Tower, build_model
 from sterna.objectives import Given, Objective
+from sterna.training._augment import change
 from sterna.training._mixup import Blend
 from sterna.training._scores import compute_scores, encode_images, encode_texts, score_names
-from sterna.training._settings import ModelSettings
+from sterna.training._settings import AugmentSettings, ModelSettings
 
 if TYPE_CHECKING:
     from sterna.training._teachers import Teachers
 
 __all__ = ["Batch", "Learner", "kept_tensors", "new_model", "takes_means"]
 
-_LIKE = 64  # captions of like length that a trained text backbone reads together
+_LIKE = 64  # captions of like length that a trained text backbone reads together on the CPU
+_MANY = 1024  # elsewhere, where more at once are faster
 
 
 class Batch(NamedTuple):
@@ -44,7 +46,8 @@ class Batch(NamedTuple):
     epoch: Float[Tensor, ""]
     """float64: epochs gone before the step"""
     maps: Shaped[Tensor, "N P Q"] | None = None
-    """as stored, the last axes as one: what enters those stages of the image backbone that are trained"""
+    """as stored, the last axes as one: what enters those stages of the image backbone that are trained, or
+    uint8 photographs"""
     ids: Int64[Tensor, "C L"] | None = None
     """token ids, where the text backbone is trained"""
     ids_mask: Bool[Tensor, "C L"] | None = None
@@ -64,6 +67,8 @@ class Learner(nn.Module):
             features are read.
         stands_on: fingerprints of the backbones as they are published.
         teachers: give other models' similarities of a batch, where the objective learns from them.
+        augment: in training mode photographs are changed so; where it is given, `maps` of a batch are their
+            pixels.
         mixup: in training mode images are blended by shares from Beta(mixup, mixup); 0 leaves them alone.
     """
 
@@ -76,6 +81,7 @@ class Learner(nn.Module):
         text_backbone: TextBackbone | None = None,
         stands_on: Mapping[str, str] | None = None,
         teachers: Teachers | None = None,
+        augment: AugmentSettings | None = None,
         mixup: float = 0.0,
     ) -> None:
         super().__init__()
@@ -85,6 +91,7 @@ class Learner(nn.Module):
         self.text_backbone = text_backbone
         self.stands_on = dict(stands_on or {})
         self.teachers = teachers
+        self.augment = augment
         self.mixup = mixup
         self.frozen = frozenset(
             name
@@ -124,8 +131,11 @@ class Learner(nn.Module):
         """Values, mask and boxes for the model's image tower: as stored, or by the trained backbone."""
         if self.image_backbone is None or maps is None:
             return regions.float(), mask, boxes
-        shaped = maps.float().reshape(len(maps), *self.image_backbone.map_shape)
-        seen = self.image_backbone.tail(shaped)
+        if self.augment is None:
+            seen = self.image_backbone.tail(maps.float().reshape(len(maps), *self.image_backbone.map_shape))
+        else:
+            squares = maps.reshape(len(maps), maps.shape[1], maps.shape[1], 3)
+            seen = self.image_backbone(change(squares, self.augment) if self.training else squares)
         return seen.values.float(), seen.mask, seen.boxes
 
     def read(
@@ -159,9 +169,10 @@ def _by_length(
     """What a backbone makes of captions, those of like length together, so that little is padded."""
     lengths = mask.sum(1)
     order = lengths.argsort(stable=True)
+    together = _LIKE if ids.device.type == "cpu" else _MANY
     pieces = []
-    for start in range(0, len(order), _LIKE):
-        chosen = order[start : start + _LIKE]
+    for start in range(0, len(order), together):
+        chosen = order[start : start + together]
         longest = int(lengths[chosen[-1]])
         values = backbone(ids[chosen, :longest], mask[chosen, :longest]).values.float()
         pieces.append(nn.functional.pad(values, (0, 0, 0, ids.shape[1] - longest)))

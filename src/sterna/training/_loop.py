@@ -78,7 +78,7 @@ class Loop:
             self.inputs,
             self.learner,
             views=settings.features.views,
-            stages=settings.finetune.image.stages,
+            tuning=settings.finetune.image,
             others=self.learner.teachers.models if self.learner.teachers else (),
         )
         wanted = settings.captions_per_image

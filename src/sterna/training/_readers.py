@@ -17,25 +17,29 @@ from sterna.features import FeatureStore
 from sterna.model import TERN, Tower
 from sterna.training._learner import Learner, takes_means
 from sterna.training._means import keep_means, mean_column
+from sterna.training._settings import ImageTuningSettings
 
 if TYPE_CHECKING:
     from sterna.training._inputs import Inputs
 
-__all__ = ["TOKENS", "Reader", "image_columns", "open_readers"]
+__all__ = ["TOKENS", "Reader", "below", "image_columns", "open_readers"]
 
 TOKENS = "tokens"  # the column of token ids
 _NOTHING, _MEANS, _WHOLE_ITEMS = "nothing", "means", "items"
 _WHOLE = np.array([[[0, 0, 1, 1]]], dtype=np.float32)
 
 
-def maps_column(view: str, stages: int) -> str:
-    """The name of the column that holds what enters the last `stages` of the image backbone."""
-    return f"{view}.maps{stages}"
+def below(tuning: ImageTuningSettings) -> str:
+    """How columns end that hold what is trained on in place of features; "" where nothing is trained."""
+    if tuning.augment is not None:
+        return ".pixels"
+    return f".maps{tuning.stages}" if tuning.tuned else ""
 
 
-def image_columns(views: Sequence[str], stages: int) -> tuple[str, ...]:
+def image_columns(views: Sequence[str], tuning: ImageTuningSettings) -> tuple[str, ...]:
     """The columns that an image must have to be trained on: its views, and what enters trained stages."""
-    return (*views, *(maps_column(view, stages) for view in views if stages))
+    entering = tuple(f"{view}{below(tuning)}" for view in views)
+    return entering if tuning.augment is not None or not tuning.tuned else (*views, *entering)
 
 
 class Reader:
@@ -48,7 +52,8 @@ class Reader:
         views: names of the images' views, as numbered by a plan.
         image_means, text_means: read the kept means (`sterna.training._means`).
         regions, tokens: whether anything looks at what the frozen backbones made; nothing is read else.
-        stages: read what enters so many stages of the image backbone, too.
+        below: how columns end that hold what enters the trained part of the image backbone; they are read,
+            too, unless it is "".
         ids: read token ids, too.
     """
 
@@ -61,7 +66,7 @@ class Reader:
         text_means: bool,
         regions: bool = True,
         tokens: bool = True,
-        stages: int = 0,
+        below: str = "",
         ids: bool = False,
     ) -> None:
         self.folder = folder
@@ -70,7 +75,7 @@ class Reader:
         self.text_means = text_means
         self.reads_regions = regions
         self.reads_tokens = tokens
-        self.stages = stages
+        self.below = below
         self.reads_ids = ids
 
     def __getstate__(self) -> dict[str, Any]:
@@ -104,12 +109,12 @@ class Reader:
 
     def maps(self, rows: NDArray[np.int64], views: NDArray[np.int64]) -> Tensor | None:
         """What enters the stages that are trained, [B, P, Q] as stored, each image's in its view."""
-        if not self.stages:
+        if not self.below:
             return None
         whole: NDArray[Any] | None = None
         for view in np.unique(views):
             chosen = np.flatnonzero(views == view)
-            values, _ = self.images.rows(maps_column(self.views[view], self.stages), rows[chosen])
+            values, _ = self.images.rows(f"{self.views[view]}{self.below}", rows[chosen])
             if len(chosen) == len(rows):
                 return torch.from_numpy(values)
             whole = np.empty((len(rows), *values.shape[1:]), values.dtype) if whole is None else whole
@@ -146,13 +151,18 @@ def _nothing(count: int) -> tuple[Tensor, Tensor]:
 
 
 def open_readers(
-    inputs: Inputs, learner: Learner, *, views: tuple[str, ...], stages: int = 0, others: Sequence[TERN] = ()
+    inputs: Inputs,
+    learner: Learner,
+    *,
+    views: tuple[str, ...],
+    tuning: ImageTuningSettings,
+    others: Sequence[TERN] = (),
 ) -> tuple[Reader, Reader]:
     """Readers for training, with `views`, and for validation; means that do are kept first.
 
     Arguments:
         learner: is fed by them; what its backbones are trained on is read in place of features.
-        stages: of the image backbone that are trained.
+        tuning: what of the image backbone is trained, and on what.
         others: models that read the same features while it is trained.
     """
     needs, model = learner.objective.needs, learner.model
@@ -182,7 +192,7 @@ def open_readers(
             text_means=kept and text == _MEANS,
             regions=image != _NOTHING,
             tokens=text != _NOTHING,
-            stages=stages if image_tuned else 0,
+            below=below(tuning),
             ids=text_tuned,
         )
         for names, (image, text) in ((views, training), (("original",), validation))

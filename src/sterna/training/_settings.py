@@ -18,6 +18,7 @@ from sterna.training._steps import (
 )
 
 __all__ = [
+    "AugmentSettings",
     "DataSettings",
     "FeatureSettings",
     "FinetuneSettings",
@@ -92,14 +93,30 @@ class TextTuningSettings(Settings):
         return bool(self.layers or self.low_rank)
 
 
+class AugmentSettings(Settings):
+    """How a photograph is changed, anew whenever it is trained on.
+
+    A rectangle at a random place, of `crop`, a share, of its area or more and a shape within 4:3 of its own,
+    is stretched to the whole square; with `flip` half of them are mirrored. Brightness, contrast and
+    saturation are each multiplied with a number within `colour` of 1.
+    """
+
+    crop: Annotated[float, Field(gt=0, le=1)] = 0.5
+    flip: bool = True
+    colour: Share = 0.0
+
+
 class ImageTuningSettings(Settings):
     """What of the image backbone is trained: its last `stages`; see `sterna.backbones.image_backbone`.
 
-    The statistics of `batch_norm` inside them are "frozen", or "moving" with the batches.
+    The statistics of `batch_norm` inside them are "frozen", or "moving" with the batches. They are trained on
+    kept maps of the views; with `augment` on the photographs themselves, each changed anew in every epoch,
+    which takes the whole backbone in every step: for a GPU.
     """
 
     stages: Annotated[int, Field(ge=0)] = 0
     batch_norm: Literal["frozen", "moving"] = "frozen"
+    augment: AugmentSettings | None = None
 
     @property
     def tuned(self) -> bool:
@@ -110,6 +127,8 @@ class ImageTuningSettings(Settings):
     def _norms_are_trained(self) -> Self:
         if self.batch_norm == "moving" and not self.stages:
             raise ValueError("batch_norm='moving' would change nothing: no stages are trained")
+        if self.augment is not None and not self.stages:
+            raise ValueError("augment would change nothing: no stages are trained")
         return self
 
 

@@ -128,7 +128,7 @@ def kept_maps(name: str) -> KeptMaps | None:
     run = Path(name.removeprefix(OF_RUN)).expanduser()
     settings = load_settings(TrainSettings, run / "settings.yaml")
     folder, stages = settings.features.path or run / "features", settings.finetune.image.stages
-    if not stages or not (folder / "images" / "manifest.json").is_file():
+    if not stages or settings.finetune.image.augment or not (folder / "images" / "manifest.json").is_file():
         return None
     made_with = FeatureStore.open(folder / "images").meta.get("fingerprint")
     trained_on = read_json(run / "run.json", error=RunError)["features"]["images"]["fingerprint"]
