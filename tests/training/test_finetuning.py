@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 import sterna
 from sterna.backbones import image_backbone, text_backbone
 from sterna.data import read
-from sterna.errors import ModelError, SettingsError, StoreError
+from sterna.errors import ModelError, SettingsError, StoreError, UsageError
 from sterna.evaluation import rank_both_ways, report
 from sterna.features import ColumnSpec, FeatureStore
 from sterna.images import open_photo, to_square
@@ -433,3 +433,65 @@ def test_each_image_of_a_batch_has_the_map_of_its_own_view(tmp_path: Path) -> No
         for row, view, came in zip([3, 1, 0, 2], views, maps, strict=True):
             wanted = store.row(f"{reader.views[view]}.maps2", row)
             assert torch.equal(came, torch.tensor(wanted))
+
+
+TUNED_IMAGES = "the images, from photographs changed anew"
+
+
+@pytest.fixture(scope="module")
+def tuned_images(ground: Path) -> Path:
+    run = ground / "tuned-images"
+    train(settings_on(ground, KINDS[TUNED_IMAGES]), run)
+    return run
+
+
+def test_weights_between_the_published_and_the_tuned_ones_lie_on_a_straight_line(tuned_images: Path) -> None:
+    tuned = load_run(tuned_images)
+    untouched = image_backbone(tuned.settings.features.image, size=32, cells=1, trainable_tail=1)
+    published = {f"image_backbone.{name}": one for name, one in untouched.state_dict().items()}
+    for share in (0.0, 0.25, 1.0):
+        between = load_run(tuned_images, image_tuning=share)
+        assert set(between.tuned) == set(tuned.tuned)
+        for name, value in between.tuned.items():
+            wanted = published[name] + share * (tuned.tuned[name] - published[name])
+            torch.testing.assert_close(value, wanted, atol=1e-6, rtol=1e-5)
+        assert bool(between.results) is (share == 1)
+        assert (between.fingerprint == tuned.fingerprint) is (share == 1)
+    pixels = squares(tuned)
+    as_published = load_run(tuned_images, image_tuning=0).image_backbone.look(list(pixels))
+    torch.testing.assert_close(as_published.values, untouched.look(list(pixels)).values)
+
+
+def test_an_exported_model_is_between_and_says_so(tuned_images: Path, tmp_path: Path) -> None:
+    out = export(tuned_images, tmp_path / "model", image_tuning=0.5)
+    between = load_run(tuned_images, image_tuning=0.5)
+    photos = [draw_photo(number, size=(90, 60)) for number in range(30, 34)]
+    vectors = between.encode_images(np.stack([between.prepare(photo) for photo in photos]))
+    np.testing.assert_allclose(sterna.load(out).encode_images(photos), vectors, atol=2e-3)
+    config = json.loads((out / "config.json").read_text())
+    assert config["architecture"]["tuned"]["image"]["share"] == 0.5
+    assert config["results"] == {}  # those of the run are of other weights
+    assert "weights at 50% of the way from the published ones" in (out / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ({"image_tuning": 1.5}, "image_tuning=1.5: must be from 0"),
+        ({"image_tuning": float("nan")}, "image_tuning=nan: must be from 0"),
+        ({"text_tuning": 0.5}, "text_tuning=0.5: the run has not tuned its text backbone"),
+    ],
+)
+def test_shares_of_a_tuning_that_cannot_be_are_refused(
+    shares: dict, message: str, tuned_images: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_run(tuned_images, **shares)
+    with pytest.raises(UsageError, match=message):
+        export(tuned_images, tmp_path / "model", **shares)
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_run_that_is_open_keeps_its_own_share(tuned_images: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="are for runs by their folder"):
+        export(load_run(tuned_images), tmp_path / "model", image_tuning=0.5)

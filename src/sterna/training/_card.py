@@ -198,7 +198,10 @@ def _made_from(config: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in config["versions"].items())
     members = architecture.get("members") or [config]
     seeds = "; ".join(f"seed {one['seed']}, weights of step {one['step']}" for one in members)
-    lines.append(f"- {seeds.capitalize()}; made on {config['made']} with {versions}.")
+    training = config.get("training", {})
+    device, precision = training.get("device", "cpu"), training.get("precision", "float32")
+    where = f" trained on {device} in {precision};" if device != "cpu" or precision != "float32" else ""
+    lines.append(f"- {seeds.capitalize()};{where} made on {config['made']} with {versions}.")
     return "\n".join(lines) + "\n"
 
 
@@ -207,13 +210,21 @@ def _tuned(sides: Mapping[str, Any]) -> list[str]:
     words = []
     if image := sides.get("image"):
         norms = ", with moving batch norms" if image["batch_norm"] == "moving" else ""
-        words.append(f"the last {image['stages']} trainable parts of the image backbone{norms}")
+        anew = ", on photographs that were cropped and coloured anew in every epoch"
+        augmented = anew if image.get("augment") else ""
+        last = f"the last {image['stages']} trainable parts of the image backbone"
+        words.append(f"{last}{norms}{augmented}{_kept(image)}")
     if text := sides.get("text"):
         layers, rank = text["layers"], text["low_rank"]
         where = f"the last {layers} layers of" if layers not in (0, "all") else "all of"
         what = f"adapters of rank {rank} in {where}" if rank else where
-        words.append(f"{what} the text backbone")
+        words.append(f"{what} the text backbone{_kept(text)}")
     return words
+
+
+def _kept(side: Mapping[str, Any]) -> str:
+    """How much of the tuning was kept."""
+    return f" (weights at {side['share']:.0%} of the way from the published ones)" if "share" in side else ""
 
 
 def _preprocessing(config: Mapping[str, Any]) -> str:

@@ -41,6 +41,8 @@ def export(
     image_weights: Precision = "float16",
     text_weights: Precision = "float16",
     image_arithmetic: Arithmetic = "float32",
+    image_tuning: float = 1.0,
+    text_tuning: float = 1.0,
     results: Mapping[str, Any] | None = None,
     torch_weights: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
@@ -66,6 +68,8 @@ def export(
         image_arithmetic: what the image networks compute in. "int8" is faster, and less exact: convolutions
             take and give integers, whose ranges are read from 60 photographs that the first run was trained
             on (they have to be there), and the vectors are held against torch's by their mean cosine.
+        image_tuning, text_tuning: of a run that tuned its backbones, how far to go from the published weights
+            (0) to the tuned ones (1); see `load_run`. Below 1 the run has no figures of its own.
         results: measured figures by split for the configuration and the card (what `sterna eval` reports as
             JSON), beside or in place of the run's own on validation, which are of its float32 weights.
         torch_weights: also write `model.safetensors`, TERN's weights in float32 and what was trained of the
@@ -79,7 +83,7 @@ def export(
     have.
     """
     check_new_folder(Path(out))
-    runs = _opened(run)
+    runs = _opened(run, image_tuning=image_tuning, text_tuning=text_tuning)
     first = runs[0]
     stored: dict[str, Precision] = {"image": image_weights, "text": text_weights}
     with new_folder(Path(out)) as folder:
@@ -103,11 +107,18 @@ def export(
     return Path(out)
 
 
-def _opened(given: Run | str | Path | Sequence[Run | str | Path]) -> list[Run]:
+def _opened(
+    given: Run | str | Path | Sequence[Run | str | Path], *, image_tuning: float, text_tuning: float
+) -> list[Run]:
     several = [given] if isinstance(given, Run | str | Path) else list(given)
     if not several:
         raise UsageError("run=[]: name a run, or several")
-    runs = [one if isinstance(one, Run) else load_run(one) for one in several]
+    if (image_tuning, text_tuning) != (1, 1) and any(isinstance(one, Run) for one in several):
+        raise UsageError("image_tuning, text_tuning: are for runs by their folder; a Run has its own")
+    runs = [
+        one if isinstance(one, Run) else load_run(one, image_tuning=image_tuning, text_tuning=text_tuning)
+        for one in several
+    ]
     for one in runs:
         refuse_detector(one.image_backbone)
     return runs
@@ -219,13 +230,17 @@ def _differing(first: Run, run: Run) -> dict[str, Any]:
 def _own_results(run: Run) -> dict[str, Any]:
     """The run's figures on its validation split; none where it has no data of its own."""
     split = run.facts["data"]["validation"]
-    return {} if split is None else {split: {**run.results, "weights": "float32"}}
+    return {} if split is None or not run.results else {split: {**run.results, "weights": "float32"}}
 
 
 def _tuned(run: Run) -> dict[str, Any]:
     """What was trained of the backbones, by side; nothing of those that are as they were published."""
     sides: tuple[Literal["image", "text"], ...] = ("image", "text")
-    return {side: tuned for side in sides if (tuned := published(run.settings, side)[1]) is not None}
+    return {
+        side: {**tuned, **({"share": share} if (share := run.tuning.get(side, 1)) != 1 else {})}
+        for side in sides
+        if (tuned := published(run.settings, side)[1]) is not None
+    }
 
 
 def _portable(backbone: str) -> str:

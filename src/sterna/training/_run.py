@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from sterna.backbones import ImageBackbone, TextBackbone
-from sterna.errors import PhotoError, RunError
+from sterna.errors import PhotoError, RunError, UsageError
 from sterna.files import hash_bytes, hash_json, read_json
 from sterna.images import open_photo
 from sterna.model import TERN
@@ -49,6 +49,7 @@ class Run:
         facts: what was written down at the start: data, features, versions.
         results: the validation report of these weights; empty where they were never measured.
         tuned: what was trained of the backbones, as "image_backbone.NAME" and "text_backbone.NAME".
+        tuning: how much of that is kept, by "image" and "text"; see `load_run`.
     """
 
     path: Path
@@ -60,6 +61,7 @@ class Run:
     facts: Mapping[str, Any]
     results: Mapping[str, Any]
     tuned: Mapping[str, Tensor] = field(default_factory=dict)
+    tuning: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -152,11 +154,25 @@ class Run:
         return found
 
 
-def load_run(path: str | Path, which: Literal["best", "last"] = "best") -> Run:
+def load_run(
+    path: str | Path,
+    which: Literal["best", "last"] = "best",
+    *,
+    image_tuning: float = 1.0,
+    text_tuning: float = 1.0,
+) -> Run:
     """Open the model of a run: its best weights by the validation metric, or its last.
 
-    With EMA on, both are the averaged weights. Raises `RunError` where `path` is not a run or has no such
-    checkpoint yet, `ModelError` where the checkpoint is damaged or the backbones cannot be built.
+    With EMA on, both are the averaged weights.
+
+    Arguments:
+        image_tuning, text_tuning: how far to go from the backbone's published weights (0) to those that the
+            run tuned (1), in a straight line (Wortsman et al., "WiSE-FT", CVPR 2022, equation 1). Below 1
+            the run's results, which are of other weights, are left out.
+
+    Raises `RunError` where `path` is not a run or has no such checkpoint yet, `ModelError` where the
+    checkpoint is damaged or the backbones cannot be built, `UsageError` for a share that is not 0 to 1, or
+    below 1 of a backbone that the run has not tuned.
     """
     run = Path(path)
     if which not in ("best", "last"):
@@ -172,6 +188,8 @@ def load_run(path: str | Path, which: Literal["best", "last"] = "best") -> Run:
         images, texts = _load_backbones(settings, facts["features"])
         model = new_model(settings.model, image_sources=images.sources, text_sources=(texts.dim,))
     backbones: dict[str, ImageBackbone | TextBackbone] = {"image_backbone": images, "text_backbone": texts}
+    tuning = {"image": image_tuning, "text": text_tuning}
+    published = _published(backbones, tuning)
     position, results = load_weights(
         checkpoint,
         model,
@@ -180,6 +198,9 @@ def load_run(path: str | Path, which: Literal["best", "last"] = "best") -> Run:
     )
     tuned: dict[str, Tensor] = {}
     for part, backbone in backbones.items():
+        for name, weights in published.get(part, {}).items():
+            value = backbone.tuned()[name]
+            value.copy_(torch.lerp(weights, value, tuning[part.removesuffix("_backbone")]))
         tuned |= {f"{part}.{name}": value for name, value in backbone.tuned().items()}
         freeze_tuned(backbone)
     return Run(
@@ -190,9 +211,29 @@ def load_run(path: str | Path, which: Literal["best", "last"] = "best") -> Run:
         text_backbone=texts,
         position=position,
         facts=facts,
-        results=results,
+        results={} if published else results,
         tuned=tuned,
+        tuning=tuning,
     )
+
+
+def _published(
+    backbones: Mapping[str, ImageBackbone | TextBackbone], tuning: Mapping[str, float]
+) -> dict[str, dict[str, Tensor]]:
+    """Copies of the published weights that are to be kept in part, by backbone and name."""
+    kept: dict[str, dict[str, Tensor]] = {}
+    for side, share in tuning.items():
+        if not 0 <= share <= 1:
+            raise UsageError(f"{side}_tuning={share}: must be from 0, as published, to 1, as tuned")
+        weights = backbones[f"{side}_backbone"].tuned()
+        if share < 1 and not weights:
+            raise UsageError(
+                f"{side}_tuning={share}: the run has not tuned its {side} backbone; leave it out"
+            )
+        if share < 1:
+            floating = {name: value for name, value in weights.items() if value.is_floating_point()}
+            kept[f"{side}_backbone"] = {name: value.clone() for name, value in floating.items()}
+    return kept
 
 
 def prepare_files(run: Run, paths: Sequence[Path]) -> list[NDArray[Any]]:
