@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -94,6 +95,37 @@ def test_bodies_of_many_together_are_bounded(tmp_path: Path) -> None:
             assert (refused.status, refused.headers["retry-after"]) == (503, "2")
             assert [answer.result().status for answer in answers] == [200] * 3
         assert service.search({"text": "red", "k": 1}) == ["red.png"]
+
+
+def test_bodies_that_are_still_coming_count_from_their_first_byte(tmp_path: Path) -> None:
+    with gated(tmp_path, bodies=3000, upload_seconds=20) as (service, _), contextlib.ExitStack() as stack:
+        head = (
+            b"POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        for _ in range(2):  # neither is complete, and neither says how long it will be
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            slow.sendall(head + b"578\r\n" + b"x" * 1400 + b"\r\n")
+        time.sleep(0.3)
+        refused = service.post("/api/search", {"text": "red", "filters": {"name": "x" * 900}})
+        assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+        stack.close()
+        until(lambda: service.post("/api/search", {"text": "red" + " " * 900, "k": 1}).status == 200)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/login?token=x"), ("GET", "/api/status"), ("GET", "/"),
+     ("DELETE", "/api/jobs/1"), ("POST", "/healthz"), ("OPTIONS", "/api/search"), ("POST", "/nowhere"),
+     ("HEAD", "/healthz")],
+)  # fmt: skip
+@pytest.mark.parametrize("length", [b"Content-Length: 5000", b"Transfer-Encoding: chunked"])
+def test_a_body_that_nobody_wants_is_not_waited_for(
+    service: Running, method: str, path: str, length: bytes
+) -> None:
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n".encode()
+    answer = service.raw(head + length + b"\r\n\r\n", wait=3)
+    assert answer.split()[1] in {b"404", b"405", b"413"}, answer
 
 
 def test_texts_that_come_together_are_embedded_together(tmp_path: Path) -> None:

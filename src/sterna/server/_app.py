@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from sterna._version import __version__
 from sterna.server import _embedding, _indexing, _photos, _searching, _telling
+from sterna.server._body import Bodies
 from sterna.server._described import describe
 from sterna.server._entrance import Entrance
 from sterna.server._problems import add_handlers
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from sterna.library import Library
 
 __all__ = ["build"]
+
+_ROOMS = (_searching, _embedding, _photos, _telling, _indexing)
 
 
 def build(library: Library, settings: ServerSettings) -> tuple[Entrance, Service]:
@@ -47,7 +50,7 @@ def build(library: Library, settings: ServerSettings) -> tuple[Entrance, Service
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.service = service
-    for room in (_searching, _embedding, _photos, _telling, _indexing):
+    for room in _ROOMS:
         app.include_router(room.router)
     add_handlers(app)
     describe(app)
@@ -59,5 +62,12 @@ def build(library: Library, settings: ServerSettings) -> tuple[Entrance, Service
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
             expose_headers=["X-Request-ID"],
         )
-    entrance = Entrance(app, service.guard, limits=settings.limits, log=service.log, metrics=service.metrics)
+    entrance = Entrance(
+        app,
+        service.guard,
+        bodies=Bodies(settings.limits.bodies, routes=[one for room in _ROOMS for one in room.router.routes]),
+        limits=settings.limits,
+        log=service.log,
+        metrics=service.metrics,
+    )
     return entrance, service
