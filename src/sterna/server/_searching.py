@@ -134,8 +134,7 @@ async def _uploaded(service: Service, model: Model, image: bytes) -> _Operand:
     known = await service.workers.run(service.library.photo_id, image)
     if known is not None:
         return known
-    (decoded,) = await service.decoded([image])
-    vector: NDArray[np.float32] = (await model.images([decoded]))[0]
+    vector: NDArray[np.float32] = (await service.image_vectors(model, [image]))[0]
     return vector
 
 
