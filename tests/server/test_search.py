@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.library.fake import ColourEncoder
-from tests.server.serving import Running
+from sterna.library import Library
+from tests.library.fake import ColourEncoder, save
+from tests.server.conftest import colours
+from tests.server.serving import Running, serving
 
 
 def png(colour: object, size: tuple[int, int] = (9, 9)) -> bytes:
@@ -45,6 +47,17 @@ def test_ids_vectors_and_uploads_find_their_like(service: Running, ids: dict[str
 def test_an_uploaded_photograph_of_the_library_is_itself(service: Running, root: Path) -> None:
     answer = service.send("/api/search", (root / "trips" / "green.png").read_bytes(), asked={"k": 1})
     assert (answer.json["hits"][0]["path"], answer.json["hits"][0]["score"]) == ("trips/green.png", 1.0)
+
+
+def test_an_upload_that_is_known_without_a_vector_of_the_model_is_embedded(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(colours(tmp_path))
+    late = save(tmp_path / "photos" / "late.png", (250, 5, 5)).read_bytes()
+    library.index(model=ColourEncoder("others", sign=-1.0))
+    with serving(library) as service:
+        answer = service.send("/api/search", late, asked={"k": 1, "exclude_self": True})
+        assert answer.status == 200, answer
+        assert [hit["path"] for hit in answer.json["hits"]] == ["red.png"]
 
 
 def test_parts_are_weighed(service: Running, ids: dict[str, int]) -> None:

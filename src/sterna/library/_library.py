@@ -358,10 +358,21 @@ class Library:
         """What the library knows of a photograph; `UnknownPhotoError` where it has none with this id."""
         return tell_photo(self._opened.catalog(), photo_id)
 
-    def photo_id(self, photo: PhotoSource) -> int | None:
-        """The id of a photograph (a path or bytes) whose content is indexed, `None` where it is not."""
+    def photo_id(self, photo: PhotoSource, *, model: str | Path | Encoder | None = None) -> int | None:
+        """The id of a photograph (a path or bytes) whose content has a vector, `None` where it has none.
+
+        Arguments:
+            model: of which model; `None` for this library's. Nothing is decoded.
+
+        Raises `ModelError` where the model cannot be loaded, `LibraryError` where vectors are damaged.
+        """
         catalog = self._opened.any_catalog()
-        return None if catalog is None else indexed_id(catalog, photo)
+        known = None if catalog is None else indexed_id(catalog, photo)
+        if catalog is None or known is None:
+            return None
+        encoder, _ = self._opened.encoder(catalog, model)
+        gallery = self._opened.gallery_of(catalog, encoder)
+        return None if gallery is None or gallery.vector(known) is None else known
 
     def open_photo(self, photo_id: int) -> Original:
         """Open the file of a photograph for reading; a link that has since come to lead out is not followed.

@@ -130,8 +130,8 @@ def _given(numbers: NDArray[np.float32] | None) -> NDArray[np.float32]:
 
 
 async def _uploaded(service: Service, model: Model, image: bytes) -> _Operand:
-    """The id of an uploaded image that the library knows, or its vector."""
-    known = await service.workers.run(service.library.photo_id, image)
+    """The id of an uploaded image that the library has a vector of, or its own vector."""
+    known = await service.workers.run(service.library.photo_id, image, model=model.name)
     if known is not None:
         return known
     vector: NDArray[np.float32] = (await service.image_vectors(model, [image]))[0]
