@@ -23,10 +23,10 @@ from sterna.library._arguments import (
 from sterna.library._backup import make_backup, restore_backup
 from sterna.library._captioning import caption_photo
 from sterna.library._duplicates import LIKENESS, find_duplicates
+from sterna.library._folder import default_folder, library_folder
 from sterna.library._forget import forget_root
 from sterna.library._opened import Opened
 from sterna.library._originals import Original, open_original
-from sterna.library._place import default_folder, library_folder
 from sterna.library._query import Filters, Orientation, operands
 from sterna.library._run import index_library
 from sterna.library._searching import Wanted, indexed_id, search_gallery, tell_photo
