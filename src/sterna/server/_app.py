@@ -14,6 +14,7 @@ from sterna.server import _embedding, _indexing, _photos, _searching, _telling
 from sterna.server._body import Bodies
 from sterna.server._described import describe
 from sterna.server._entrance import Entrance
+from sterna.server._guard import SHOWN
 from sterna.server._problems import add_handlers
 from sterna.server._service import Service
 from sterna.server._settings import ServerSettings
@@ -60,7 +61,7 @@ def build(library: Library, settings: ServerSettings) -> tuple[Entrance, Service
             allow_origins=list(settings.cors),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["X-Request-ID"],
+            expose_headers=SHOWN,
         )
     entrance = Entrance(
         app,

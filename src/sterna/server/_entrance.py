@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sterna.server._body import Bodies, GoneError, read_body
-from sterna.server._guard import Guard
+from sterna.server._guard import SHOWN, Guard
 from sterna.server._logs import Line, Log
 from sterna.server._metrics import Metrics
 from sterna.server._problems import Problem, busy, problem_response
@@ -73,7 +73,8 @@ class Entrance:
         start = time.perf_counter()
         self._inside += 1
         try:
-            await self._answer(scope, receive, _told(send, line), headers=headers, line=line)
+            page = headers.get("origin") if self._guard.allows_page(headers) else None
+            await self._answer(scope, receive, _told(send, line, page=page), headers=headers, line=line)
         finally:
             self._inside -= 1
             line.route = _route(scope)
@@ -124,8 +125,11 @@ def _request_id(headers: Headers) -> str:
     return given if _ID.fullmatch(given) else secrets.token_hex(8)
 
 
-def _told(send: Send, line: Line) -> Send:
-    """Send an answer with the headers that all have, and note what is sent."""
+def _told(send: Send, line: Line, *, page: str | None) -> Send:
+    """Send an answer with the headers that all have, and note what is sent.
+
+    `page` is the origin of a page of another site that may read it, refusals and faults included.
+    """
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -135,6 +139,10 @@ def _told(send: Send, line: Line) -> Send:
                 headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "no-store")
             headers["X-Request-ID"] = line.request_id
+            if page is not None and "Access-Control-Allow-Origin" not in headers:
+                headers["Access-Control-Allow-Origin"] = page
+                headers["Access-Control-Expose-Headers"] = ", ".join(SHOWN)
+                headers.add_vary_header("Origin")
         elif message["type"] == "http.response.body":
             line.bytes += len(message.get("body", b""))
             line.whole = not message.get("more_body", False)
