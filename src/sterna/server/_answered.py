@@ -250,7 +250,7 @@ class ProblemAnswer(_Answered):
         json_schema_extra={
             "examples": [
                 {"type": "urn:sterna:problem:invalid", "title": "Unprocessable Content", "status": 422,
-                 "detail": "k: Input should be greater than or equal to 1", "request_id": "5f0c9b1d2a3e4f60"}
+                 "detail": "k: 0 came; at least 1 is needed", "request_id": "5f0c9b1d2a3e4f60"}
             ]
         }
     )  # fmt: skip
