@@ -82,11 +82,12 @@ async def _find(service: Service, asked: SearchRequest, images: Sequence[bytes])
     if not hits and not offset and least is not None:
         nearest = await service.workers.run(look, k=1, min_score=None)
     after = offset + asked.k
-    more = len(hits) > asked.k and after <= limits.offset
+    more = len(hits) > asked.k
     return SearchAnswer(
         model=model.encoder.name,
         hits=[_answer(hit) for hit in hits[: asked.k]],
-        next=_cursor(after, mark=mark) if more else None,
+        next=_cursor(after, mark=mark) if more and after <= limits.offset else None,
+        more=more,
         nearest=nearest[0].score if nearest else None,
         message=None if hits or offset else _nothing(nearest),
     )
