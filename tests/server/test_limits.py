@@ -10,10 +10,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from sterna.library import Library
+from tests.library.fake import ColourEncoder
 from tests.server.conftest import colours
 from tests.server.serving import Answer, GatedEncoder, Running, serving, until
 from tests.server.test_search import png
@@ -245,3 +248,37 @@ def test_many_ask_many_things_and_all_are_answered(service: Running, ids: dict[s
     for thread in threads:
         thread.join()
     assert not faults
+
+
+def threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("sterna-")]
+
+
+def test_a_service_that_has_stopped_leaves_no_thread(tmp_path: Path) -> None:
+    before = sorted(threads())
+    with gated(tmp_path) as (service, encoder):
+        assert service.send("/api/embed", png("red"), asked={"texts": ["red"]}).status == 200
+        assert len(threads()) > len(before)
+        encoder.gate.clear()
+        with ThreadPoolExecutor(1) as pool:
+            late = pool.submit(service.post, "/api/embed", {"texts": ["blue"]})
+            until(lambda: len(encoder.calls) > 1)
+            threading.Timer(0.5, encoder.gate.set).start()
+    assert sorted(threads()) == before
+    assert late.result().status == 200
+
+
+class Forgetful(ColourEncoder):
+    """Answers the first of several texts alone, and of `red` none."""
+
+    def encode_texts(self, sentences: Any) -> np.ndarray:
+        vectors = super().encode_texts(sentences)[:1]
+        return vectors[:0] if "red" in sentences else vectors
+
+
+def test_a_model_that_answers_too_little_is_an_error_and_not_a_silence(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library", model=Forgetful())
+    library.index(colours(tmp_path))
+    with serving(library) as service:
+        assert service.post("/api/embed", {"texts": ["red"]}).problem == "internal"
+        assert len(service.post("/api/embed", {"texts": ["blue", "lime"]}).json["vectors"]) == 2

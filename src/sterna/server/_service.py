@@ -93,6 +93,7 @@ class Service:
         self.log = Log(as_json=settings.log_json)
         self.guard = Guard(settings)
         self.workers = Workers(limits.threads, queue=limits.queue)
+        self.reading = Workers(limits.threads, queue=limits.requests)  # each request reads a block at a time
         # threads of their own: an image that takes long must not hold back a search
         self.decoding = Workers(limits.decoders, queue=limits.queue)
         self.decoders = Decoders(limits, self.metrics)
@@ -176,17 +177,18 @@ class Service:
 
     async def close(self) -> None:
         """End everything that was begun, and close the library."""
-        if self._warming is not None:
-            self._warming.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._warming
-        await self.jobs.close()
-        for model in self._models.values():
-            await model.close()
-        self.decoders.close()
-        for workers in (self.decoding, self.workers):
-            await asyncio.get_running_loop().run_in_executor(None, workers.close)
-        self.library.close()
+        loop = asyncio.get_running_loop()
+        async with contextlib.AsyncExitStack() as last_first:  # whatever one of them raises, the others end
+            last_first.callback(self.library.close)
+            for workers in (self.workers, self.reading, self.decoding):
+                last_first.push_async_callback(loop.run_in_executor, None, workers.close)
+            last_first.callback(self.decoders.close)
+            for model in self._models.values():
+                last_first.push_async_callback(model.close)
+            last_first.push_async_callback(self.jobs.close)
+            if self._warming is not None:
+                self._warming.cancel()
+                await asyncio.wait({self._warming})
 
     def _job_ended(self, job: Job) -> None:
         self.metrics.jobs.labels(job.state).inc()

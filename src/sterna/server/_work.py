@@ -168,6 +168,7 @@ class Batcher(Generic[T]):
         loop = asyncio.get_running_loop()
         try:
             vectors = await loop.run_in_executor(self._pool, self._encode, [wish.item for wish in batch])
+            answers = list(zip(batch, vectors, strict=True))
         except Exception as error:
             if len(batch) > 1:  # whose fault it is shows when each is alone
                 for wish in batch:
@@ -175,7 +176,7 @@ class Batcher(Generic[T]):
             elif not batch[0].answer.done():
                 batch[0].answer.set_exception(error)
             return
-        for wish, vector in zip(batch, vectors, strict=True):
+        for wish, vector in answers:
             if not wish.answer.done():
                 wish.answer.set_result(vector)
 
@@ -183,8 +184,7 @@ class Batcher(Generic[T]):
         """End, with whatever waits unanswered."""
         if self._working is not None:
             self._working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._working
+            await asyncio.wait({self._working})
         for wish in self._waiting:
             wish.answer.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
