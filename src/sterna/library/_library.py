@@ -409,10 +409,6 @@ class Library:
         except SternaError as error:
             return [str(error)]
 
-    def model_name(self) -> str:
-        """The name of the model that it answers with; raises `ModelError` where it cannot be loaded."""
-        return self._opened.encoder(self._opened.any_catalog(), None)[0].name
-
     def close(self) -> None:
         """Close the catalogue; the library opens it again where it is used again."""
         self._opened.close()

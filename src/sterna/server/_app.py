@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from sterna._version import __version__
-from sterna.server import _embedding, _indexing, _photos, _searching, _telling
+from sterna.server import _embedding, _job_routes, _photos, _searching, _telling
 from sterna.server._body import Bodies
 from sterna.server._described import describe
 from sterna.server._entrance import Entrance
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
-_ROOMS = (_searching, _embedding, _photos, _telling, _indexing)
+_ROOMS = (_searching, _embedding, _photos, _telling, _job_routes)
 
 
 def build(library: Library, settings: ServerSettings) -> tuple[Entrance, Service]:
