@@ -24,6 +24,7 @@ A message names the file or argument, what came, and what would be right.
 from __future__ import annotations
 
 from collections.abc import Collection
+from numbers import Integral
 
 __all__ = [
     "DataError",
@@ -42,6 +43,7 @@ __all__ = [
     "UnknownPhotoError",
     "UsageError",
     "check_known",
+    "check_whole",
 ]
 
 
@@ -137,3 +139,16 @@ def check_known(what: str, name: str, known: Collection[str]) -> None:
     """Raise `UsageError` listing the known names unless `name` is one of them."""
     if name not in known:
         raise UsageError(f"{what}={name!r} is not known; known: {', '.join(sorted(known))}")
+
+
+def check_whole(name: str, number: object, *, least: int, hint: str = "") -> int:
+    """A whole number of Python's or NumPy's as Python's; raise `UsageError` for any other and one too small.
+
+    `hint` is what the least one means (", 0 for none").
+    """
+    if isinstance(number, Integral) and not isinstance(number, bool):
+        if int(number) >= least:
+            return int(number)
+        needed = f"a whole number is needed{hint}" if hint else f"at least {least} is needed"
+        raise UsageError(f"{name}={int(number)}: {needed}")
+    raise UsageError(f"{name}={number!r}: a whole number is needed{hint}")

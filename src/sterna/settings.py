@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sterna.errors import SettingsError
 from sterna.files import system_reason, write_text
 
-__all__ = ["Settings", "load_settings", "parse_overrides", "save_settings"]
+__all__ = ["Settings", "key_hint", "load_settings", "parse_overrides", "save_settings"]
 
 
 class Settings(BaseModel):
@@ -119,11 +119,15 @@ def _problem(kind: type[BaseModel], error: dict[str, Any]) -> str:
     location = [str(part) for part in error["loc"]]
     name = ".".join(location)
     if error["type"] == "extra_forbidden":
-        known = _known_keys(kind, location[:-1])
-        near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
-        return f"{name}: unknown setting; {hint}"
+        return f"{name}: unknown setting; {key_hint(kind, location)}"
     return f"{name}: {error['msg'].removeprefix('Value error, ')} (came: {error['input']!r})"
+
+
+def key_hint(kind: type[BaseModel], location: Sequence[str]) -> str:
+    """What to say of a key that `kind` does not know, by its path: the nearest one that it does, or all."""
+    known = _known_keys(kind, location[:-1])
+    near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.4)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
 
 
 def _known_keys(kind: type[BaseModel], path: Sequence[str]) -> list[str]:

@@ -170,6 +170,22 @@ def test_the_region_that_a_word_aligns_with_stands_out(aligned_model: Path) -> N
     assert found.boxes[0, 3] == pytest.approx([0.75, 0, 1, 0.25])
 
 
+def test_the_only_word_of_a_sentence_is_all_of_it_to_a_model_that_aligns(
+    aligned_model: Path, photos: Path
+) -> None:
+    found = explain(photos / "photo-03.jpg", "dog", model=aligned_model)
+    (word,) = found.words
+    assert found.method == "alignment"
+    assert (word.text, word.span) == ("dog", (0, 3))
+    assert word.score == pytest.approx(found.score, abs=1e-6)
+    score, nothing = alignments(load(aligned_model), [photos / "photo-03.jpg"], ["dog", ""])[0]
+    assert found.score == pytest.approx(score, abs=1e-5)
+    assert word.contribution == pytest.approx(score - nothing, abs=1e-5)
+    assert word.share == (1.0 if word.contribution > 0 else 0.0)
+    assert np.isfinite(word.cells).all()
+    assert json.loads(json.dumps(found.as_json(), allow_nan=False))["words"][0]["word"] == "dog"
+
+
 class Elsewhere:
     """An encoder that aligns, but whose regions lie anywhere, as a detector's do."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -375,3 +376,37 @@ def test_a_library_that_is_made_while_another_is_restored_stays(
     with pytest.raises(LibraryError, match="something was made there meanwhile, and stays"):
         Library.restore(tmp_path / "backup", place, progress=index_there)
     assert whole(place) == 2
+
+
+KILL_BETWEEN = """
+import os, signal, sys
+from sterna.library import Library
+
+moved = []
+
+def look(event, args):
+    if event == "os.rename" and moved:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if event == "os.rename" and os.fspath(args[0]) == sys.argv[2]:
+        moved.append(args)
+
+sys.addaudithook(look)
+Library.restore(sys.argv[1], sys.argv[2], overwrite=True)
+"""
+
+
+def test_what_a_kill_left_aside_is_found_by_who_looks_for_it_and_by_nobody_else(
+    library: Library, colours: Path, tmp_path: Path
+) -> None:
+    mine, other = (tmp_path / f"{'photographs-of-a-large-family' * 3}-{name}" for name in ("mine", "other"))
+    library.index(colours)
+    library.backup(tmp_path / "backup")
+    Library.restore(tmp_path / "backup", mine)
+    args = [sys.executable, "-c", KILL_BETWEEN, str(tmp_path / "backup"), str(mine)]
+    assert subprocess.run(args, cwd=REPOSITORY, check=False).returncode == -signal.SIGKILL
+    assert not mine.exists()
+    assert opened(other).status().indexed == 0
+    with pytest.raises(LibraryError, match="nothing is indexed yet"):
+        opened(other).index()
+    opened(other).index(colours / "trips")
+    assert (whole(other), whole(mine)) == (2, 3)

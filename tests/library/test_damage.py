@@ -270,7 +270,7 @@ def test_vectors_without_their_catalogue_are_a_damaged_library_that_begins_afres
         catalog.mkdir()
     cure = rf"{library.path}: the catalogue \(catalog.sqlite\) is lost, .*; run `sterna index DIR` with your"
     asking = (
-        library.status, library.index, library.model_name, lambda: library.search("red"),
+        library.status, library.index, library.encoder, lambda: library.search("red"),
         lambda: library.captions(colours / "red.png"),
     )  # fmt: skip
     for action in asking:

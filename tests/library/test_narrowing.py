@@ -204,6 +204,7 @@ def test_a_photograph_is_told_of_by_its_id(indexed: Library, colours: Path) -> N
     assert indexed.status().roots[0].root_id == hit.root_id
     assert indexed.photo_id(hit.path.read_bytes()) == indexed.photo_id(hit.path) == hit.photo_id
     assert indexed.photo_id(b"something else") is None
+    assert indexed.photo_id(hit.path, model=ColourEncoder("others")) is None
     with pytest.raises(UnknownPhotoError):
         indexed.photo(999)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def test_what_is_asked_wrongly_is_an_error_of_ours(
 ) -> None:
     with pytest.raises(UsageError, match="nothing to search for"):
         client.search()
-    with pytest.raises(UsageError, match="k: "):
+    with pytest.raises(UsageError, match="k=0: at least 1 is needed"):
         client.search("red", k=0)
     with pytest.raises(UsageError, match="a sentence, the id of a photograph or a vector"):
         client.search(b"bytes")  # type: ignore[arg-type]
@@ -143,24 +144,140 @@ def test_a_service_that_is_not_there_is_told() -> None:
             sterna.Client(url)
 
 
-def test_another_program_s_answers_are_told_as_such() -> None:
+@contextlib.contextmanager
+def other(status: int, body: bytes, **headers: str) -> Iterator[str]:
+    """The address of a program that answers everything alike."""
+
     class Other(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_error(404)
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name.replace("_", "-"), value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_DELETE = do_GET
 
         def log_message(self, *_: object) -> None:
             pass
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Other)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        with pytest.raises(ServerError, match="no service of Sterna's answers there"):
-            sterna.Client(f"http://127.0.0.1:{server.server_port}").status()
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+CALLS: dict[str, Callable[[sterna.Client], object]] = {
+    "search": lambda client: client.search("a dog"),
+    "similar": lambda client: client.similar(1),
+    "photo": lambda client: client.photo(1),
+    "thumbnail": lambda client: client.thumbnail(1),
+    "original": lambda client: client.original(1),
+    "captions": lambda client: client.captions(1),
+    "embed": lambda client: client.embed_texts(["a dog"]),
+    "status": lambda client: client.status(),
+    "failures": lambda client: client.failures(),
+    "models": lambda client: client.models(),
+    "index": lambda client: client.index(),
+    "cancel": lambda client: client.cancel(1),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_another_program_s_answers_are_told_as_such(call: str) -> None:
+    for status, body in (
+        (404, b"<h1>Not here</h1>"),
+        (200, b"<html>Sign in</html>"),
+        (200, b""),
+        (204, b""),
+        (200, b"\xff"),
+        (200, b'{"status": "ok"}'),
+        (200, b"[1, 2]"),
+        (200, b"[" * 100_000),
+        (200, b"null"),
+        (500, b'{"type": 3}'),
+    ):
+        with other(status, body, Content_Type="text/html") as url, sterna.Client(url) as client:
+            with pytest.raises(ServerError, match="no service of Sterna's answers there") as refused:
+                CALLS[call](client)
+            assert str(refused.value).startswith(f"{url}: ")
+            assert refused.value.status == status
+    leads = pytest.raises(ServerError, match="leads elsewhere, to 'https://sign-in.example/'")
+    with other(302, b"", Location="https://sign-in.example/") as url, sterna.Client(url) as client, leads:
+        CALLS[call](client)
+
+
+def test_numbers_of_numpy_are_numbers(client: sterna.Client, here: tuple[Library, Running]) -> None:
+    red = np.int64(here[0].search("red", k=1)[0].photo_id)
+    assert same(client.search(red, k=np.int32(2), offset=np.int64(1)), here[0].search(red, k=2, offset=1))
+    assert client.search(image=red, k=1, min_score=np.float32(0.5))[0].photo_id == red
+    assert client.search("blue", plus=[(np.float32(0.5), red)], min_size=np.int64(1))
+    assert client.search(np.eye(49, dtype=np.int64)[0], k=1)
+    assert client.photo(red).photo_id == red
+    assert client.captions(red, captions=["all red"])[0].caption == "all red"
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"offset": -1}, "offset=-1: a whole number is needed, 0 for the first hits"),
+        ({"offset": 0.5}, "offset=0.5: a whole number"),
+        ({"k": float("nan")}, "k=nan: a whole number is needed"),
+        ({"k": True}, "k=True: a whole number is needed"),
+        ({"min_score": float("nan")}, "min_score=nan: a finite number is needed"),
+        ({"min_score": "high"}, "min_score='high': a finite number"),
+        ({"plus": [(float("inf"), "red")]}, "plus: weight=inf: a finite number"),
+        ({"plus": "red"}, r"plus: a list of \(weight, what\) is needed"),
+        ({"minus": ["red"]}, r"minus: 'red' is no \(weight, what\)"),
+        ({"min_size": 0}, "min_size=0: at least 1 is needed"),
+        ({"query": np.array([1.0, np.nan])}, "a number of the vector=nan"),
+        ({"query": np.array(["a"])}, "a number of the vector='a'"),
+        ({"query": True}, "True: a sentence, the id of a photograph or a vector is needed"),
+        ({"image": 1.5}, "1.5: no photograph"),
+        ({"model": {1}}, "cannot be sent as JSON"),
+    ],
+)
+def test_what_means_nothing_is_refused_before_it_is_sent(asked: dict[str, object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        sterna.Client("http://127.0.0.1:1").search(**{"query": "red", **asked})
+
+
+def test_what_a_connection_cannot_be_made_of_is_told() -> None:
+    for options, words in (
+        ({"token": "a-secret\n-token-of-many"}, "token: letters, digits and signs"),
+        ({"token": ""}, "token: letters"),
+        ({"timeout": 0}, "timeout=0: a number of seconds above 0"),
+        ({"timeout": float("nan")}, "timeout=nan: a number of seconds"),
+    ):
+        with pytest.raises(UsageError, match=words) as refused:
+            sterna.Client("http://127.0.0.1:1", **options)
+        assert "a-secret" not in str(refused.value)
+    for url in ("http://a b/", "http://a/\n", "http://a/\xe9", "http://a/\0"):
+        with pytest.raises(UsageError, match="no address of a service"):
+            sterna.Client(url)
+
+
+def test_hits_that_the_service_does_not_tell_are_not_passed_over_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sterna.client._client._PAGE", 1)
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(colours(tmp_path))
+    with serving(library, limits={"offset": 1}) as running, sterna.Client(running.url) as client:
+        assert len(client.search("red", k=2)) == 2
+        for k, offset in ((3, 0), (1, 2), (100, 50)):
+            with pytest.raises(UsageError, match="tells of the first 2 hits alone, and .* are asked for"):
+                client.search("red", k=k, offset=offset)
+    with serving(library) as running, sterna.Client(running.url) as client:
+        assert len(client.search("red", k=50)) == 3
+        assert client.search("red", k=50, offset=3) == []
 
 
 def test_a_connection_that_was_closed_meanwhile_is_opened_again(tmp_path: Path) -> None:

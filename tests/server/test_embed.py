@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import socket
 import struct
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +18,7 @@ from PIL import Image
 
 from sterna.library import Library
 from tests.library.fake import ColourEncoder, pixels
-from tests.server.serving import BOUNDARY, Running, form, serving
+from tests.server.serving import BOUNDARY, Running, form, serving, until
 from tests.server.test_search import png
 
 
@@ -101,6 +105,49 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(service: Ru
     answer = service.send("/api/embed", bomb(30_000, 3000))
     assert (answer.status, answer.problem) == (422, "unreadable-photo")
     assert "more than the limit of 60 megapixels" in answer.json["detail"]
+
+
+class Gathering(ColourEncoder):
+    """Notes how many pixels wait for it at one time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pixels: list[int] = []
+
+    def encode_images(self, photos: Any) -> np.ndarray:
+        self.pixels.append(sum(photo.width * photo.height for photo in photos))
+        return super().encode_images(photos)
+
+
+def test_decoded_images_of_all_requests_together_are_bounded(tmp_path: Path, root: Path) -> None:
+    encoder = Gathering()
+    library = Library.open(tmp_path / "library", model=encoder)
+    library.index(root)
+    # so thin that they keep all their pixels; and the first waits until as many have come as can
+    thin = bomb(500, 4000)
+    limits = {"pixels": 2_000_000, "decoded": 4_500_000, "decoders": 4, "batch_wait": 0.3}
+    with serving(library, limits=limits) as service, ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: service.send("/api/embed", *[thin] * 5), range(2)))
+        assert [len(answer.json["vectors"]) for answer in answers] == [5, 5]
+    assert sum(encoder.pixels) == 10 * 2_000_000
+    assert max(encoder.pixels) == 2 * 2_000_000
+
+
+def test_who_leaves_while_images_wait_gives_back_their_room(tmp_path: Path, root: Path) -> None:
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(root)
+    limits = {"pixels": 2_000_000, "decoded": 2_000_000}
+    kind = f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+    body = form(*[bomb(500, 4000)] * 9)
+    head = f"POST /api/embed HTTP/1.1\r\nHost: localhost\r\n{kind}Content-Length: {len(body)}\r\n\r\n"
+    with serving(library, limits=limits) as service:
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", service.port)) as gone:
+                gone.sendall(head.encode() + body)
+                time.sleep(0.2)
+        assert service.send("/api/embed", png("red"), b"none").problem == "unreadable-photo"
+        assert service.send("/api/embed", png("red")).status == 200
+        until(lambda: b"sterna_waiting 0.0" in service.get("/metrics").body)
 
 
 def test_an_image_that_takes_too_long_is_given_up_and_the_next_is_answered(

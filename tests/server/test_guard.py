@@ -150,6 +150,26 @@ def test_a_page_that_was_allowed_may_ask_from_a_browser(guarded: Running) -> Non
     assert ask(guarded, Authorization=f"Bearer {TOKEN}", Origin=f"{PAGE}.evil.example").status == 403
 
 
+def test_what_is_refused_can_be_read_by_a_page_that_was_allowed(guarded: Running) -> None:
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    for status, path, headers in (
+        (200, "/api/status", bearer),
+        (401, "/api/status", {}),
+        (404, "/api/photos/999", bearer),
+        (405, "/api/search", bearer),
+        (421, "/api/status", {"Host": "evil.example"}),
+        (413, "/api/status", {**bearer, "Content-Length": "9"}),
+    ):
+        answer = ask(guarded, path, Origin=PAGE, Sec_Fetch_Site="cross-site", **headers)
+        assert (answer.status, answer.headers["access-control-allow-origin"]) == (status, PAGE)
+        assert answer.headers["vary"] == "Origin"
+        shown = set(answer.headers["access-control-expose-headers"].lower().split(", "))
+        assert shown == {"x-request-id", "retry-after", "location", "etag"}
+        for origin in ("https://evil.example", "null"):
+            other = ask(guarded, path, Origin=origin, **headers)
+            assert "access-control-allow-origin" not in other.headers
+
+
 def test_every_answer_forbids_what_pages_need_not(service: Running, ids: dict[str, int]) -> None:
     for path in ("/api/status", "/nowhere", f"/api/photos/{ids['red.png']}/original", "/healthz"):
         headers = service.get(path).headers

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import socket
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,3 +142,54 @@ def test_few_follow_a_job_at_one_time(home: Path, tiny_model: Path) -> None:
         answer = service.get("/api/jobs/1/events")
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")
         ended(service, 1)
+
+
+STUBBORN = """
+import os, pathlib, sys, time
+pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
+print(sys.argv[2] * int(sys.argv[3]), flush=True)
+time.sleep(300)
+"""
+
+
+def stubborn(folder: Path, line: str, *, times: int = 1) -> tuple[str, ...]:
+    """A process that says one line and heeds nothing; it writes its number to a file."""
+    return (sys.executable, "-c", STUBBORN, str(folder / "number"), line, str(times))
+
+
+def is_there(folder: Path) -> bool:
+    try:
+        os.kill(int((folder / "number").read_text()), 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("line", "times"), [("no JSON", 1), ("[1]", 1), ('{"failed": 1}', 1), ("x", 2_000_000)]
+)
+def test_a_process_that_says_what_cannot_be_read_is_ended(
+    running: Running, home: Path, monkeypatch: pytest.MonkeyPatch, line: str, times: int
+) -> None:
+    monkeypatch.setattr("sterna.server._jobs._COMMAND", stubborn(home, line, times=times))
+    running.post("/api/jobs", {})
+    job = ended(running, 1)
+    assert job["state"] == "failed"
+    assert "the process that indexes cannot be used" in job["error"]
+    assert not is_there(home)
+
+
+def test_a_job_is_stopped_even_where_who_asked_for_that_left(
+    running: Running, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sterna.server._jobs._COMMAND", stubborn(home, "{}"))
+    monkeypatch.setattr("sterna.server._jobs._PATIENCE", 0.5)
+    running.post("/api/jobs", {})
+    until(lambda: (home / "number").is_file() and (home / "number").read_text())
+    with socket.create_connection(("127.0.0.1", running.port)) as gone:
+        gone.sendall(b"DELETE /api/jobs/1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(0.2)
+    assert ended(running, 1)["state"] == "cancelled"
+    until(lambda: not is_there(home), seconds=10)
+    monkeypatch.undo()
+    assert running.post("/api/jobs", {}).status == 202

@@ -6,13 +6,17 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from sterna.library import Library
+from tests.library.fake import ColourEncoder
 from tests.server.conftest import colours
 from tests.server.serving import Answer, GatedEncoder, Running, serving, until
 from tests.server.test_search import png
@@ -94,6 +98,37 @@ def test_bodies_of_many_together_are_bounded(tmp_path: Path) -> None:
             assert (refused.status, refused.headers["retry-after"]) == (503, "2")
             assert [answer.result().status for answer in answers] == [200] * 3
         assert service.search({"text": "red", "k": 1}) == ["red.png"]
+
+
+def test_bodies_that_are_still_coming_count_from_their_first_byte(tmp_path: Path) -> None:
+    with gated(tmp_path, bodies=3000, upload_seconds=20) as (service, _), contextlib.ExitStack() as stack:
+        head = (
+            b"POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n"
+        )
+        for _ in range(2):  # neither is complete, and neither says how long it will be
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            slow.sendall(head + b"578\r\n" + b"x" * 1400 + b"\r\n")
+        time.sleep(0.3)
+        refused = service.post("/api/search", {"text": "red", "filters": {"name": "x" * 900}})
+        assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+        stack.close()
+        until(lambda: service.post("/api/search", {"text": "red" + " " * 900, "k": 1}).status == 200)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/login?token=x"), ("GET", "/api/status"), ("GET", "/"),
+     ("DELETE", "/api/jobs/1"), ("POST", "/healthz"), ("OPTIONS", "/api/search"), ("POST", "/nowhere"),
+     ("HEAD", "/healthz")],
+)  # fmt: skip
+@pytest.mark.parametrize("length", [b"Content-Length: 5000", b"Transfer-Encoding: chunked"])
+def test_a_body_that_nobody_wants_is_not_waited_for(
+    service: Running, method: str, path: str, length: bytes
+) -> None:
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n".encode()
+    answer = service.raw(head + length + b"\r\n\r\n", wait=3)
+    assert answer.split()[1] in {b"404", b"405", b"413"}, answer
 
 
 def test_texts_that_come_together_are_embedded_together(tmp_path: Path) -> None:
@@ -213,3 +248,37 @@ def test_many_ask_many_things_and_all_are_answered(service: Running, ids: dict[s
     for thread in threads:
         thread.join()
     assert not faults
+
+
+def threads() -> list[str]:
+    return [one.name for one in threading.enumerate() if one.name.startswith("sterna-")]
+
+
+def test_a_service_that_has_stopped_leaves_no_thread(tmp_path: Path) -> None:
+    before = sorted(threads())
+    with gated(tmp_path) as (service, encoder):
+        assert service.send("/api/embed", png("red"), asked={"texts": ["red"]}).status == 200
+        assert len(threads()) > len(before)
+        encoder.gate.clear()
+        with ThreadPoolExecutor(1) as pool:
+            late = pool.submit(service.post, "/api/embed", {"texts": ["blue"]})
+            until(lambda: len(encoder.calls) > 1)
+            threading.Timer(0.5, encoder.gate.set).start()
+    assert sorted(threads()) == before
+    assert late.result().status == 200
+
+
+class Forgetful(ColourEncoder):
+    """Answers the first of several texts alone, and of `red` none."""
+
+    def encode_texts(self, sentences: Any) -> np.ndarray:
+        vectors = super().encode_texts(sentences)[:1]
+        return vectors[:0] if "red" in sentences else vectors
+
+
+def test_a_model_that_answers_too_little_is_an_error_and_not_a_silence(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library", model=Forgetful())
+    library.index(colours(tmp_path))
+    with serving(library) as service:
+        assert service.post("/api/embed", {"texts": ["red"]}).problem == "internal"
+        assert len(service.post("/api/embed", {"texts": ["blue", "lime"]}).json["vectors"]) == 2

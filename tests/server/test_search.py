@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.library.fake import ColourEncoder
-from tests.server.serving import Running
+from sterna.library import Library
+from tests.library.fake import ColourEncoder, save
+from tests.server.conftest import colours
+from tests.server.serving import Running, serving
 
 
 def png(colour: object, size: tuple[int, int] = (9, 9)) -> bytes:
@@ -45,6 +47,17 @@ def test_ids_vectors_and_uploads_find_their_like(service: Running, ids: dict[str
 def test_an_uploaded_photograph_of_the_library_is_itself(service: Running, root: Path) -> None:
     answer = service.send("/api/search", (root / "trips" / "green.png").read_bytes(), asked={"k": 1})
     assert (answer.json["hits"][0]["path"], answer.json["hits"][0]["score"]) == ("trips/green.png", 1.0)
+
+
+def test_an_upload_that_is_known_without_a_vector_of_the_model_is_embedded(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(colours(tmp_path))
+    late = save(tmp_path / "photos" / "late.png", (250, 5, 5)).read_bytes()
+    library.index(model=ColourEncoder("others", sign=-1.0))
+    with serving(library) as service:
+        answer = service.send("/api/search", late, asked={"k": 1, "exclude_self": True})
+        assert answer.status == 200, answer
+        assert [hit["path"] for hit in answer.json["hits"]] == ["red.png"]
 
 
 def test_parts_are_weighed(service: Running, ids: dict[str, int]) -> None:
@@ -181,3 +194,58 @@ def test_a_very_long_text_in_any_script_is_searched(service: Running) -> None:
 def test_a_text_that_names_a_file_is_a_text(service: Running, root: Path) -> None:
     answer = service.post("/api/search", {"text": str(root / "red.png"), "min_score": None})
     assert answer.json["hits"][0]["score"] < 0.9999
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"k": 0}, "k: 0 came; at least 1 is needed"),
+        ({"k": "many"}, "k: a text of 4 letters came; a whole number is needed"),
+        ({"k": None}, "k: null came; a whole number is needed"),
+        ({"k": True}, "k: true came; a whole number is needed"),
+        ({"txt": "red"}, "txt: unknown; did you mean 'text'?"),
+        ({"filters": {"flder": "a"}}, "filters.flder: unknown; did you mean 'folder'?"),
+        ({"plus": [{"text": "a", "wait": 1}]}, "plus.0.wait: unknown; did you mean 'weight'?"),
+        ({"text": ""}, "text: an empty text came; a text of 1 letter or more is needed"),
+        ({"text": ["red"]}, "text: a list of 1 came; a text is needed"),
+        ({"photo": -1}, "photo: -1 came; at least 0 is needed"),
+        ({"min_score": "high"}, "min_score: a text of 4 letters came; a number or 'model' is needed"),
+        ({"vector": 3}, "vector: 3 came; a list or a text is needed"),
+        ({"vector": "!!!!"}, "vector: text has to be base64"),
+        ({"filters": {"orientation": "tall"}},
+         "filters.orientation: a text of 4 letters came; 'landscape', 'portrait' or 'square' is needed"),
+        ({"plus": [{"text": "a", "weight": -1.5}]}, "plus.0.weight: -1.5 came; more than 0 is needed"),
+        ({"plus": [{}]}, "plus.0: one of text, photo and vector is needed"),
+        ({"cursor": "x" * 2000}, "cursor: a text of 2,000 letters came; a text of 1,000 letters or fewer is needed"),
+        ({"k": 0, "exclude_self": 3}, "k: 0 came; at least 1 is needed; exclude_self: 3 came; true or false is needed"),
+        ([1], "a list of 1 came; a JSON object is needed"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_field_is_told_in_our_words(
+    service: Running, asked: object, sentence: str
+) -> None:
+    answer = service.post("/api/search", asked)
+    assert (answer.status, answer.problem, answer.json["detail"]) == (422, "invalid", sentence)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/api/photos/x", "photo_id: a text of 1 letter came; a whole number is needed"),
+        ("/api/photos/-1", "photo_id: -1 came; at least 0 is needed"),
+        ("/api/photos/1/similar?k=0", "k: 0 came; at least 1 is needed"),
+        ("/api/failures?limit=1001", "limit: 1001 came; at most 1000 is needed"),
+        (f"/api/photos/{10**30}", "photo_id: a number came; less than 9223372036854775808 is needed"),
+    ],
+)
+def test_what_is_wrong_with_an_address_is_told_in_our_words(
+    service: Running, path: str, sentence: str
+) -> None:
+    answer = service.get(path)
+    assert (answer.status, answer.problem, answer.json["detail"]) == (422, "invalid", sentence)
+
+
+def test_a_body_that_is_no_json_is_told_in_our_words(service: Running) -> None:
+    answer = service.post("/api/search", b"{")
+    assert (answer.status, answer.problem) == (400, "malformed")
+    assert answer.json["detail"].startswith("the body is no JSON (EOF while parsing an object")

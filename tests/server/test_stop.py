@@ -101,6 +101,20 @@ def test_a_request_in_flight_is_finished_and_who_follows_a_job_is_let_go(library
         assert "job number=1 state=cancelled" in said
 
 
+def test_an_upload_that_is_broken_off_is_a_line_in_the_log_and_nothing_else(library: Library) -> None:
+    with started(library) as process:
+        until(lambda: process.service.get("/readyz").status == 200)
+        for rest in (b"{", b""):
+            with socket.create_connection(("127.0.0.1", process.service.port)) as gone:
+                gone.sendall(
+                    b"POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50\r\n\r\n" + rest
+                )
+        until(lambda: b'status="499"} 2.0' in process.service.get("/metrics").body)
+        said = process.stop()
+    assert "Traceback" not in said
+    assert said.count("status=499") == 2
+
+
 def test_another_host_needs_a_token_which_is_made_and_shown_once(library: Path) -> None:
     with started(library, "--host", "0.0.0.0") as process:
         process.said += [process.popen.stderr.readline(), said := process.popen.stderr.readline()]

@@ -201,7 +201,7 @@ def search(
             hits
             or opened.search(query, image=image, plus=added, minus=taken, k=1, min_score=None, folder=folder)
         )
-        model_name = opened.model_name() if output == "json" else ""
+        model_name = opened.encoder().name if output == "json" else ""
     title = _title(query, image, plus=plus or (), minus=minus or ())
     print_hits(hits, output=output, null=null, query=title, model=model_name)
     if not hits:

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import json
+import base64
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
+from sterna.client._asked import as_id, content, finite, operand, photo_of, size, weighed
 from sterna.client._http import Connection
 from sterna.client._types import (
     RemoteCaption,
     RemoteHit,
     RemoteJob,
     RemotePhoto,
-    read_hit,
+    read_captions,
     read_job,
+    read_page,
     read_photo,
 )
-from sterna.errors import PhotoError, UsageError
-from sterna.files import system_reason
+from sterna.errors import UsageError, check_whole
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Operand: TypeAlias = str | int | NDArray[Any]
+    from sterna.client._asked import Operand
 
 __all__ = ["Client"]
 
@@ -81,53 +82,64 @@ class Client:
             "after": None if after is None else str(after),
             "before": None if before is None else str(before),
             "orientation": orientation,
-            "min_size": min_size,
-            "max_size": max_size,
+            "min_size": size("min_size", min_size),
+            "max_size": size("max_size", max_size),
             "name": name,
             "caption": caption,
         }
+        most = check_whole("k", k, least=1)
+        first = check_whole("offset", offset, least=0, hint=", 0 for the first hits")
+        own, images = (None, []) if image is None else photo_of(image)
         asked = {
-            **_operand(query),
-            "plus": [_weighed(weight, what) for weight, what in plus],
-            "minus": [_weighed(weight, what) for weight, what in minus],
-            "k": min(k, _PAGE),
-            "min_score": min_score,
+            **operand(query),
+            "plus": ([] if own is None else [{"photo": own, "weight": 1.0}]) + weighed("plus", plus),
+            "minus": weighed("minus", minus),
+            "k": min(most, _PAGE),
+            "min_score": min_score
+            if min_score is None or min_score == "model"
+            else finite("min_score", min_score),
             "filters": {key: value for key, value in filters.items() if value is not None},
-            "exclude_self": exclude_self,
+            "exclude_self": bool(exclude_self),
             "model": model,
         }
-        images = [] if image is None or isinstance(image, int) else [_content(image)]
-        if isinstance(image, int):
-            asked["plus"] = [{"photo": image, "weight": 1.0}, *asked["plus"]]
-        return self._pages(asked, images, first=offset, k=k)
+        return self._pages(asked, images, first=first, last=first + most)
 
     def _pages(
-        self, asked: dict[str, Any], images: Sequence[bytes], *, first: int, k: int
+        self, asked: dict[str, Any], images: Sequence[bytes], *, first: int, last: int
     ) -> list[RemoteHit]:
         hits: list[RemoteHit] = []
+        cursor: str | None = None
         while True:
-            said = self._connection.post("/api/search", asked, images=images)
-            hits += [read_hit(hit) for hit in said["hits"]]
-            if len(hits) >= first + k or said["next"] is None:
-                return hits[first : first + k]
-            asked = {**asked, "cursor": said["next"]}
+            page = self._connection.post(
+                "/api/search", read_page, asked={**asked, "cursor": cursor}, images=images
+            )
+            hits += page.hits
+            cursor = page.next
+            if len(hits) >= last or not page.more:
+                return hits[first:last]
+            if cursor is None:
+                raise UsageError(
+                    f"the service tells of the first {len(hits):,} hits alone, and {last:,} are asked for; "
+                    "ask for fewer, or narrow the search"
+                )
 
     def similar(self, photo_id: int, *, k: int = 10) -> list[RemoteHit]:
         """Photographs like one of the library, which is left out."""
-        said = self._connection.get(f"/api/photos/{int(photo_id)}/similar?k={int(k)}")
-        return [read_hit(hit) for hit in said["hits"]]
+        asked = f"k={check_whole('k', k, least=1)}"
+        return self._connection.get(f"{_photo(photo_id)}/similar?{asked}", read_page).hits
 
     def photo(self, photo_id: int) -> RemotePhoto:
         """What the library knows of a photograph."""
-        return read_photo(self._connection.get(f"/api/photos/{int(photo_id)}"))
+        return self._connection.get(_photo(photo_id), read_photo)
 
     def thumbnail(self, photo_id: int, *, size: int = 256) -> bytes:
         """A JPEG of a photograph whose longer side has 128, 256, 512 or 1024 pixels."""
-        return self._connection.fetch("GET", f"/api/photos/{int(photo_id)}/thumbnail?size={int(size)}")
+        side = check_whole("size", size, least=1)
+        return self._connection.picture(f"{_photo(photo_id)}/thumbnail?size={side}")
 
     def original(self, photo_id: int) -> bytes:
         """The bytes of a photograph's file."""
-        return self._connection.fetch("GET", f"/api/photos/{int(photo_id)}/original")
+        return self._connection.picture(f"{_photo(photo_id)}/original")
 
     def captions(
         self,
@@ -141,17 +153,17 @@ class Client:
 
         A photograph of this machine, a path or its bytes, is sent, and needs given `captions`.
         """
+        own, images = photo_of(photo)
+        most = check_whole("k", k, least=1)
         if captions is None:
-            if not isinstance(photo, int):
+            if own is None:
                 raise UsageError("captions: sentences are needed for a photograph that is not the library's")
             named = "" if model is None else f"&model={quote(model, safe='')}"
-            said = self._connection.get(f"/api/photos/{photo}/captions?k={int(k)}{named}")
-        else:
-            asked = {"texts": list(captions), "k": k, "model": model}
-            images = [] if isinstance(photo, int) else [_content(photo)]
-            own = {"photo": photo} if isinstance(photo, int) else {}
-            said = self._connection.post("/api/rank", {**asked, **own}, images=images)
-        return [RemoteCaption(one["rank"], one["score"], one["caption"]) for one in said["captions"]]
+            return self._connection.get(f"{_photo(own)}/captions?k={most}{named}", read_captions)
+        asked = {"texts": list(captions), "k": most, "model": model}
+        return self._connection.post(
+            "/api/rank", read_captions, asked=asked if own is None else {**asked, "photo": own}, images=images
+        )
 
     def embed_texts(self, texts: Sequence[str], *, model: str | None = None) -> NDArray[np.float32]:
         """Unit vectors float32 [M, E] of sentences."""
@@ -161,29 +173,32 @@ class Client:
         self, images: Sequence[str | Path | bytes], *, model: str | None = None
     ) -> NDArray[np.float32]:
         """Unit vectors float32 [N, E] of images: paths or bytes, which are sent."""
-        return self._vectors({"model": model}, images=[_content(image) for image in images])
+        return self._vectors({"model": model}, images=[content(image) for image in images])
 
     def _vectors(self, asked: dict[str, Any], *, images: Sequence[bytes]) -> NDArray[np.float32]:
-        import base64
-
         import numpy as np
 
-        said = self._connection.post("/api/embed", {**asked, "encoding": "base64"}, images=images)
-        data = b"".join(base64.b64decode(text) for text in said["vectors"])
-        return np.frombuffer(data, "<f4").reshape(-1, said["dim"]).astype(np.float32)
+        def read(said: Any) -> NDArray[np.float32]:
+            data = b"".join(base64.b64decode(text) for text in said["vectors"])
+            return np.frombuffer(data, "<f4").reshape(-1, said["dim"]).astype(np.float32)
+
+        return self._connection.post("/api/embed", read, asked={**asked, "encoding": "base64"}, images=images)
 
     def status(self) -> dict[str, Any]:
         """What the library holds, as the service tells it."""
-        return dict(self._connection.get("/api/status"))
+        return self._connection.get("/api/status", lambda said: {**said, "indexed": int(said["indexed"])})
 
     def failures(self, *, offset: int = 0, limit: int = 100) -> list[tuple[str, str]]:
         """Files and folders that cannot be read, and why."""
-        said = self._connection.get(f"/api/failures?offset={int(offset)}&limit={int(limit)}")
-        return [(one["path"], one["reason"]) for one in said["failures"]]
+        first, most = check_whole("offset", offset, least=0), check_whole("limit", limit, least=1)
+        return self._connection.get(
+            f"/api/failures?offset={first}&limit={most}",
+            lambda said: [(one["path"], one["reason"]) for one in said["failures"]],
+        )
 
     def models(self) -> list[dict[str, Any]]:
         """The models that a search may name."""
-        return list(self._connection.get("/api/models")["models"])
+        return self._connection.get("/api/models", lambda said: [dict(one) for one in said["models"]])
 
     def index(
         self,
@@ -197,7 +212,8 @@ class Client:
             wait: come back when it has ended, and not as soon as it has begun.
             progress: called with the job now and then.
         """
-        job = read_job(self._connection.post("/api/jobs", {"roots": list(roots)}))
+        asked = {"roots": [str(root) if isinstance(root, Path) else root for root in roots]}
+        job = self._connection.post("/api/jobs", read_job, asked=asked)
         while wait and job.state == "running":
             time.sleep(_BETWEEN)
             job = self.job(job.job_id)
@@ -207,11 +223,11 @@ class Client:
 
     def job(self, job_id: int) -> RemoteJob:
         """How far a job is."""
-        return read_job(self._connection.get(f"/api/jobs/{int(job_id)}"))
+        return self._connection.get(f"/api/jobs/{as_id('job_id', job_id)}", read_job)
 
     def cancel(self, job_id: int) -> RemoteJob:
         """Stop a job; what it has committed is kept."""
-        return read_job(json.loads(self._connection.fetch("DELETE", f"/api/jobs/{int(job_id)}")))
+        return self._connection.ask("DELETE", f"/api/jobs/{as_id('job_id', job_id)}", read_job)
 
     def close(self) -> None:
         """Close the connection."""
@@ -224,28 +240,9 @@ class Client:
         self.close()
 
 
-def _operand(what: Operand | None) -> dict[str, Any]:
-    """What is asked for, as a service takes it."""
-    if what is None:
-        return {}
-    if isinstance(what, str):
-        return {"text": what}
-    if isinstance(what, int) and not isinstance(what, bool):
-        return {"photo": what}
-    if hasattr(what, "tolist") and getattr(what, "ndim", 0) == 1:
-        return {"vector": [float(number) for number in what.tolist()]}
-    raise UsageError(f"{what!r}: a sentence, the id of a photograph or a vector is needed")
+def _photo(photo_id: int) -> str:
+    return f"/api/photos/{as_id('photo_id', photo_id)}"
 
 
-def _weighed(weight: float, what: Operand) -> dict[str, Any]:
-    return {"weight": float(weight), **_operand(what)}
-
-
-def _content(image: str | Path | bytes) -> bytes:
-    if isinstance(image, bytes):
-        return image
-    try:
-        return Path(image).read_bytes()
-    except (OSError, ValueError) as error:
-        reason = system_reason(error) if isinstance(error, OSError) else "no such file"
-        raise PhotoError(reason, path=str(image)) from error
+def _least(score: object) -> object:
+    return score if score is None or score == "model" else finite("min_score", score)

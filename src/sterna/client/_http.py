@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import math
 import secrets
 import ssl
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from sterna.errors import ServerError, UnknownPhotoError, UsageError
@@ -17,6 +19,17 @@ from sterna.errors import ServerError, UnknownPhotoError, UsageError
 __all__ = ["Connection"]
 
 _MOST = 1 << 30  # bytes of an answer
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What came back: `kind` is its content type, `location` where a redirection leads."""
+
+    status: int
+    kind: str
+    location: str | None
+    body: bytes
 
 
 class Connection:
@@ -27,12 +40,16 @@ class Connection:
         token: what it wants to see, `None` for none.
         timeout: seconds to wait for any part of an answer.
 
-    Raises `UsageError` where `url` is no address of a service.
+    Raises `UsageError` where `url` is no address of a service, or another argument cannot be used.
     """
 
     def __init__(self, url: str, *, token: str | None, timeout: float) -> None:
+        if token is not None and not (token and token.isascii() and token.isprintable()):
+            raise UsageError("token: letters, digits and signs are needed, and no line's end")
+        if not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
+            raise UsageError(f"timeout={timeout!r}: a number of seconds above 0 is needed")
         try:
-            parts = urlsplit(url)
+            parts = urlsplit(url if url.isascii() and url.isprintable() and " " not in url else "")
             port = parts.port
         except ValueError:
             parts, port = urlsplit(""), None
@@ -49,38 +66,71 @@ class Connection:
         else:
             self._http = http.client.HTTPConnection(parts.hostname, port, timeout=timeout)
 
-    def get(self, path: str) -> Any:
-        """What a path answers, from JSON."""
-        return json.loads(self.fetch("GET", path))
+    def get(self, path: str, read: Callable[[Any], R]) -> R:
+        """What `read` makes of the JSON that a path answers."""
+        return self.ask("GET", path, read)
 
-    def post(self, path: str, asked: Any, *, images: Sequence[bytes] = ()) -> Any:
-        """What a path answers to JSON and images, from JSON."""
-        text = json.dumps(asked, allow_nan=False).encode()
-        if not images:
-            return json.loads(self.fetch("POST", path, body=text, kind="application/json"))
-        body, kind = _form(text, images)
-        return json.loads(self.fetch("POST", path, body=body, kind=kind))
+    def post(self, path: str, read: Callable[[Any], R], *, asked: Any, images: Sequence[bytes] = ()) -> R:
+        """What `read` makes of the JSON that a path answers to JSON and images."""
+        try:
+            body, kind = json.dumps(asked, allow_nan=False).encode(), "application/json"
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"what is asked cannot be sent as JSON ({error})") from None
+        if images:
+            body, kind = _form(body, images)
+        return self.ask("POST", path, read, body=body, kind=kind)
 
-    def fetch(self, method: str, path: str, *, body: bytes | None = None, kind: str | None = None) -> bytes:
-        """The body of an answer.
+    def ask(
+        self,
+        method: str,
+        path: str,
+        read: Callable[[Any], R],
+        *,
+        body: bytes | None = None,
+        kind: str | None = None,
+    ) -> R:
+        """What `read` makes of the JSON of an answer.
 
         Raises `UnknownPhotoError` and `UsageError` for what is asked wrongly, `ServerError` for all else.
         """
+        answer = self._fetch(method, path, body=body, kind=kind)
+        try:
+            return read(json.loads(answer.body))
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
+            raise self._of_another(answer) from None
+
+    def picture(self, path: str) -> bytes:
+        """The bytes of the picture that a path answers; raises as `ask` does."""
+        answer = self._fetch("GET", path)
+        if not answer.kind.startswith("image/"):
+            raise self._of_another(answer)
+        return answer.body
+
+    def _fetch(
+        self, method: str, path: str, *, body: bytes | None = None, kind: str | None = None
+    ) -> _Answer:
         headers = dict(self._headers) if kind is None else {**self._headers, "Content-Type": kind}
         with self._lock:
-            status, answer = self._exchange(method, path, body, headers=headers)
-        if status < 400:
+            answer = self._exchange(method, path, body, headers=headers)
+        if answer.status // 100 == 2:
             return answer
-        raise _error(status, answer, url=self.url)
+        if answer.location is not None:
+            raise ServerError(
+                f"{self.url}: leads elsewhere, to {answer.location!r}; name the service's own address",
+                status=answer.status,
+            )
+        raise _error(answer) or self._of_another(answer)
+
+    def _of_another(self, answer: _Answer) -> ServerError:
+        came = f"status {answer.status}, {answer.kind or 'no type'}"
+        return ServerError(f"{self.url}: no service of Sterna's answers there ({came})", status=answer.status)
 
     def close(self) -> None:
         """Close the connection; it is opened again where it is used again."""
         with self._lock:
             self._http.close()
 
-    def _exchange(
-        self, method: str, path: str, body: bytes | None, *, headers: dict[str, str]
-    ) -> tuple[int, bytes]:
+    def _exchange(self, method: str, path: str, body: bytes | None, *, headers: dict[str, str]) -> _Answer:
         kept = self._http.sock is not None
         try:
             return self._once(method, path, body, headers=headers)
@@ -97,15 +147,14 @@ class Connection:
                 f"{self.url}: no service can be reached ({reason}); is `sterna serve` running?"
             ) from error
 
-    def _once(
-        self, method: str, path: str, body: bytes | None, *, headers: dict[str, str]
-    ) -> tuple[int, bytes]:
+    def _once(self, method: str, path: str, body: bytes | None, *, headers: dict[str, str]) -> _Answer:
         with contextlib.suppress(
             BrokenPipeError, ConnectionResetError
         ):  # it may have answered before all came
             self._http.request(method, self._base + path, body=body, headers=headers)
         answer = self._http.getresponse()
-        return answer.status, answer.read(_MOST)
+        location = answer.getheader("Location") if answer.status // 100 == 3 else None
+        return _Answer(answer.status, answer.getheader("Content-Type", ""), location, answer.read(_MOST))
 
 
 def _form(text: bytes, images: Sequence[bytes]) -> tuple[bytes, str]:
@@ -117,14 +166,15 @@ def _form(text: bytes, images: Sequence[bytes]) -> tuple[bytes, str]:
     return b"\r\n".join([*parts, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
 
 
-def _error(status: int, answer: bytes, *, url: str) -> Exception:
+def _error(answer: _Answer) -> Exception | None:
+    """The error of a problem, `None` where it is none of Sterna's."""
     try:
-        said = json.loads(answer)
+        said = json.loads(answer.body)
         kind, detail = str(said["type"]), str(said["detail"])
-    except (ValueError, KeyError, TypeError):
-        return ServerError(f"{url}: no service of Sterna's answers there (status {status})", status=status)
+    except (LookupError, TypeError, ValueError, RecursionError):
+        return None
     if kind.endswith(":unknown-photo"):
         return UnknownPhotoError(detail)
-    if status == 422:
+    if answer.status == 422:
         return UsageError(detail)
-    return ServerError(detail, status=status)
+    return ServerError(detail, status=answer.status)

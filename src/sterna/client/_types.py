@@ -8,7 +8,17 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-__all__ = ["RemoteCaption", "RemoteHit", "RemoteJob", "RemotePhoto", "read_hit", "read_job", "read_photo"]
+__all__ = [
+    "Page",
+    "RemoteCaption",
+    "RemoteHit",
+    "RemoteJob",
+    "RemotePhoto",
+    "read_captions",
+    "read_job",
+    "read_page",
+    "read_photo",
+]
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,15 @@ class RemoteHit(RemotePhoto):
 
     rank: int
     score: float
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of hits: `next` is the cursor of the next one, `more` whether there are more hits."""
+
+    hits: list[RemoteHit]
+    next: str | None
+    more: bool
 
 
 @dataclass(frozen=True)
@@ -81,9 +100,15 @@ def read_photo(said: Mapping[str, Any]) -> RemotePhoto:
     return RemotePhoto(**_facts(said))
 
 
-def read_hit(said: Mapping[str, Any]) -> RemoteHit:
-    """A hit as a service tells of it."""
-    return RemoteHit(**_facts(said), rank=said["rank"], score=said["score"])
+def read_page(said: Mapping[str, Any]) -> Page:
+    """A page of hits as a service tells of it."""
+    hits = [RemoteHit(**_facts(one), rank=one["rank"], score=one["score"]) for one in said["hits"]]
+    return Page(hits, said["next"], said["more"])
+
+
+def read_captions(said: Mapping[str, Any]) -> list[RemoteCaption]:
+    """Sentences as a service tells of them."""
+    return [RemoteCaption(one["rank"], one["score"], one["caption"]) for one in said["captions"]]
 
 
 def read_job(said: Mapping[str, Any]) -> RemoteJob:

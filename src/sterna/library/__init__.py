@@ -9,9 +9,9 @@ before the catalogue names it, so a process killed at any moment leaves nothing 
 from __future__ import annotations
 
 from sterna.library._duplicates import LIKENESS
+from sterna.library._folder import default_folder
 from sterna.library._library import Library
 from sterna.library._originals import Original
-from sterna.library._place import default_folder
 from sterna.library._query import names_a_photo, read_date
 from sterna.library._types import (
     Backup,

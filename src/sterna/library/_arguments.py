@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import UsageError
+from sterna.errors import UsageError, check_whole
 
 __all__ = [
     "check_filters",
@@ -41,16 +41,12 @@ def check_paths(*paths: object) -> None:
 
 def check_k(k: object) -> None:
     """Raise `UsageError` where `k` is no whole number of at least 1."""
-    if not isinstance(k, Integral) or isinstance(k, bool):
-        raise UsageError(f"k={k!r}: a whole number is needed")
-    if k < 1:
-        raise UsageError(f"k={k}: at least 1 is needed")
+    check_whole("k", k, least=1)
 
 
 def check_offset(offset: object) -> None:
     """Raise `UsageError` where `offset` is no whole number of at least 0."""
-    if not is_whole(offset) or offset < 0:  # type: ignore[operator]
-        raise UsageError(f"offset={offset!r}: a whole number is needed, 0 for the first hits")
+    check_whole("offset", offset, least=0, hint=", 0 for the first hits")
 
 
 def check_filters(
@@ -89,8 +85,7 @@ def is_whole(number: object) -> bool:
 
 def check_rerank(rerank: object) -> None:
     """Raise `UsageError` where `rerank` is no whole number of at least 0."""
-    if not isinstance(rerank, Integral) or isinstance(rerank, bool) or rerank < 0:
-        raise UsageError(f"rerank={rerank!r}: a whole number is needed, 0 for none")
+    check_whole("rerank", rerank, least=0, hint=", 0 for none")
 
 
 def check_min_score(score: object) -> None:

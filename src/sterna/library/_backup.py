@@ -18,8 +18,8 @@ from sterna._version import __version__
 from sterna.errors import LibraryError, LockedError, UsageError
 from sterna.files import system_reason, write_json
 from sterna.library._catalog import CATALOG, Catalog
-from sterna.library._place import has_catalog
-from sterna.library._placing import placed_folder, recover
+from sterna.library._folder import has_catalog
+from sterna.library._replacing import placed_folder, recover
 from sterna.library._segments import Segment, segment_files, segments_of
 from sterna.library._status import read_check
 from sterna.library._types import Backup, Progress, Reporter

@@ -23,10 +23,10 @@ from sterna.library._arguments import (
 from sterna.library._backup import make_backup, restore_backup
 from sterna.library._captioning import caption_photo
 from sterna.library._duplicates import LIKENESS, find_duplicates
+from sterna.library._folder import default_folder, library_folder
 from sterna.library._forget import forget_root
 from sterna.library._opened import Opened
 from sterna.library._originals import Original, open_original
-from sterna.library._place import default_folder, library_folder
 from sterna.library._query import Filters, Orientation, operands
 from sterna.library._run import index_library
 from sterna.library._searching import Wanted, indexed_id, search_gallery, tell_photo
@@ -358,10 +358,21 @@ class Library:
         """What the library knows of a photograph; `UnknownPhotoError` where it has none with this id."""
         return tell_photo(self._opened.catalog(), photo_id)
 
-    def photo_id(self, photo: PhotoSource) -> int | None:
-        """The id of a photograph (a path or bytes) whose content is indexed, `None` where it is not."""
+    def photo_id(self, photo: PhotoSource, *, model: str | Path | Encoder | None = None) -> int | None:
+        """The id of a photograph (a path or bytes) whose content has a vector, `None` where it has none.
+
+        Arguments:
+            model: of which model; `None` for this library's. Nothing is decoded.
+
+        Raises `ModelError` where the model cannot be loaded, `LibraryError` where vectors are damaged.
+        """
         catalog = self._opened.any_catalog()
-        return None if catalog is None else indexed_id(catalog, photo)
+        known = None if catalog is None else indexed_id(catalog, photo)
+        if catalog is None or known is None:
+            return None
+        encoder, _ = self._opened.encoder(catalog, model)
+        gallery = self._opened.gallery_of(catalog, encoder)
+        return None if gallery is None or gallery.vector(known) is None else known
 
     def open_photo(self, photo_id: int) -> Original:
         """Open the file of a photograph for reading; a link that has since come to lead out is not followed.
@@ -397,10 +408,6 @@ class Library:
             return [] if catalog is None else read_check(catalog)
         except SternaError as error:
             return [str(error)]
-
-    def model_name(self) -> str:
-        """The name of the model that it answers with; raises `ModelError` where it cannot be loaded."""
-        return self._opened.encoder(self._opened.any_catalog(), None)[0].name
 
     def close(self) -> None:
         """Close the catalogue; the library opens it again where it is used again."""

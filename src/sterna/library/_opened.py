@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING
 from sterna.errors import LibraryError
 from sterna.library._captions import SentenceVectors
 from sterna.library._catalog import Catalog
+from sterna.library._folder import has_catalog, lost_catalog
 from sterna.library._gallery import Gallery, load_gallery
 from sterna.library._models import Models, default_spec, index_command, model_of
-from sterna.library._place import has_catalog, lost_catalog
+from sterna.library._replacing import recover
 
 if TYPE_CHECKING:
     from sterna.encoders import Encoder
@@ -39,6 +41,8 @@ class Opened:
     @property
     def is_ready(self) -> bool:
         """Whether there is a catalogue with its tables; as yet there is none where another makes it."""
+        if not os.path.lexists(self.path):
+            recover(self.path)
         return has_catalog(self.path) and self._fresh_catalog().ready
 
     @property

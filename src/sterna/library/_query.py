@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Operand: TypeAlias = str | PhotoSource | int | NDArray[Any]
 
-__all__ = ["Filters", "Orientation", "Part", "as_photo", "names_a_photo", "operands", "read_date"]
+__all__ = ["Filters", "Orientation", "Weighed", "as_photo", "names_a_photo", "operands", "read_date"]
 
 Orientation = Literal["landscape", "portrait", "square"]
 """The shape of a photograph; it is square where no side is more than a twentieth longer than the other."""
@@ -57,7 +57,7 @@ def _is_photo_file(query: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Part:
+class Weighed:
     """One operand: its weight, and either a sentence, or a photograph, its id, or a vector [E]."""
 
     weight: float
@@ -71,21 +71,21 @@ def operands(
     *,
     plus: Sequence[tuple[float, Operand]],
     minus: Sequence[tuple[float, Operand]],
-) -> list[Part]:
+) -> list[Weighed]:
     """All operands of a search; raise `UsageError` for none, an empty one, or one without a fit weight."""
-    parts: list[Part] = []
+    parts: list[Weighed] = []
     if isinstance(query, str) and not _is_photo_file(query):
-        parts.append(Part(1.0, query, None))
+        parts.append(Weighed(1.0, query, None))
     elif query is not None:
-        parts.append(Part(1.0, None, as_photo(query)))
+        parts.append(Weighed(1.0, None, as_photo(query)))
     if image is not None:
-        parts.append(Part(1.0, None, as_photo(image)))
+        parts.append(Weighed(1.0, None, as_photo(image)))
     for sign, pairs in ((1.0, weighted(plus, "plus")), (-1.0, weighted(minus, "minus"))):
         for weight, what in pairs:
             if isinstance(what, str) and not names_a_photo(what):
-                parts.append(Part(sign * weight, what, None))
+                parts.append(Weighed(sign * weight, what, None))
             else:
-                parts.append(Part(sign * weight, None, as_photo(what)))
+                parts.append(Weighed(sign * weight, None, as_photo(what)))
     if not parts:
         raise UsageError("nothing to search for: give a sentence, a photograph, or both")
     if any(part.text is not None and not part.text.strip() for part in parts):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sterna.errors import UsageError
-from sterna.library._query import Part
+from sterna.library._query import Weighed
 from sterna.library._types import Hit
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Asked:
     weights: tuple[float, ...]
 
 
-def sentences_of(parts: Sequence[Part], *, encoder: Encoder) -> Asked:
+def sentences_of(parts: Sequence[Weighed], *, encoder: Encoder) -> Asked:
     """What to re-rank by; `UsageError` where the model cannot align, or a photograph is in the query."""
     from sterna.encoders import aligned
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from sterna.errors import LibraryError
 from sterna.library._catalog import Catalog
+from sterna.library._folder import writing
 from sterna.library._indexing import run_index
 from sterna.library._look import Part
 from sterna.library._models import register
 from sterna.library._opened import Opened
-from sterna.library._place import writing
 from sterna.library._roots import check_folder, check_folders, choose_roots, known_roots, resolved
 from sterna.library._types import IndexReport, Reporter
 

@@ -21,7 +21,7 @@ from sterna.library._catalog import Catalog
 from sterna.library._drives import exists
 from sterna.library._gallery import Gallery
 from sterna.library._paths import full_path, sidecar_names
-from sterna.library._query import Filters, Part
+from sterna.library._query import Filters, Weighed
 from sterna.library._reranking import rerank_hits, sentences_of
 from sterna.library._roots import Drives, known_roots
 from sterna.library._types import Hit, PhotoRecord
@@ -55,7 +55,7 @@ class Wanted:
 
 
 def search_gallery(
-    catalog: Catalog, gallery: Gallery, *, encoder: Encoder, parts: Sequence[Part], wanted: Wanted
+    catalog: Catalog, gallery: Gallery, *, encoder: Encoder, parts: Sequence[Weighed], wanted: Wanted
 ) -> list[Hit]:
     """The best photographs of a gallery for a weighted sum of operands; see `Library.search`."""
     asked = None if not wanted.rerank else sentences_of(parts, encoder=encoder)
@@ -85,7 +85,7 @@ def search_gallery(
     return rerank_hits(hits, asked, first=wanted.rerank)[wanted.offset : last]
 
 
-def _least_score(wanted: Wanted, *, encoder: Encoder, parts: Sequence[Part]) -> float | None:
+def _least_score(wanted: Wanted, *, encoder: Encoder, parts: Sequence[Weighed]) -> float | None:
     """What hits must score; the model's own least score is of a sentence alone."""
     if wanted.min_score != "model":
         return wanted.min_score
@@ -149,7 +149,7 @@ def _digest(photo: PhotoSource) -> str | None:
 
 
 def _sum(
-    catalog: Catalog, gallery: Gallery, *, encoder: Encoder, parts: Sequence[Part]
+    catalog: Catalog, gallery: Gallery, *, encoder: Encoder, parts: Sequence[Weighed]
 ) -> tuple[NDArray[np.float32], list[int]]:
     """The unit vector [E] of a weighted sum, and the ids of the photographs in it that are indexed."""
     texts = [part.text for part in parts if part.text is not None]

@@ -75,6 +75,7 @@ class SearchAnswer(_Answered):
     model: str
     hits: list[HitAnswer]
     next: str | None
+    more: bool = Field(description="Whether there are more; without `next`, they are beyond all pages.")
     nearest: float | None = Field(description="Where nothing was found: what the nearest photograph scores.")
     message: str | None = Field(description="Where nothing was found: a sentence that says so.")
 
@@ -82,7 +83,8 @@ class SearchAnswer(_Answered):
         populate_by_name=True,
         json_schema_extra={
             "examples": [
-                {"schema": 1, "model": "sterna-base", "hits": [], "next": None, "nearest": 0.12,
+                {"schema": 1, "model": "sterna-base", "hits": [], "next": None, "more": False,
+                 "nearest": 0.12,
                  "message": "nothing here looks like that (the nearest scores 0.120)"}
             ]
         },
@@ -250,7 +252,7 @@ class ProblemAnswer(_Answered):
         json_schema_extra={
             "examples": [
                 {"type": "urn:sterna:problem:invalid", "title": "Unprocessable Content", "status": 422,
-                 "detail": "k: Input should be greater than or equal to 1", "request_id": "5f0c9b1d2a3e4f60"}
+                 "detail": "k: 0 came; at least 1 is needed", "request_id": "5f0c9b1d2a3e4f60"}
             ]
         }
     )  # fmt: skip

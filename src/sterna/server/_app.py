@@ -10,9 +10,11 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from sterna._version import __version__
-from sterna.server import _embedding, _indexing, _photos, _searching, _telling
+from sterna.server import _embedding, _job_routes, _photos, _searching, _telling
+from sterna.server._body import Bodies
 from sterna.server._described import describe
 from sterna.server._entrance import Entrance
+from sterna.server._guard import SHOWN
 from sterna.server._problems import add_handlers
 from sterna.server._service import Service
 from sterna.server._settings import ServerSettings
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from sterna.library import Library
 
 __all__ = ["build"]
+
+_ROOMS = (_searching, _embedding, _photos, _telling, _job_routes)
 
 
 def build(library: Library, settings: ServerSettings) -> tuple[Entrance, Service]:
@@ -47,7 +51,7 @@ def build(library: Library, settings: ServerSettings) -> tuple[Entrance, Service
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.service = service
-    for room in (_searching, _embedding, _photos, _telling, _indexing):
+    for room in _ROOMS:
         app.include_router(room.router)
     add_handlers(app)
     describe(app)
@@ -57,7 +61,14 @@ def build(library: Library, settings: ServerSettings) -> tuple[Entrance, Service
             allow_origins=list(settings.cors),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
-            expose_headers=["X-Request-ID"],
+            expose_headers=SHOWN,
         )
-    entrance = Entrance(app, service.guard, limits=settings.limits, log=service.log, metrics=service.metrics)
+    entrance = Entrance(
+        app,
+        service.guard,
+        bodies=Bodies(settings.limits.bodies, routes=[one for room in _ROOMS for one in room.router.routes]),
+        limits=settings.limits,
+        log=service.log,
+        metrics=service.metrics,
+    )
     return entrance, service

@@ -3,59 +3,115 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import Receive
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope
 
 from sterna.server._problems import Problem, busy, invalid
 from sterna.server._settings import Limits
 
-__all__ = ["read_body", "read_request"]
+__all__ = ["Bodies", "GoneError", "read_body", "read_request"]
 
 M = TypeVar("M", bound=BaseModel)
 _FIELD = 1 << 20  # bytes of the JSON beside an image
+_CLOSE = {"Connection": "close"}
 
 
-async def read_body(receive: Receive, headers: Headers, *, limits: Limits, room: int) -> bytes:
-    """All of a body; `room` is how many bytes may still be held.
+class GoneError(Exception):
+    """Whoever sent a request left before all of it had come."""
 
-    Raises `Problem` where it is too long, or takes too long to come.
+
+class Bodies:
+    """What all requests together hold of bodies, those that are still coming included.
+
+    Arguments:
+        most: bytes that may be held at one time.
+        routes: those of the application; one with a `requestBody` in its description takes a body.
+    """
+
+    def __init__(self, most: int, *, routes: Sequence[BaseRoute]) -> None:
+        self._most = most
+        self._held = 0
+        self._routes = routes
+
+    @property
+    def room(self) -> int:
+        """Bytes that may still come."""
+        return self._most - self._held
+
+    def take(self, size: int) -> None:
+        """Hold so many bytes more; raises `Problem` where there is no room for them."""
+        if size > self.room:
+            raise _full()
+        self._held += size
+
+    def give(self, size: int) -> None:
+        """Hold so many bytes less."""
+        self._held -= size
+
+    def wanted(self, scope: Scope, headers: Headers) -> bool:
+        """Whether a request's body is to be read; raises `Problem` where one comes that nobody reads."""
+        for route in self._routes:
+            if route.matches(scope)[0] is Match.FULL:
+                if "requestBody" in (getattr(route, "openapi_extra", None) or {}):
+                    return True
+                if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+                    raise Problem(413, "this address takes no body; send none", headers=_CLOSE)
+        return False
+
+
+async def read_body(receive: Receive, headers: Headers, *, limits: Limits, bodies: Bodies) -> bytes:
+    """All of a body, held in `bodies` from its first piece on, until who called gives it back.
+
+    Raises `Problem` where it is too long, takes too long to come, or there is no room for it; `GoneError`
+    where the rest never comes. Nothing is held then.
     """
     stated = headers.get("content-length", "0")
     if stated.isdecimal() and len(stated) < 19:
-        _check_length(int(stated), limits=limits, room=room)
+        _check_length(int(stated), limits=limits)
+        if int(stated) > bodies.room:
+            raise _full()
     try:
         async with asyncio.timeout(limits.upload_seconds):
-            return await _read(receive, limits=limits, room=room)
+            return await _read(receive, limits=limits, bodies=bodies)
     except TimeoutError:
         sentence = f"the request took longer than {limits.upload_seconds:g} seconds to come"
-        raise Problem(408, sentence, headers={"Connection": "close"}) from None
+        raise Problem(408, sentence, headers=_CLOSE) from None
 
 
-async def _read(receive: Receive, *, limits: Limits, room: int) -> bytes:
+async def _read(receive: Receive, *, limits: Limits, bodies: Bodies) -> bytes:
     parts: list[bytes] = []
     length = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise asyncio.CancelledError
-        parts.append(message.get("body", b""))
-        length += len(parts[-1])
-        _check_length(length, limits=limits, room=room)
-        if not message.get("more_body", False):
-            return b"".join(parts)
+    try:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise GoneError
+            part = message.get("body", b"")
+            _check_length(length + len(part), limits=limits)
+            bodies.take(len(part))
+            parts.append(part)
+            length += len(part)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+    except BaseException:
+        bodies.give(length)
+        raise
 
 
-def _check_length(length: int, *, limits: Limits, room: int) -> None:
+def _check_length(length: int, *, limits: Limits) -> None:
     if length > limits.body:
-        sentence = f"the request is longer than {limits.body:,} bytes"
-        raise Problem(413, sentence, headers={"Connection": "close"})
-    if length > room:
-        raise busy("too much is being sent at one time", seconds=2)
+        raise Problem(413, f"the request is longer than {limits.body:,} bytes", headers=_CLOSE)
+
+
+def _full() -> Problem:
+    return busy("too much is being sent at one time", seconds=2)
 
 
 async def read_request(
@@ -105,4 +161,4 @@ def _parsed(kind: type[M], text: bytes) -> M:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
-        raise invalid(error.errors(include_url=False, include_input=False, include_context=False)) from None
+        raise invalid(error.errors(include_url=False), kind=kind) from None

@@ -34,8 +34,9 @@ async def embed(request: Request) -> EmbedAnswer:
     if not asked.texts and not images:
         raise Problem(422, "nothing to embed: send texts, images, or both")
     model = await service.model(asked.model)
-    texts, decoded = await asyncio.gather(model.texts(asked.texts), service.decoded(images))
-    vectors = np.concatenate([texts, await model.images(decoded)])
+    vectors = np.concatenate(
+        await asyncio.gather(model.texts(asked.texts), service.image_vectors(model, images))
+    )
     encoder = model.encoder
     return EmbedAnswer(
         model=encoder.name,
@@ -58,7 +59,7 @@ async def rank(request: Request) -> CaptionsAnswer:
         raise Problem(422, "one image is needed: a photo of the library, or an uploaded one")
     model = await service.model(asked.model)
     if images:
-        photo: int | NDArray[np.float32] = (await model.images(await service.decoded(images)))[0]
+        photo: int | NDArray[np.float32] = (await service.image_vectors(model, images))[0]
     else:
         photo = asked.photo or 0
     captions = service.library.captions

@@ -15,8 +15,8 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sterna.server._body import read_body
-from sterna.server._guard import Guard
+from sterna.server._body import Bodies, GoneError, read_body
+from sterna.server._guard import SHOWN, Guard
 from sterna.server._logs import Line, Log
 from sterna.server._metrics import Metrics
 from sterna.server._problems import Problem, busy, problem_response
@@ -45,18 +45,21 @@ class Entrance:
     Arguments:
         app: answers what may come in, with its body read.
         guard: says who may.
-        limits: of bodies and of requests at one time.
+        bodies: says which requests have one, and how much all may hold.
+        limits: of a body and of requests at one time.
         log, metrics: are told of every request.
     """
 
-    def __init__(self, app: ASGIApp, guard: Guard, *, limits: Limits, log: Log, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, guard: Guard, *, bodies: Bodies, limits: Limits, log: Log, metrics: Metrics
+    ) -> None:
         self._app = app
         self._guard = guard
+        self._bodies = bodies
         self._limits = limits
         self._log = log
         self._metrics = metrics
         self._inside = 0
-        self._held = 0  # bytes of bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; see the ASGI specification."""
@@ -70,7 +73,8 @@ class Entrance:
         start = time.perf_counter()
         self._inside += 1
         try:
-            await self._answer(scope, receive, _told(send, line), headers=headers, line=line)
+            page = headers.get("origin") if self._guard.allows_page(headers) else None
+            await self._answer(scope, receive, _told(send, line, page=page), headers=headers, line=line)
         finally:
             self._inside -= 1
             line.route = _route(scope)
@@ -81,20 +85,19 @@ class Entrance:
     async def _answer(
         self, scope: Scope, receive: Receive, send: Send, *, headers: Headers, line: Line
     ) -> None:
-        held = 0
+        body = b""
         try:
             if self._inside > self._limits.requests:
                 raise busy("too many requests at one time")
             self._guard.check(method=scope["method"], path=scope["path"], headers=headers)
-            body = await read_body(
-                receive, headers, limits=self._limits, room=self._limits.bodies - self._held
-            )
-            held = len(body)
-            self._held += held
+            if self._bodies.wanted(scope, headers):
+                body = await read_body(receive, headers, limits=self._limits, bodies=self._bodies)
             if not await _while_there(self._app, scope, body, receive=receive, send=send, line=line):
                 line.status = _GONE
         except Problem as problem:
             await self._refuse(problem, scope, send, line)
+        except GoneError:
+            line.status = _GONE
         except asyncio.CancelledError:
             line.status = line.status or _GONE
             raise
@@ -103,7 +106,7 @@ class Entrance:
             if line.status == 0:
                 await self._refuse(Problem(500, "an error that Sterna did not expect"), scope, send, line)
         finally:
-            self._held -= held
+            self._bodies.give(len(body))
 
     async def _refuse(self, problem: Problem, scope: Scope, send: Send, line: Line) -> None:
         if line.status:  # the answer has begun
@@ -122,8 +125,11 @@ def _request_id(headers: Headers) -> str:
     return given if _ID.fullmatch(given) else secrets.token_hex(8)
 
 
-def _told(send: Send, line: Line) -> Send:
-    """Send an answer with the headers that all have, and note what is sent."""
+def _told(send: Send, line: Line, *, page: str | None) -> Send:
+    """Send an answer with the headers that all have, and note what is sent.
+
+    `page` is the origin of a page of another site that may read it, refusals and faults included.
+    """
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -133,6 +139,10 @@ def _told(send: Send, line: Line) -> Send:
                 headers.setdefault(name, value)
             headers.setdefault("Cache-Control", "no-store")
             headers["X-Request-ID"] = line.request_id
+            if page is not None and "Access-Control-Allow-Origin" not in headers:
+                headers["Access-Control-Allow-Origin"] = page
+                headers["Access-Control-Expose-Headers"] = ", ".join(SHOWN)
+                headers.add_vary_header("Origin")
         elif message["type"] == "http.response.body":
             line.bytes += len(message.get("body", b""))
             line.whole = not message.get("more_body", False)

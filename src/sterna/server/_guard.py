@@ -13,9 +13,10 @@ from starlette.requests import cookie_parser
 from sterna.server._problems import Problem
 from sterna.server._settings import ServerSettings, is_loopback
 
-__all__ = ["COOKIE", "Guard"]
+__all__ = ["COOKIE", "SHOWN", "Guard"]
 
 COOKIE = "sterna_session"
+SHOWN = ("X-Request-ID", "Retry-After", "Location", "ETag")  # headers that pages of other sites may read
 _OPEN = {"/healthz", "/readyz", "/login"}  # they tell nothing of the library
 _WALKED_TO = {"/", "/login"}  # a link on another site may lead here
 
@@ -56,6 +57,10 @@ class Guard:
                 headers={"WWW-Authenticate": "Bearer"},
             )
 
+    def allows_page(self, headers: Headers) -> bool:
+        """Whether a page asks that may read the answer although it is another site's."""
+        return headers.get("origin") in self._cors
+
     def is_token(self, text: str) -> bool:
         """Whether a text is the token; how much of it is right cannot be told from the time that it takes."""
         return self._token is not None and hmac.compare_digest(text.encode("utf-8", "replace"), self._token)
@@ -75,7 +80,7 @@ class Guard:
     def _check_page(self, method: str, path: str, *, headers: Headers, host: str) -> None:
         """Refuse what a page of another site asks for behind the back of who looks at it."""
         origin = headers.get("origin")
-        if origin is not None and origin in self._cors:
+        if self.allows_page(headers):
             return
         if origin is not None and origin not in {f"http://{host}", f"https://{host}"}:
             raise Problem(403, "a page of another site asks; allow it with --cors ORIGIN where it should")

@@ -21,6 +21,7 @@ _KEPT = 50  # jobs that are remembered
 _PATIENCE = 10.0  # seconds that a job has to keep what is done when it is cancelled
 _BEAT = 15.0  # seconds between signs of life to who follows a job
 _LONGEST = 1 << 20  # bytes of a line that a job writes
+_COMMAND = (sys.executable, "-P", "-m", "sterna.server._job")
 
 
 @dataclass(eq=False)
@@ -57,6 +58,7 @@ class Jobs:
         self._jobs: dict[int, Job] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
+        self._stopping: asyncio.Task[None] | None = None
         self._changed = asyncio.Condition()
         self._count = 0
 
@@ -86,7 +88,9 @@ class Jobs:
         """Stop a job, and wait until it has kept what is done."""
         if job.state != "running":
             raise Problem(409, f"job {job.number} has ended", kind="job-ended")
-        await self._stop(job)
+        # whoever asked for it may leave meanwhile; it is stopped all the same
+        self._stopping = asyncio.create_task(self._stop(job))
+        await asyncio.shield(self._stopping)
 
     async def follow(self, job: Job) -> AsyncIterator[Job | None]:
         """The job each time that something is new of it, to its end; `None` as a sign of life."""
@@ -119,15 +123,14 @@ class Jobs:
             process.stdin.close()  # it ends with its input
         if task is not None:
             done, _ = await asyncio.wait({task}, timeout=_PATIENCE)
-            if not done and process is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
+            if not done:
+                _end(self._process)
                 await asyncio.wait({task})
 
     async def _run(self, job: Job) -> None:
         try:
             await self._talk(job)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever it is that it says
             job.error = f"the process that indexes cannot be used ({type(error).__name__})"
         finally:
             self._process = None
@@ -141,10 +144,17 @@ class Jobs:
 
     async def _talk(self, job: Job) -> None:
         process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "sterna.server._job",
+            *_COMMAND,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
             limit=_LONGEST, start_new_session=True,
         )  # fmt: skip
+        try:
+            await self._listen(job, process)
+        finally:
+            _end(process)
+            await process.wait()
+
+    async def _listen(self, job: Job, process: asyncio.subprocess.Process) -> None:
         if process.stdin is None or process.stdout is None:
             raise OSError("no pipe")
         wish = {"library": str(self._library), "model": self._model, "roots": list(job.roots)}
@@ -165,3 +175,9 @@ class Jobs:
         async with self._changed:
             job.version += 1
             self._changed.notify_all()
+
+
+def _end(process: asyncio.subprocess.Process | None) -> None:
+    if process is not None:
+        with contextlib.suppress(ProcessLookupError):  # it has ended, as it does where all goes well
+            process.kill()

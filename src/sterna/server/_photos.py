@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from urllib.parse import quote
@@ -70,7 +69,8 @@ async def thumbnail(
 )
 async def original(request: Request, photo_id: int = Path(ge=0, lt=1 << 63, examples=[7])) -> Response:
     """Give the file of a photograph."""
-    opened = await _opened(service_of(request), photo_id)
+    service = service_of(request)
+    opened = await _opened(service, photo_id)
     tag = _tag(opened, photo_id, 0)
     headers = {"ETag": tag, "Cache-Control": _KEEP, "Content-Security-Policy": _ALONE}
     if _has(request, tag):
@@ -78,15 +78,14 @@ async def original(request: Request, photo_id: int = Path(ge=0, lt=1 << 63, exam
         return Response(status_code=304, headers=headers)
     headers["Content-Length"] = str(opened.size)
     headers["Content-Disposition"] = f"inline; filename*=UTF-8''{quote(plain(opened.path.name), safe='')}"
-    return StreamingResponse(_blocks(opened), headers=headers, media_type=opened.media_type)
+    return StreamingResponse(_blocks(service, opened), headers=headers, media_type=opened.media_type)
 
 
-async def _blocks(opened: Original) -> AsyncIterator[bytes]:
-    loop = asyncio.get_running_loop()
+async def _blocks(service: Service, opened: Original) -> AsyncIterator[bytes]:
     left = opened.size
     with opened:
         while left > 0:
-            block = await loop.run_in_executor(None, opened.file.read, min(_BLOCK, left))
+            block = await service.reading.run(opened.file.read, min(_BLOCK, left))
             if not block:
                 return
             left -= len(block)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -22,6 +23,7 @@ from sterna.errors import (
     UnknownPhotoError,
     UsageError,
 )
+from sterna.server._wording import complaints
 
 __all__ = ["Problem", "add_handlers", "busy", "invalid", "problem_of", "problem_response"]
 
@@ -77,20 +79,14 @@ def busy(what: str, *, seconds: int = 1) -> Problem:
     return Problem(503, sentence, headers={"Retry-After": str(seconds)})
 
 
-def invalid(errors: Sequence[Any]) -> Problem:
-    """The problem of what pydantic refuses; what came is not repeated."""
-    found = [
-        {
-            "field": ".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path")),
-            "detail": str(error["msg"]).removeprefix("Value error, "),
-        }
-        for error in errors[:20]
-    ]
+def invalid(errors: Sequence[Any], *, kind: type[BaseModel] | None = None) -> Problem:
+    """The problem of what pydantic refuses to make a `kind` of."""
+    found = complaints(errors, kind=kind)
     sentence = "; ".join(
         f"{one['field']}: {one['detail']}" if one["field"] else one["detail"] for one in found
     )
-    kind = "malformed" if any(error["type"] == "json_invalid" for error in errors) else None
-    return Problem(400 if kind else 422, sentence, kind=kind, errors=found)
+    malformed = any(error["type"] == "json_invalid" for error in errors)
+    return Problem(400 if malformed else 422, sentence, kind="malformed" if malformed else None, errors=found)
 
 
 def problem_of(error: SternaError) -> Problem:

@@ -82,11 +82,12 @@ async def _find(service: Service, asked: SearchRequest, images: Sequence[bytes])
     if not hits and not offset and least is not None:
         nearest = await service.workers.run(look, k=1, min_score=None)
     after = offset + asked.k
-    more = len(hits) > asked.k and after <= limits.offset
+    more = len(hits) > asked.k
     return SearchAnswer(
         model=model.encoder.name,
         hits=[_answer(hit) for hit in hits[: asked.k]],
-        next=_cursor(after, mark=mark) if more else None,
+        next=_cursor(after, mark=mark) if more and after <= limits.offset else None,
+        more=more,
         nearest=nearest[0].score if nearest else None,
         message=None if hits or offset else _nothing(nearest),
     )
@@ -130,12 +131,11 @@ def _given(numbers: NDArray[np.float32] | None) -> NDArray[np.float32]:
 
 
 async def _uploaded(service: Service, model: Model, image: bytes) -> _Operand:
-    """The id of an uploaded image that the library knows, or its vector."""
-    known = await service.workers.run(service.library.photo_id, image)
+    """The id of an uploaded image that the library has a vector of, or its own vector."""
+    known = await service.workers.run(service.library.photo_id, image, model=model.name)
     if known is not None:
         return known
-    (decoded,) = await service.decoded([image])
-    vector: NDArray[np.float32] = (await model.images([decoded]))[0]
+    vector: NDArray[np.float32] = (await service.image_vectors(model, [image]))[0]
     return vector
 
 

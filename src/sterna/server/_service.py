@@ -20,7 +20,7 @@ from sterna.server._metrics import Metrics
 from sterna.server._problems import Problem
 from sterna.server._settings import ServerSettings
 from sterna.server._thumbnails import Thumbnails
-from sterna.server._work import Batcher, Workers
+from sterna.server._work import Batcher, Room, Workers
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -60,13 +60,15 @@ class Model:
 
     async def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors [M, E] of texts."""
-        return await self._texts.embed(texts) if texts else self._none()
+        return await self._texts.embed(texts) if texts else self.none
 
     async def images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Vectors [N, E] of RGB images."""
-        return await self._images.embed(images) if images else self._none()
+        return await self._images.embed(images) if images else self.none
 
-    def _none(self) -> NDArray[np.float32]:
+    @property
+    def none(self) -> NDArray[np.float32]:
+        """No vectors [0, E]."""
         return np.empty((0, self.encoder.dim), np.float32)
 
     async def close(self) -> None:
@@ -91,9 +93,11 @@ class Service:
         self.log = Log(as_json=settings.log_json)
         self.guard = Guard(settings)
         self.workers = Workers(limits.threads, queue=limits.queue)
+        self.reading = Workers(limits.threads, queue=limits.requests)  # each request reads a block at a time
         # threads of their own: an image that takes long must not hold back a search
         self.decoding = Workers(limits.decoders, queue=limits.queue)
         self.decoders = Decoders(limits, self.metrics)
+        self._pixels = Room(max(limits.decoded, limits.pixels))
         self.thumbnails = Thumbnails(limits.thumbnails)
         given = library.model
         self.can_index = given is None or isinstance(given, str | Path)
@@ -124,9 +128,25 @@ class Service:
             422, f"model: the library has no vectors of this one; known: {known}", kind="unknown-model"
         )
 
-    async def decoded(self, images: Sequence[bytes]) -> list[Image.Image]:
-        """Uploaded images as RGB, decoded elsewhere; raises `PhotoError` where one cannot be."""
-        return await asyncio.gather(*(self.decoding.run(self.decoders.decode, image) for image in images))
+    async def image_vectors(self, model: Model, images: Sequence[bytes]) -> NDArray[np.float32]:
+        """Vectors [N, E] of uploaded images, decoded elsewhere; raises `PhotoError` where one cannot be."""
+        tasks = [asyncio.ensure_future(self._image_vector(model, image)) for image in images]
+        try:
+            return np.concatenate([model.none, *await asyncio.gather(*tasks)])
+        finally:
+            for task in tasks:  # of somebody who has gone, or whose other image failed
+                task.cancel()
+
+    async def _image_vector(self, model: Model, image: bytes) -> NDArray[np.float32]:
+        held = self.settings.limits.pixels  # as many as it may have, until it is known
+        await self._pixels.take(held)
+        try:
+            decoded = await self.decoding.run(self.decoders.decode, image)
+            more, held = held - decoded.width * decoded.height, decoded.width * decoded.height
+            self._pixels.give(more)
+            return await model.images([decoded])
+        finally:
+            self._pixels.give(held)
 
     def start(self) -> None:
         """Load the model in the background."""
@@ -157,17 +177,18 @@ class Service:
 
     async def close(self) -> None:
         """End everything that was begun, and close the library."""
-        if self._warming is not None:
-            self._warming.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._warming
-        await self.jobs.close()
-        for model in self._models.values():
-            await model.close()
-        self.decoders.close()
-        for workers in (self.decoding, self.workers):
-            await asyncio.get_running_loop().run_in_executor(None, workers.close)
-        self.library.close()
+        loop = asyncio.get_running_loop()
+        async with contextlib.AsyncExitStack() as last_first:  # whatever one of them raises, the others end
+            last_first.callback(self.library.close)
+            for workers in (self.workers, self.reading, self.decoding):
+                last_first.push_async_callback(loop.run_in_executor, None, workers.close)
+            last_first.callback(self.decoders.close)
+            for model in self._models.values():
+                last_first.push_async_callback(model.close)
+            last_first.push_async_callback(self.jobs.close)
+            if self._warming is not None:
+                self._warming.cancel()
+                await asyncio.wait({self._warming})
 
     def _job_ended(self, job: Job) -> None:
         self.metrics.jobs.labels(job.state).inc()
@@ -176,7 +197,7 @@ class Service:
     def count_waiting(self) -> None:
         """Tell the metrics how much waits."""
         embedding = sum(model.waiting for model in self._models.values())
-        self.metrics.waiting.set(self.workers.count + self.decoding.count + embedding)
+        self.metrics.waiting.set(self.workers.count + self.decoding.count + self._pixels.waiting + embedding)
 
 
 def service_of(request: Request) -> Service:

@@ -30,7 +30,8 @@ class Limits(Settings):
     Arguments:
         body: the most of one request, and `bodies` of all that are read at one time.
         upload_seconds: how long a request's body may take to come.
-        image: the most of one uploaded image, `pixels` its width times height.
+        image: the most of one uploaded image, `pixels` its width times height; `decoded` the pixels of all
+            that are decoded at one time.
         decode_seconds: how long decoding one image may take before the process that does it is ended.
         decoders: processes that decode.
         k: the most hits of a page, and `offset` the last that pages lead to.
@@ -48,6 +49,7 @@ class Limits(Settings):
     upload_seconds: float = Field(default=30.0, gt=0)
     image: int = Field(default=25_000_000, ge=1000)
     pixels: int = Field(default=60_000_000, ge=1)
+    decoded: int = Field(default=180_000_000, ge=1)
     decode_seconds: float = Field(default=10.0, gt=0)
     decoders: int = Field(default=2, ge=1, le=64)
     k: int = Field(default=200, ge=1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sterna.server._problems import busy
 from sterna.server._settings import Limits
 
-__all__ = ["Batcher", "Workers"]
+__all__ = ["Batcher", "Room", "Workers"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,6 +58,48 @@ class Workers:
     def close(self) -> None:
         """Finish what was begun, and take nothing more."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Room:
+    """An amount of something, of which requests take their share and give it back; first come, first served.
+
+    Arguments:
+        size: how much there is.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their share."""
+        return len(self._waiting)
+
+    async def take(self, size: int) -> None:
+        """Take a share, once there is enough; no more than there is in all."""
+        if not self._waiting and size <= self._free:
+            self._free -= size
+            return
+        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, given))
+        try:
+            await given
+        except asyncio.CancelledError:
+            self.give(0 if given.cancelled() else size)
+            raise
+
+    def give(self, size: int) -> None:
+        """Give back a share, or a part of one."""
+        self._free += size
+        while self._waiting:
+            wanted, given = self._waiting[0]
+            if not given.done():
+                if wanted > self._free:
+                    return
+                self._free -= wanted
+                given.set_result(None)
+            self._waiting.popleft()
 
 
 @dataclass(frozen=True)
@@ -126,6 +168,7 @@ class Batcher(Generic[T]):
         loop = asyncio.get_running_loop()
         try:
             vectors = await loop.run_in_executor(self._pool, self._encode, [wish.item for wish in batch])
+            answers = list(zip(batch, vectors, strict=True))
         except Exception as error:
             if len(batch) > 1:  # whose fault it is shows when each is alone
                 for wish in batch:
@@ -133,7 +176,7 @@ class Batcher(Generic[T]):
             elif not batch[0].answer.done():
                 batch[0].answer.set_exception(error)
             return
-        for wish, vector in zip(batch, vectors, strict=True):
+        for wish, vector in answers:
             if not wish.answer.done():
                 wish.answer.set_result(vector)
 
@@ -141,8 +184,7 @@ class Batcher(Generic[T]):
         """End, with whatever waits unanswered."""
         if self._working is not None:
             self._working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._working
+            await asyncio.wait({self._working})
         for wish in self._waiting:
             wish.answer.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)

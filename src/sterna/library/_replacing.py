@@ -2,14 +2,15 @@
 
 A folder that is not empty cannot be replaced in one step: the old one is moved aside, then the new one takes
 its place. A process killed between these two leaves the old one whole under its name aside, from where the
-next one that places a folder there brings it back. What other killed processes left is removed. Whoever makes
-or replaces a folder holds the lock in it, which tells it from what was left.
+next one that looks for it, or places a folder there, brings it back. What other killed processes left is
+removed. Whoever makes or replaces a folder holds the lock in it, which tells it from what was left.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from sterna.errors import DiskError, LibraryError, SternaError
 from sterna.files import disk_errors, fsync_folder
-from sterna.library._place import writing
+from sterna.library._folder import writing
 
 __all__ = ["placed_folder", "recover"]
 
@@ -43,7 +44,7 @@ def placed_folder(path: Path) -> Iterator[Path]:
         was_there = path.exists()
         if was_there:
             stack.enter_context(writing(path, wait=0))
-        aside = path.parent / f".{path.name[:40]}.{secrets.token_hex(6)}.new"
+        aside = path.parent / f"{_aside(path)}.{secrets.token_hex(6)}.new"
         try:
             with disk_errors(path):
                 stack.enter_context(writing(aside, wait=0))
@@ -59,7 +60,7 @@ def placed_folder(path: Path) -> Iterator[Path]:
 def recover(path: Path) -> None:
     """Bring back a folder that a killed process had moved aside, and remove what it left unfinished."""
     path = path.resolve()
-    for left in sorted(path.parent.glob(f".{_escaped(path.name[:40])}.????????????.???")):
+    for left in sorted(path.parent.glob(f"{_escaped(_aside(path))}.????????????.???")):
         if left.suffix not in {".new", ".old"} or not left.is_dir():
             continue
         with contextlib.suppress(SternaError, OSError), writing(left, wait=0):
@@ -67,6 +68,11 @@ def recover(path: Path) -> None:
                 left.rename(path)
             else:
                 shutil.rmtree(left)
+
+
+def _aside(path: Path) -> str:
+    """How the name of a folder aside begins: long names are cut, and may begin alike."""
+    return f".{path.name[:40]}.{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]}"
 
 
 def _escaped(name: str) -> str:

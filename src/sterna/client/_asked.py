@@ -1,0 +1,81 @@
+"""What callers ask for, checked, and as a service takes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from sterna.errors import PhotoError, UsageError, check_whole
+from sterna.files import system_reason
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Operand: TypeAlias = str | int | NDArray[Any]
+
+__all__ = ["as_id", "content", "finite", "operand", "photo_of", "size", "weighed"]
+
+
+def as_id(name: str, number: object) -> int:
+    """The id of a photograph or job; raise `UsageError` where it is none."""
+    return check_whole(name, number, least=0)
+
+
+def size(name: str, pixels: object) -> int | None:
+    """A number of pixels, `None` for none; raise `UsageError` where it is none."""
+    return None if pixels is None else check_whole(name, pixels, least=1)
+
+
+def finite(name: str, number: object) -> float:
+    """A number as one of Python's; raise `UsageError` where it is none, or not finite."""
+    if not isinstance(number, Real) or isinstance(number, bool) or not math.isfinite(number):
+        raise UsageError(f"{name}={number!r}: a finite number is needed")
+    return float(number)
+
+
+def operand(what: Operand | None) -> dict[str, Any]:
+    """What is looked for; raise `UsageError` where it is no sentence, id or vector."""
+    if what is None:
+        return {}
+    if isinstance(what, str):
+        return {"text": what}
+    if isinstance(what, Integral) and not isinstance(what, bool):
+        return {"photo": as_id("query", what)}
+    if getattr(what, "ndim", 0) == 1 and hasattr(what, "tolist"):
+        return {"vector": [finite("a number of the vector", number) for number in what.tolist()]}
+    raise UsageError(f"{what!r}: a sentence, the id of a photograph or a vector is needed")
+
+
+def weighed(name: str, pairs: object) -> list[dict[str, Any]]:
+    """What is added or taken away; raise `UsageError` for anything but pairs (weight, what)."""
+    if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
+        raise UsageError(f"{name}: a list of (weight, what) is needed, such as [(0.5, 'sunset')]")
+    found: list[dict[str, Any]] = []
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise UsageError(f"{name}: {pair!r} is no (weight, what), such as (0.5, 'sunset')")
+        found.append({"weight": finite(f"{name}: weight", pair[0]), **operand(pair[1])})
+    return found
+
+
+def photo_of(photo: Any) -> tuple[int | None, list[bytes]]:
+    """A photograph as the id of one of the library, or as the bytes of one that is here and is sent."""
+    if isinstance(photo, Integral) and not isinstance(photo, bool):
+        return as_id("photo", photo), []
+    return None, [content(photo)]
+
+
+def content(image: object) -> bytes:
+    """The bytes of a photograph; raise `PhotoError` where its file cannot be read."""
+    if isinstance(image, bytes):
+        return image
+    if not isinstance(image, str | Path):
+        raise UsageError(f"{image!r}: no photograph; a path or a file's bytes are needed")
+    try:
+        return Path(image).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = system_reason(error) if isinstance(error, OSError) else "no such file"
+        raise PhotoError(reason, path=str(image)) from error
