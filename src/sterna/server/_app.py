@@ -10,7 +10,17 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from sterna._version import __version__
-from sterna.server import _embedding, _indexing, _photos, _searching, _telling
+from sterna.server import (
+    _browsing,
+    _duplicates,
+    _embedding,
+    _explaining,
+    _indexing,
+    _page,
+    _photos,
+    _searching,
+    _telling,
+)
 from sterna.server._described import describe
 from sterna.server._entrance import Entrance
 from sterna.server._problems import add_handlers
@@ -47,7 +57,8 @@ def build(library: Library, settings: ServerSettings) -> tuple[Entrance, Service
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.service = service
-    for room in (_searching, _embedding, _photos, _telling, _indexing):
+    rooms = (_searching, _embedding, _browsing, _photos, _explaining, _duplicates, _telling, _indexing, _page)
+    for room in rooms:
         app.include_router(room.router)
     add_handlers(app)
     describe(app)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,12 +93,16 @@ class Service:
         self.workers = Workers(limits.threads, queue=limits.queue)
         # threads of their own: an image that takes long must not hold back a search
         self.decoding = Workers(limits.decoders, queue=limits.queue)
+        # what takes seconds waits for its like alone
+        self.explaining = Workers(1, queue=limits.explaining)
+        self.comparing = Workers(1, queue=limits.explaining)
         self.decoders = Decoders(limits, self.metrics)
         self.thumbnails = Thumbnails(limits.thumbnails)
         given = library.model
         self.can_index = given is None or isinstance(given, str | Path)
         self.jobs = Jobs(library.path, None if given is None else str(given), ended=self._job_ended)
         self.watchers = 0
+        self.compared: Any = None  # the last groups of duplicates: their pages are asked for one by one
         self.trouble: str | None = "the model is being loaded"
         self._models: dict[str, Model] = {}
         self._tried = 0.0
@@ -165,7 +169,7 @@ class Service:
         for model in self._models.values():
             await model.close()
         self.decoders.close()
-        for workers in (self.decoding, self.workers):
+        for workers in (self.decoding, self.explaining, self.comparing, self.workers):
             await asyncio.get_running_loop().run_in_executor(None, workers.close)
         self.library.close()
 
@@ -176,7 +180,8 @@ class Service:
     def count_waiting(self) -> None:
         """Tell the metrics how much waits."""
         embedding = sum(model.waiting for model in self._models.values())
-        self.metrics.waiting.set(self.workers.count + self.decoding.count + embedding)
+        slow = self.decoding.count + self.explaining.count + self.comparing.count
+        self.metrics.waiting.set(self.workers.count + slow + embedding)
 
 
 def service_of(request: Request) -> Service:

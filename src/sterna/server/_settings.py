@@ -39,6 +39,7 @@ class Limits(Settings):
         queue: texts, images and other work that wait; more are answered with 503.
         batch: texts or images embedded together; `batch_wait` seconds that the first waits for others.
         requests: requests that are answered at one time; `watchers` of them follow a job.
+        explaining: explanations that wait, and comparisons for duplicates: each takes seconds.
         threads: threads that search, open files and read the catalogue.
         thumbnails: small pictures kept in memory.
     """
@@ -61,6 +62,7 @@ class Limits(Settings):
     batch_wait: float = Field(default=0.003, ge=0, le=1)
     requests: int = Field(default=128, ge=1)
     watchers: int = Field(default=16, ge=0)
+    explaining: int = Field(default=8, ge=1)
     threads: int = Field(default=4, ge=1, le=64)
     thumbnails: int = Field(default=64_000_000, ge=0)
 
