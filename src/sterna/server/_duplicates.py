@@ -85,7 +85,8 @@ def _found(service: Service, key: tuple[float, bool, str], *, name: str | None) 
     """
     state = service.compared
     if state is not None and state[0] == key and time.monotonic() < state[1] + _FRESH:
-        return state[2]
+        kept: Groups = state[2]
+        return kept
     service.compared = None
     least, copies, _ = key
     groups = service.library.duplicates(min_score=least, copies=copies, model=name)
