@@ -21,11 +21,12 @@ from tests.library.fake import ColourEncoder, save
 pytest.importorskip("fastapi")
 pytest.importorskip("playwright", reason="playwright is not installed: no browser is driven")
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TESTS = Path(__file__).resolve().parents[2]
-PATIENCE = 15_000  # milliseconds that anything on the page may take
+PATIENCE = 20_000  # milliseconds that anything on the page may take
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass

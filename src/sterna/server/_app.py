@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -26,6 +26,7 @@ from sterna.server._entrance import Entrance
 from sterna.server._problems import add_handlers
 from sterna.server._service import Service
 from sterna.server._settings import ServerSettings
+from sterna.server._watching import check_watching
 
 if TYPE_CHECKING:
     from sterna.library import Library
@@ -33,9 +34,13 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 
-def build(library: Library, settings: ServerSettings) -> tuple[Entrance, Service]:
+def build(
+    library: Library, settings: ServerSettings, *, notice: Callable[[str], None] | None = None
+) -> tuple[Entrance, Service]:
     """An ASGI application, and the service that it shows; see `create_app`."""
-    service = Service(library, settings)
+    if settings.watch:
+        check_watching()
+    service = Service(library, settings, notice=notice)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

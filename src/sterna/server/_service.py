@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,14 @@ from sterna.server._metrics import Metrics
 from sterna.server._problems import Problem
 from sterna.server._settings import ServerSettings
 from sterna.server._thumbnails import Thumbnails
+from sterna.server._watching import Watching
 from sterna.server._work import Batcher, Workers
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from sterna.encoders import Encoder
-    from sterna.library import Library
+    from sterna.library import IndexReport, Library
 
 __all__ = ["Model", "Service", "service_of"]
 
@@ -81,9 +82,12 @@ class Service:
     Arguments:
         library: answers; it is closed with the service.
         settings: the service's.
+        notice: called with a sentence on what is watched and what goes wrong there, by any thread.
     """
 
-    def __init__(self, library: Library, settings: ServerSettings) -> None:
+    def __init__(
+        self, library: Library, settings: ServerSettings, *, notice: Callable[[str], None] | None = None
+    ) -> None:
         limits = settings.limits
         self.library = library
         self.settings = settings
@@ -101,6 +105,9 @@ class Service:
         given = library.model
         self.can_index = given is None or isinstance(given, str | Path)
         self.jobs = Jobs(library.path, None if given is None else str(given), ended=self._job_ended)
+        self._watching: Watching | None = None
+        if settings.watch:
+            self._watching = Watching(library, changed=self._changed, notice=notice or (lambda _: None))
         self.watchers = 0
         self.compared: Any = None  # the last groups of duplicates: their pages are asked for one by one
         self.trouble: str | None = "the model is being loaded"
@@ -133,7 +140,9 @@ class Service:
         return await asyncio.gather(*(self.decoding.run(self.decoders.decode, image) for image in images))
 
     def start(self) -> None:
-        """Load the model in the background."""
+        """Load the model in the background, and watch where that is wanted."""
+        if self._watching is not None and self._warming is None:
+            self._watching.start()
         self._tried = asyncio.get_running_loop().time()
         self._warming = asyncio.create_task(self._warm())
 
@@ -157,6 +166,8 @@ class Service:
 
     def stop(self) -> None:
         """Stop what runs, so that who follows it comes to an end, and then the service can."""
+        if self._watching is not None:
+            self._watching.stop()
         self._leaving = asyncio.create_task(self.jobs.close())
 
     async def close(self) -> None:
@@ -166,12 +177,20 @@ class Service:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._warming
         await self.jobs.close()
+        if self._watching is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._watching.close)
         for model in self._models.values():
             await model.close()
         self.decoders.close()
         for workers in (self.decoding, self.explaining, self.comparing, self.workers):
             await asyncio.get_running_loop().run_in_executor(None, workers.close)
         self.library.close()
+
+    def _changed(self, report: IndexReport) -> None:
+        self.compared = None
+        self.metrics.photos.set(self.library.status().indexed)
+        counts = {name: getattr(report, name) for name in ("new", "changed", "moved", "removed", "failed")}
+        self.log.event("watch", **counts)
 
     def _job_ended(self, job: Job) -> None:
         self.metrics.jobs.labels(job.state).inc()

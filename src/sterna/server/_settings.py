@@ -77,6 +77,7 @@ class ServerSettings(Settings):
         allowed_hosts: further names by which it is reached, such as that of a proxy in front of it.
         cors: pages of these origins ("https://example.org") may ask from a browser, too.
         allow_roots: folders in which a job may add folders to the library; none: it may add none.
+        watch: keep the library up to date while files in its folders change, as `Library.watch` does.
         log_json: log lines are JSON.
         limits: how much of anything it takes.
     """
@@ -87,6 +88,7 @@ class ServerSettings(Settings):
     allowed_hosts: tuple[str, ...] = ()
     cors: tuple[str, ...] = ()
     allow_roots: tuple[Path, ...] = ()
+    watch: bool = False
     log_json: bool = False
     limits: Limits = Limits()
 
