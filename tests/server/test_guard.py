@@ -107,7 +107,8 @@ def test_its_own_pages_and_links_from_elsewhere_come_in(service: Running) -> Non
     ],
 )
 @pytest.mark.parametrize(
-    "path", ["/api/status", "/", "/metrics", "/api/openapi.json", "/api/photos/1/original", "/nowhere"]
+    "path",
+    ["/api/status", "/api/photos", "/metrics", "/api/openapi.json", "/api/photos/1/original", "/nowhere"],
 )
 def test_nothing_is_told_without_the_token(guarded: Running, bearing: str, path: str) -> None:
     answer = ask(guarded, path, Authorization=bearing)

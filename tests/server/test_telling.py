@@ -23,7 +23,8 @@ OPERATIONS = {
     "/api/photos/{photo_id}/thumbnail": {"get"}, "/api/photos/{photo_id}/original": {"get"},
     "/api/status": {"get"}, "/api/failures": {"get"}, "/api/models": {"get"}, "/api/jobs": {"get", "post"},
     "/api/jobs/{job_id}": {"get", "delete"}, "/api/jobs/{job_id}/events": {"get"}, "/healthz": {"get"},
-    "/readyz": {"get"}, "/metrics": {"get"}, "/login": {"get"},
+    "/readyz": {"get"}, "/metrics": {"get"}, "/login": {"get", "post"}, "/api/photos": {"get"},
+    "/api/photos/{photo_id}/explain": {"post"}, "/api/duplicates": {"get"},
 }  # fmt: skip
 
 

@@ -62,6 +62,9 @@ def serve(
             help="Let requests add folders in DIR to the library; may be repeated.",
         ),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Keep the library up to date while files in its folders change.")
+    ] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write the log as lines of JSON.")] = False,
     model: LibraryModelOption = None,
     library: LibraryOption = None,
@@ -69,12 +72,13 @@ def serve(
     """Answer from the library over HTTP, until Ctrl-C.
 
     Only this machine can reach it unless --host says otherwise; then every request needs a token, which is
-    made and shown once where none is given.
+    made and shown once where none is given. A browser shows a page at its address.
 
     \b
     Examples:
       sterna serve
       sterna serve --port 9000 --library ./my-library
+      sterna serve --watch
       sterna serve --host 0.0.0.0 --token-file token.txt
     """
     from pydantic import SecretStr
@@ -94,11 +98,17 @@ def serve(
             "allowed_hosts": tuple(allow_host or ()),
             "cors": tuple(cors or ()),
             "allow_roots": tuple(allow_roots or ()),
+            "watch": watch,
             "log_json": log_json,
         },
     )
     with Library.open(library, model=model) as opened:
-        run(opened, settings=settings, announce=lambda address: _announce(address, settings, made=made))
+        run(
+            opened,
+            settings=settings,
+            announce=lambda address: _announce(address, settings, made=made),
+            notice=say,
+        )
     say("stopped")
 
 

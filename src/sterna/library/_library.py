@@ -21,6 +21,7 @@ from sterna.library._arguments import (
     given_sentences,
 )
 from sterna.library._backup import make_backup, restore_backup
+from sterna.library._browsing import browse
 from sterna.library._captioning import caption_photo
 from sterna.library._duplicates import LIKENESS, find_duplicates
 from sterna.library._folder import default_folder, library_folder
@@ -353,6 +354,32 @@ class Library:
         check_paths(target)
         self._opened.catalog()
         return make_backup(self.path, Path(target), overwrite=overwrite, report=progress or silent)
+
+    def photos(
+        self,
+        *,
+        k: int = 100,
+        offset: int = 0,
+        folder: str | Path | None = None,
+        after: str | date | None = None,
+        before: str | date | None = None,
+        orientation: Orientation | None = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+        name: str | None = None,
+        caption: str | None = None,
+    ) -> list[PhotoRecord]:
+        """List photographs without searching, the newest first; one without a date has its file's.
+
+        Arguments:
+            k: how many, at least 1.
+            offset: how many of the newest to pass over.
+            folder, after, before, orientation, min_size, max_size, name, caption: as of `search`.
+
+        Raises `UsageError` for arguments that mean nothing, `LibraryError` where nothing is indexed.
+        """
+        filters = Filters(folder, after, before, orientation, min_size, max_size, name, caption)
+        return browse(self._opened.catalog(), k=k, offset=offset, filters=filters)
 
     def photo(self, photo_id: int) -> PhotoRecord:
         """What the library knows of a photograph; `UnknownPhotoError` where it has none with this id."""

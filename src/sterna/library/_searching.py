@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from sterna.encoders import Encoder
     from sterna.images import PhotoSource
 
-__all__ = ["Wanted", "hits_of", "indexed_id", "photo_vector", "search_gallery", "tell_photo"]
+__all__ = ["FILES", "Wanted", "hits_of", "indexed_id", "photo_vector", "search_gallery", "tell_photo"]
 
 _NOTHING = 1e-6  # a sum of unit vectors this short points nowhere
-_FILES = "FROM files JOIN photos ON photos.id = files.photo JOIN roots ON roots.id = files.root "
+FILES = "FROM files JOIN photos ON photos.id = files.photo JOIN roots ON roots.id = files.root "
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def search_gallery(
     condition, values = wanted.filters.condition([(root.number, root.path) for root in known_roots(catalog)])
     allow = None
     if not wanted.filters.empty:
-        query = f"SELECT DISTINCT files.photo AS a {_FILES} WHERE {condition}"
+        query = f"SELECT DISTINCT files.photo AS a {FILES} WHERE {condition}"
         allow = catalog.numbers(query, values)[0]
     alone = selves[0] if len(parts) == 1 and len(selves) == 1 and parts[0].weight > 0 else None
     if wanted.exclude_self:
@@ -212,7 +212,7 @@ def hits_of(
     found = found[offset:]
     query = (
         f"SELECT photos.id, {condition}, roots.path, files.path, roots.id, width, height, taken_at, captions "
-        f"{_FILES} WHERE photos.id IN ({{keys}}) ORDER BY roots.path, files.path"
+        f"{FILES} WHERE photos.id IN ({{keys}}) ORDER BY roots.path, files.path"
     )
     files: dict[int, list[_File]] = defaultdict(list)
     facts: dict[int, tuple[int, int, str | None, str]] = {}

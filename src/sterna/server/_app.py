@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from sterna._version import __version__
-from sterna.server import _embedding, _job_routes, _photos, _searching, _telling
+from sterna.server import (
+    _browsing,
+    _duplicates,
+    _embedding,
+    _explaining,
+    _job_routes,
+    _page,
+    _photos,
+    _searching,
+    _telling,
+)
 from sterna.server._body import Bodies
 from sterna.server._described import describe
 from sterna.server._entrance import Entrance
@@ -18,18 +28,33 @@ from sterna.server._guard import SHOWN
 from sterna.server._problems import add_handlers
 from sterna.server._service import Service
 from sterna.server._settings import ServerSettings
+from sterna.server._watching import check_watching
 
 if TYPE_CHECKING:
     from sterna.library import Library
 
 __all__ = ["build"]
 
-_ROOMS = (_searching, _embedding, _photos, _telling, _job_routes)
+_ROOMS = (
+    _searching,
+    _embedding,
+    _browsing,
+    _photos,
+    _explaining,
+    _duplicates,
+    _telling,
+    _job_routes,
+    _page,
+)
 
 
-def build(library: Library, settings: ServerSettings) -> tuple[Entrance, Service]:
+def build(
+    library: Library, settings: ServerSettings, *, notice: Callable[[str], None] | None = None
+) -> tuple[Entrance, Service]:
     """An ASGI application, and the service that it shows; see `create_app`."""
-    service = Service(library, settings)
+    if settings.watch:
+        check_watching()
+    service = Service(library, settings, notice=notice)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

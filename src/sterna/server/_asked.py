@@ -12,8 +12,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 __all__ = [
     "EmbedRequest",
+    "ExplainRequest",
     "FilterShape",
     "JobRequest",
+    "LoginRequest",
     "RankRequest",
     "SearchRequest",
     "WeightedPart",
@@ -142,12 +144,30 @@ class RankRequest(_Asked):
     model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["a dog", "a cat"], "photo": 1}]})
 
 
+class ExplainRequest(_Asked):
+    """A sentence to be looked for in a photograph; `grid` is the number of cells of a side."""
+
+    text: Text
+    grid: int = Field(default=8, ge=2, le=12, description="The model looks about grid * grid / 2 times.")
+    model: Short | None = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "a dog in the snow", "grid": 8}]})
+
+
 class JobRequest(_Asked):
     """Folders to bring up to date: paths, or ids of roots; none means all."""
 
     roots: list[Short | PhotoId] = Field(default=[], max_length=100)
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"roots": []}]})
+
+
+class LoginRequest(_Asked):
+    """The token that a person typed."""
+
+    token: str = Field(max_length=1000)
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"token": "TOKEN"}]})
 
 
 def written(vectors: NDArray[np.float32], encoding: str) -> list[list[float] | str]:

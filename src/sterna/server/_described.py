@@ -11,7 +11,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from sterna.server._answered import ProblemAnswer
-from sterna.server._asked import EmbedRequest, JobRequest, RankRequest, SearchRequest
+from sterna.server._asked import (
+    EmbedRequest,
+    ExplainRequest,
+    JobRequest,
+    LoginRequest,
+    RankRequest,
+    SearchRequest,
+)
 
 __all__ = ["PROBLEMS", "binary", "body", "describe"]
 
@@ -64,7 +71,10 @@ def describe(app: FastAPI) -> None:
             schema = get_openapi(
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
-            kinds = (SearchRequest, EmbedRequest, RankRequest, JobRequest, ProblemAnswer)
+            kinds = (
+                SearchRequest, EmbedRequest, RankRequest, ExplainRequest, JobRequest, LoginRequest,
+                ProblemAnswer,
+            )  # fmt: skip
             _, more = models_json_schema([(kind, "validation") for kind in kinds], ref_template=_REF)
             schema.setdefault("components", {}).setdefault("schemas", {}).update(more["$defs"])
             app.openapi_schema = schema

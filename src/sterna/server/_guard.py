@@ -17,7 +17,8 @@ __all__ = ["COOKIE", "SHOWN", "Guard"]
 
 COOKIE = "sterna_session"
 SHOWN = ("X-Request-ID", "Retry-After", "Location", "ETag")  # headers that pages of other sites may read
-_OPEN = {"/healthz", "/readyz", "/login"}  # they tell nothing of the library
+_OPEN = {"/", "/healthz", "/readyz", "/login"}  # they tell nothing of the library
+_PAGE = "/page/"  # and neither do the page and its files
 _WALKED_TO = {"/", "/login"}  # a link on another site may lead here
 
 
@@ -50,7 +51,8 @@ class Guard:
                 421, "this name is not one of this service's; name it with --allow-host where it should be"
             )
         self._check_page(method, path, headers=headers, host=host)
-        if self._token is not None and path not in _OPEN and method != "OPTIONS" and not self._bears(headers):
+        wanted = self._token is not None and path not in _OPEN and not path.startswith(_PAGE)
+        if wanted and method != "OPTIONS" and not self._bears(headers):
             raise Problem(
                 401,
                 "a token is needed: send it as `Authorization: Bearer TOKEN`, or open the login link",

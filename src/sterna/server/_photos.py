@@ -17,7 +17,7 @@ from sterna.server._problems import Problem
 from sterna.server._searching import photo_facts, plain
 from sterna.server._service import Service, service_of
 
-__all__ = ["router"]
+__all__ = ["has_already", "not_there", "read_file", "router"]
 
 router = APIRouter(responses=PROBLEMS, tags=["photos"])
 
@@ -52,7 +52,7 @@ async def thumbnail(
     with await _opened(service, photo_id) as original:
         tag = _tag(original, photo_id, size)
     headers = {"ETag": tag, "Cache-Control": _KEEP, "Content-Security-Policy": _ALONE}
-    if _has(request, tag):
+    if has_already(request, tag):
         return Response(status_code=304, headers=headers)
     picture = service.thumbnails.get(tag)
     service.metrics.thumbnails.labels("yes" if picture else "no").inc()
@@ -73,7 +73,7 @@ async def original(request: Request, photo_id: int = Path(ge=0, lt=1 << 63, exam
     opened = await _opened(service, photo_id)
     tag = _tag(opened, photo_id, 0)
     headers = {"ETag": tag, "Cache-Control": _KEEP, "Content-Security-Policy": _ALONE}
-    if _has(request, tag):
+    if has_already(request, tag):
         opened.file.close()
         return Response(status_code=304, headers=headers)
     headers["Content-Length"] = str(opened.size)
@@ -96,25 +96,27 @@ async def _opened(service: Service, photo_id: int) -> Original:
     try:
         return await service.workers.run(service.library.open_photo, photo_id)
     except PhotoError as error:
-        raise _not_there(error) from None
+        raise not_there(error) from None
 
 
 async def _drawn(service: Service, photo_id: int, side: int) -> bytes:
     try:
-        data = await service.workers.run(_read, service.library, photo_id)
+        data = await service.workers.run(read_file, service.library, photo_id)
         return await service.decoding.run(service.decoders.thumbnail, data, side)
     except PhotoError as error:
-        raise _not_there(error) from None
+        raise not_there(error) from None
 
 
-def _read(library: Library, photo_id: int) -> bytes:
+def read_file(library: Library, photo_id: int) -> bytes:
+    """The bytes of a photograph's file; `PhotoError` where it is not there, or too long."""
     with library.open_photo(photo_id) as opened:
         if opened.size > _MOST:
             raise PhotoError("the file is too long for a small picture to be made of it")
         return opened.file.read(_MOST)
 
 
-def _not_there(error: PhotoError) -> Problem:
+def not_there(error: PhotoError) -> Problem:
+    """The problem of a photograph whose file cannot be read now."""
     return Problem(404, f"the photograph cannot be shown: {error.reason}", kind="photo-not-there")
 
 
@@ -124,7 +126,7 @@ def _tag(opened: Original, photo_id: int, side: int) -> str:
     return f'"{hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
 
 
-def _has(request: Request, tag: str) -> bool:
+def has_already(request: Request, tag: str) -> bool:
     """Whether who asks has this very picture already."""
     known = request.headers.get("if-none-match", "")
     return known.strip() == "*" or tag in {one.strip().removeprefix("W/") for one in known.split(",")}

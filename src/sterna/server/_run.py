@@ -44,6 +44,7 @@ def run(
     *,
     settings: ServerSettings | None = None,
     announce: Callable[[str], None] | None = None,
+    notice: Callable[[str], None] | None = None,
 ) -> None:
     """Answer from a library until SIGINT or SIGTERM; requests in flight are finished, the library closed.
 
@@ -51,9 +52,10 @@ def run(
         library: answers.
         settings: how it runs; `None` for the defaults.
         announce: called with the service's address ("http://127.0.0.1:8265") once it listens.
+        notice: called with a sentence on what is watched (`settings.watch`) and on what goes wrong there.
 
-    Raises `MissingExtraError` where the extra `server` is not installed, `ServerError` where the address
-    cannot be used.
+    Raises `MissingExtraError` where the extra `server`, or `watch` for watching, is not installed,
+    `ServerError` where the address cannot be used.
     """
     chosen = settings or ServerSettings()
     with _server_parts():
@@ -61,7 +63,7 @@ def run(
 
         from sterna.server._app import build
 
-    entrance, service = build(library, chosen)
+    entrance, service = build(library, chosen, notice=notice)
     service.log.to_stderr()
 
     class Server(uvicorn.Server):

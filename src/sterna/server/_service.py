@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,14 @@ from sterna.server._metrics import Metrics
 from sterna.server._problems import Problem
 from sterna.server._settings import ServerSettings
 from sterna.server._thumbnails import Thumbnails
+from sterna.server._watching import Watching
 from sterna.server._work import Batcher, Room, Workers
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from sterna.encoders import Encoder
-    from sterna.library import Library
+    from sterna.library import IndexReport, Library
 
 __all__ = ["Model", "Service", "service_of"]
 
@@ -83,9 +84,12 @@ class Service:
     Arguments:
         library: answers; it is closed with the service.
         settings: the service's.
+        notice: called with a sentence on what is watched and what goes wrong there, by any thread.
     """
 
-    def __init__(self, library: Library, settings: ServerSettings) -> None:
+    def __init__(
+        self, library: Library, settings: ServerSettings, *, notice: Callable[[str], None] | None = None
+    ) -> None:
         limits = settings.limits
         self.library = library
         self.settings = settings
@@ -96,13 +100,20 @@ class Service:
         self.reading = Workers(limits.threads, queue=limits.requests)  # each request reads a block at a time
         # threads of their own: an image that takes long must not hold back a search
         self.decoding = Workers(limits.decoders, queue=limits.queue)
+        # what takes seconds waits for its like alone
+        self.explaining = Workers(1, queue=limits.explaining)
+        self.comparing = Workers(1, queue=limits.explaining)
         self.decoders = Decoders(limits, self.metrics)
         self._pixels = Room(max(limits.decoded, limits.pixels))
         self.thumbnails = Thumbnails(limits.thumbnails)
         given = library.model
         self.can_index = given is None or isinstance(given, str | Path)
         self.jobs = Jobs(library.path, None if given is None else str(given), ended=self._job_ended)
+        self._watching: Watching | None = None
+        if settings.watch:
+            self._watching = Watching(library, changed=self._changed, notice=notice or (lambda _: None))
         self.watchers = 0
+        self.compared: Any = None  # the last groups of duplicates: their pages are asked for one by one
         self.trouble: str | None = "the model is being loaded"
         self._models: dict[str, Model] = {}
         self._tried = 0.0
@@ -138,18 +149,26 @@ class Service:
                 task.cancel()
 
     async def _image_vector(self, model: Model, image: bytes) -> NDArray[np.float32]:
+        async with self.decoded(image) as decoded:
+            return await model.images([decoded])
+
+    @contextlib.asynccontextmanager
+    async def decoded(self, image: bytes) -> AsyncIterator[Image.Image]:
+        """An image as RGB, decoded elsewhere once there is room; raises `PhotoError` where it cannot be."""
         held = self.settings.limits.pixels  # as many as it may have, until it is known
         await self._pixels.take(held)
         try:
             decoded = await self.decoding.run(self.decoders.decode, image)
             more, held = held - decoded.width * decoded.height, decoded.width * decoded.height
             self._pixels.give(more)
-            return await model.images([decoded])
+            yield decoded
         finally:
             self._pixels.give(held)
 
     def start(self) -> None:
-        """Load the model in the background."""
+        """Load the model in the background, and watch where that is wanted."""
+        if self._watching is not None and self._warming is None:
+            self._watching.start()
         self._tried = asyncio.get_running_loop().time()
         self._warming = asyncio.create_task(self._warm())
 
@@ -173,6 +192,8 @@ class Service:
 
     def stop(self) -> None:
         """Stop what runs, so that who follows it comes to an end, and then the service can."""
+        if self._watching is not None:
+            self._watching.stop()
         self._leaving = asyncio.create_task(self.jobs.close())
 
     async def close(self) -> None:
@@ -180,15 +201,23 @@ class Service:
         loop = asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as last_first:  # whatever one of them raises, the others end
             last_first.callback(self.library.close)
-            for workers in (self.workers, self.reading, self.decoding):
+            for workers in (self.workers, self.comparing, self.explaining, self.reading, self.decoding):
                 last_first.push_async_callback(loop.run_in_executor, None, workers.close)
             last_first.callback(self.decoders.close)
             for model in self._models.values():
                 last_first.push_async_callback(model.close)
+            if self._watching is not None:
+                last_first.push_async_callback(loop.run_in_executor, None, self._watching.close)
             last_first.push_async_callback(self.jobs.close)
             if self._warming is not None:
                 self._warming.cancel()
                 await asyncio.wait({self._warming})
+
+    def _changed(self, report: IndexReport) -> None:
+        self.compared = None
+        self.metrics.photos.set(self.library.status().indexed)
+        counts = {name: getattr(report, name) for name in ("new", "changed", "moved", "removed", "failed")}
+        self.log.event("watch", **counts)
 
     def _job_ended(self, job: Job) -> None:
         self.metrics.jobs.labels(job.state).inc()
@@ -197,7 +226,8 @@ class Service:
     def count_waiting(self) -> None:
         """Tell the metrics how much waits."""
         embedding = sum(model.waiting for model in self._models.values())
-        self.metrics.waiting.set(self.workers.count + self.decoding.count + self._pixels.waiting + embedding)
+        slow = self.decoding.count + self.explaining.count + self.comparing.count
+        self.metrics.waiting.set(self.workers.count + slow + self._pixels.waiting + embedding)
 
 
 def service_of(request: Request) -> Service:

@@ -40,6 +40,7 @@ class Limits(Settings):
         queue: texts, images and other work that wait; more are answered with 503.
         batch: texts or images embedded together; `batch_wait` seconds that the first waits for others.
         requests: requests that are answered at one time; `watchers` of them follow a job.
+        explaining: explanations that wait, and comparisons for duplicates: each takes seconds.
         threads: threads that search, open files and read the catalogue.
         thumbnails: small pictures kept in memory.
     """
@@ -63,6 +64,7 @@ class Limits(Settings):
     batch_wait: float = Field(default=0.003, ge=0, le=1)
     requests: int = Field(default=128, ge=1)
     watchers: int = Field(default=16, ge=0)
+    explaining: int = Field(default=8, ge=1)
     threads: int = Field(default=4, ge=1, le=64)
     thumbnails: int = Field(default=64_000_000, ge=0)
 
@@ -77,6 +79,7 @@ class ServerSettings(Settings):
         allowed_hosts: further names by which it is reached, such as that of a proxy in front of it.
         cors: pages of these origins ("https://example.org") may ask from a browser, too.
         allow_roots: folders in which a job may add folders to the library; none: it may add none.
+        watch: keep the library up to date while files in its folders change, as `Library.watch` does.
         log_json: log lines are JSON.
         limits: how much of anything it takes.
     """
@@ -87,6 +90,7 @@ class ServerSettings(Settings):
     allowed_hosts: tuple[str, ...] = ()
     cors: tuple[str, ...] = ()
     allow_roots: tuple[Path, ...] = ()
+    watch: bool = False
     log_json: bool = False
     limits: Limits = Limits()
 

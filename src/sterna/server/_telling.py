@@ -21,7 +21,7 @@ from sterna.server._problems import Problem, busy
 from sterna.server._searching import plain
 from sterna.server._service import service_of
 
-__all__ = ["router"]
+__all__ = ["remember", "router"]
 
 router = APIRouter(responses=PROBLEMS, tags=["status"])
 
@@ -118,15 +118,13 @@ async def login(request: Request, token: str = Query("", max_length=1000, exampl
     service = service_of(request)
     if not service.guard.is_token(token):
         raise Problem(401, "this is not the token of this service")
-    answer = RedirectResponse("/", status_code=303)
+    return remember(request, RedirectResponse("/", status_code=303))
+
+
+def remember(request: Request, answer: Response) -> Response:
+    """An answer that lets the browser that gets it in from now on."""
     secure = request.url.scheme == "https"
     answer.set_cookie(
-        COOKIE, service.guard.session, max_age=_DAYS, httponly=True, samesite="lax", secure=secure
+        COOKIE, service_of(request).guard.session, max_age=_DAYS, httponly=True, samesite="lax", secure=secure
     )
     return answer
-
-
-@router.get("/", include_in_schema=False)
-async def root() -> Response:
-    """Say where the description of the service is."""
-    return JSONResponse({"name": "Sterna", "version": __version__, "openapi": "/api/openapi.json"})

@@ -59,7 +59,8 @@ def complaints(errors: Sequence[Any], *, kind: type[BaseModel] | None = None) ->
 
 
 def _name(error: Any) -> str:
-    parts = error["loc"][1:] if error["loc"][:1] and error["loc"][0] in _PLACES else error["loc"]
+    placed = len(error["loc"]) > 1 and error["loc"][0] in _PLACES  # alone it is a key of that name
+    parts = error["loc"][1:] if placed else error["loc"]
     if error["type"] == "extra_forbidden":
         parts = (*parts[:-1], str(parts[-1])[:_LONGEST])
     else:

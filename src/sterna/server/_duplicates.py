@@ -1,0 +1,99 @@
+"""`/api/duplicates`: photographs that look the same, in pages."""
+
+from __future__ import annotations
+
+import time
+from typing import TypeAlias
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from sterna.library import Hit
+from sterna.server._answered import HitAnswer
+from sterna.server._described import PROBLEMS
+from sterna.server._searching import photo_facts, plain
+from sterna.server._service import Service, service_of
+
+__all__ = ["router"]
+
+router = APIRouter(responses=PROBLEMS, tags=["search"])
+
+_FRESH = 60.0  # seconds for which pages are of one comparison
+_MOST = 100  # photographs that are told of one group
+_LEAST = 0.5  # below it nearly every photograph is like every other
+Groups: TypeAlias = list[tuple[Hit, ...]]
+
+
+class DuplicateAnswer(HitAnswer):
+    """A photograph of a group; `score` is its likeness to the best, `also` are paths of equal copies."""
+
+    also: list[str]
+
+
+class GroupAnswer(BaseModel):
+    """Photographs that look the same, the best first; `size` counts those that are not told, too."""
+
+    size: int
+    photos: list[DuplicateAnswer]
+
+    model_config = ConfigDict(frozen=True)
+
+
+class DuplicatesAnswer(BaseModel):
+    """A page of groups, and the `offset` of the next one."""
+
+    total: int = Field(description="Groups there are.")
+    groups: list[GroupAnswer]
+    next: int | None
+
+    model_config = ConfigDict(
+        frozen=True, json_schema_extra={"examples": [{"total": 0, "groups": [], "next": None}]}
+    )
+
+
+@router.get("/api/duplicates", response_model=DuplicatesAnswer)
+async def duplicates(
+    request: Request,
+    *,
+    min_score: float = Query(0.9, ge=_LEAST, le=1, description="The least likeness.", examples=[0.9]),
+    copies: bool = Query(
+        False, description="Tell of photographs with equal copies alone, too.", examples=[True]
+    ),
+    offset: int = Query(0, ge=0, lt=1 << 31, examples=[0]),
+    limit: int = Query(20, ge=1, le=100, examples=[20]),
+    model: str | None = Query(None, max_length=1000),
+) -> DuplicatesAnswer:
+    """Group photographs that look the same."""
+    service = service_of(request)
+    chosen = await service.model(model)
+    key = (min_score, copies, chosen.encoder.fingerprint)
+    groups = await service.comparing.run(_found, service, key, name=chosen.name)
+    page = groups[offset : offset + limit]
+    return DuplicatesAnswer(
+        total=len(groups),
+        groups=[
+            GroupAnswer(size=len(group), photos=[_answer(hit) for hit in group[:_MOST]]) for group in page
+        ],
+        next=offset + limit if offset + limit < len(groups) else None,
+    )
+
+
+def _found(service: Service, key: tuple[float, bool, str], *, name: str | None) -> Groups:
+    """All groups; pages that are asked for one after the other are of one comparison.
+
+    One thread does this, so what is kept needs no lock.
+    """
+    state = service.compared
+    if state is not None and state[0] == key and time.monotonic() < state[1] + _FRESH:
+        kept: Groups = state[2]
+        return kept
+    service.compared = None
+    least, copies, _ = key
+    groups = service.library.duplicates(min_score=least, copies=copies, model=name)
+    service.compared = (key, time.monotonic(), groups)
+    return groups
+
+
+def _answer(hit: Hit) -> DuplicateAnswer:
+    also = [plain(path.relative_to(hit.root) if path.is_relative_to(hit.root) else path) for path in hit.also]
+    return DuplicateAnswer(rank=hit.rank, score=round(hit.score, 6), also=also, **photo_facts(hit))

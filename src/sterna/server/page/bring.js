@@ -1,0 +1,64 @@
+// Images to search by: chosen, dropped or pasted.
+
+import { byId, isTyping } from "./dom.js";
+import { bring } from "./images.js";
+import { empty, get, go } from "./state.js";
+
+export function setUp({ busy, trouble }) {
+  const search = async (file) => {
+    busy("Looking at the image…");
+    try {
+      const image = await bring(file, get().model);
+      go({ ...empty(), image, filters: get().filters, model: get().model });
+    } catch (error) {
+      trouble(error);
+    }
+  };
+  byId("choose").addEventListener("click", () => byId("file").click());
+  byId("file").addEventListener("change", (event) => {
+    const [file] = event.target.files;
+    event.target.value = ""; // so that the same one can be chosen again
+    if (file) search(file);
+  });
+  document.addEventListener("paste", (event) => {
+    const file = imageOf(event.clipboardData);
+    if (file === undefined) return;
+    // a program that copies text may put a picture of it beside it
+    if (isTyping(event.target) && event.clipboardData.types.includes("text/plain")) return;
+    event.preventDefault();
+    search(file);
+  });
+  setUpDrop(search);
+}
+
+function setUpDrop(search) {
+  const cover = byId("drop");
+  let depth = 0; // a pointer enters a child before it leaves the parent
+  const show = (wanted) => {
+    cover.hidden = !wanted;
+    if (!wanted) depth = 0;
+  };
+  document.addEventListener("dragenter", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    depth += 1;
+    show(true);
+  });
+  document.addEventListener("dragleave", () => {
+    depth -= 1;
+    if (depth <= 0) show(false);
+  });
+  document.addEventListener("dragover", (event) => {
+    if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+  });
+  document.addEventListener("drop", (event) => {
+    show(false);
+    const file = event.dataTransfer?.files[0];
+    if (file === undefined) return;
+    event.preventDefault(); // the browser would leave this page for the file
+    search(file);
+  });
+}
+
+function imageOf(data) {
+  return [...(data?.files ?? [])].find((file) => file.type.startsWith("image/"));
+}

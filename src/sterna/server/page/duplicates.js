@@ -1,0 +1,100 @@
+// Photographs that look the same, group by group.
+
+import { ask } from "./api.js";
+import { byId, el } from "./dom.js";
+import { fileName, Grid } from "./grid.js";
+import { get, go, searchKey, write } from "./state.js";
+
+const LIKENESS = 0.9; // what the shipped model is measured for
+let shown = null; // the search that the page shows
+let groups = [];
+let next = null;
+
+/** The photographs of the group that one belongs to. */
+export const groupOf = (id) => groups.find((group) => group.some((one) => one.id === id)) ?? [];
+
+/** Show the groups, unless they are shown already. */
+export async function show(state, { tell, trouble, fresh = false }) {
+  const key = searchKey(state);
+  if (key === shown && !fresh) return;
+  shown = key;
+  groups = [];
+  const list = el("div", { className: "groups" });
+  byId("duplicates").replaceChildren(head(state), list);
+  tell("Comparing photographs…");
+  await page(state, list, 0, { tell, trouble, key });
+}
+
+function head(state) {
+  const slider = el("input", {
+    id: "likeness", type: "range", min: 0.8, max: 1, step: 0.005, value: state.likeness ?? LIKENESS,
+    on: {
+      input: () => (told.textContent = Number(slider.value).toFixed(3)),
+      change: () => go({ likeness: Number(slider.value) }, { replace: true }),
+    },
+  });
+  const told = el("output", {}, (state.likeness ?? LIKENESS).toFixed(3));
+  told.htmlFor = "likeness";
+  return el(
+    "div",
+    { className: "head" },
+    el("h2", {}, "Duplicates"),
+    el("p", {}, "Photographs that look the same: resized, saved again, cut a little. The best of each comes first; nothing is deleted from here."),
+    el("div", { className: "slider" }, el("label", { htmlFor: "likeness" }, "Alike at least"), slider, told),
+  );
+}
+
+async function page(state, list, offset, { tell, trouble, key }) {
+  const params = new URLSearchParams({ min_score: state.likeness ?? LIKENESS, copies: true, offset, limit: 30 });
+  if (state.model !== null) params.set("model", state.model);
+  let answer;
+  try {
+    answer = await ask(`/api/duplicates?${params}`);
+  } catch (error) {
+    if (key === shown) {
+      shown = null;
+      trouble(error);
+    }
+    return;
+  }
+  if (key !== shown) return; // something else is shown by now
+  next = answer.next;
+  groups.push(...answer.groups.map((group) => group.photos));
+  list.append(...answer.groups.map(group));
+  tell(answer.total === 0 ? "No two photographs look the same." : answer.total === 1 ? "1 group" : `${answer.total} groups`);
+  if (next !== null) list.append(moreButton(state, list, { tell, trouble, key }));
+}
+
+function moreButton(state, list, rest) {
+  const button = el("button", { className: "more", on: { click: async () => {
+    const before = list.children.length - 1;
+    button.remove();
+    await page(state, list, next, rest);
+    list.children[before]?.querySelector("a")?.focus();
+  } } }, "Show more groups");
+  return button;
+}
+
+function group({ size, photos }) {
+  const list = el("ul", { className: "grid small", "aria-label": "Photographs that look the same" });
+  const grid = new Grid(list, {
+    link: (photo) => write({ ...get(), open: photo.id }),
+    open: (photo) => go({ open: photo.id }),
+  });
+  grid.append(photos);
+  [...list.children].forEach((tile, place) => tile.append(legend(photos[place], place)));
+  const equal = photos[0].also.length;
+  const title = size > 1 ? `${size} alike` : `${equal + 1} equal files`;
+  return el("section", { className: "group" }, el("h3", {}, title), list);
+}
+
+function legend(photo, place) {
+  const also = photo.also.length === 0 ? "" : `; equal: ${photo.also.join(", ")}`;
+  return el(
+    "p",
+    { className: "legend-line" },
+    el("strong", {}, place === 0 ? "best" : photo.score.toFixed(3)),
+    ` · ${photo.width} × ${photo.height}`,
+    el("span", { className: "name", title: `${photo.path}${also}` }, `${fileName(photo)}${also}`),
+  );
+}

@@ -1,0 +1,97 @@
+// The panel of filters, and the choice of the model.
+
+import { ask } from "./api.js";
+import { byId, el } from "./dom.js";
+import { bring, preview } from "./images.js";
+import { get, go } from "./state.js";
+
+const folders = new Set();
+let models = [];
+
+export function setUp({ trouble }) {
+  const panel = byId("filters");
+  const form = byId("filters-form");
+  const toggle = byId("filters-toggle");
+  const open = (wanted) => {
+    panel.hidden = !wanted;
+    toggle.setAttribute("aria-expanded", String(wanted));
+  };
+  toggle.addEventListener("click", () => {
+    const wanted = panel.hidden;
+    if (wanted) refresh();
+    open(wanted);
+    if (wanted) form.elements.folder.focus();
+  });
+  panel.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    open(false);
+    toggle.focus();
+  });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", (event) => {
+    event.preventDefault();
+    go({ filters: {}, open: null });
+  });
+  form.addEventListener("change", (event) => {
+    if (event.target.name === "model") chooseModel(event.target.value || null).catch(trouble);
+    else if (form.reportValidity()) go({ view: "photos", filters: filled(form), open: null });
+  });
+}
+
+export function show(state) {
+  const form = byId("filters-form");
+  for (const field of form.elements) {
+    if (field.name === "" || field.name === "model" || field === document.activeElement) continue;
+    field.value = state.filters[field.name] ?? "";
+  }
+  const count = Object.keys(state.filters).length;
+  const toggle = byId("filters-toggle");
+  toggle.classList.toggle("active", count > 0);
+  toggle.setAttribute("aria-label", count === 0 ? "Filters" : `Filters, ${count} set`);
+  form.elements.model.value = state.model ?? models.find((one) => one.default)?.name ?? "";
+}
+
+/** Folders of photographs that were seen, to choose from. */
+export function noteFolders(photos) {
+  const before = folders.size;
+  for (const photo of photos) {
+    const parts = photo.path.split("/").slice(0, -1);
+    parts.forEach((_, end) => folders.add(parts.slice(0, end + 1).join("/")));
+    if (photo.root) folders.add(photo.root.name);
+  }
+  if (folders.size > before) {
+    byId("folders").replaceChildren(...[...folders].sort().slice(0, 500).map((value) => el("option", { value })));
+  }
+}
+
+function filled(form) {
+  const filters = {};
+  for (const field of form.elements) {
+    const text = field.value.trim();
+    if (field.name === "" || field.name === "model" || text === "") continue;
+    filters[field.name] = field.type === "number" ? Number(text) : text;
+  }
+  return filters;
+}
+
+async function refresh() {
+  try {
+    models = (await ask("/api/models", { once: true })).models;
+  } catch {
+    return; // without a choice of models the rest of the panel works as well
+  }
+  const select = byId("filters-form").elements.model;
+  select.replaceChildren(
+    ...models.map((one) => el("option", { value: one.name }, `${one.name}, ${one.photos.toLocaleString()} photographs`)),
+  );
+  byId("model-label").hidden = models.length < 2;
+  show(get());
+}
+
+/** Search with another model. An image has to be looked at again: vectors of two models have nothing in common. */
+async function chooseModel(name) {
+  const model = models.find((one) => one.name === name)?.default ? null : name;
+  const { image } = get();
+  const own = image === null ? undefined : preview(image);
+  go({ model, open: null, image: own === undefined ? null : await bring(own.file, model) });
+}

@@ -1,0 +1,146 @@
+// Photographs in rows of one height. Every tile has its shape before its picture is there, so nothing jumps.
+
+import { thumbnail } from "./api.js";
+import { check } from "./connection.js";
+import { el, icon } from "./dom.js";
+
+const NARROWEST = 0.5; // width by height: what is beyond is cut in the grid, and whole in the viewer
+const WIDEST = 2.6;
+const SIZES = [256, 512, 1024]; // of the server's small pictures
+
+export const fileName = (photo) => photo.path.slice(photo.path.lastIndexOf("/") + 1);
+
+/** What a photograph shows in words, as far as anybody has said it. */
+export const said = (photo) => photo.captions[0] ?? fileName(photo);
+
+/**
+ * A grid in a list element.
+ * `link(photo)` is its address, `open(photo)` shows it large, `like(photo)` searches for more like it;
+ * without `like`, tiles have no button for it.
+ */
+export class Grid {
+  constructor(list, { link, open, like = null }) {
+    this.list = list;
+    this.link = link;
+    this.open = open;
+    this.like = like;
+    list.addEventListener("keydown", (event) => this.#walk(event));
+    // Tab comes in where one was last; arrows go from photograph to photograph
+    list.addEventListener("focusin", (event) => this.#enter(event.target.closest(".tile")));
+  }
+
+  clear() {
+    this.list.replaceChildren();
+  }
+
+  append(photos) {
+    this.list.append(...photos.map((photo) => this.#tile(photo)));
+    if (this.list.querySelector('.photo[tabindex="0"]') === null) this.#enter(this.list.firstElementChild);
+  }
+
+  /** Bring a photograph into sight and give it the focus; returns whether it is here. */
+  focus(id) {
+    const photo = this.list.querySelector(`.tile[data-id="${Number(id)}"] .photo`);
+    photo?.focus();
+    return photo !== null;
+  }
+
+  #tile(photo) {
+    const ratio = Math.min(WIDEST, Math.max(NARROWEST, photo.width / photo.height || 1));
+    const link = el(
+      "a",
+      {
+        className: "photo", href: this.link(photo), tabIndex: -1, draggable: false,
+        on: {
+          click: (event) => {
+            if (event.metaKey || event.ctrlKey || event.shiftKey) return; // a tab of its own
+            event.preventDefault();
+            this.open(photo);
+          },
+        },
+      },
+      photo.online ? picture(photo, ratio) : el("span", { className: "away" }, said(photo), " (its drive is not there)"),
+      photo.score === undefined ? null : score(photo.score),
+    );
+    const tile = el("li", { className: "tile", data: { id: photo.id }, vars: { ratio } }, link);
+    if (this.like !== null) tile.append(this.#likeButton(photo));
+    return tile;
+  }
+
+  #likeButton(photo) {
+    const label = `More like ${fileName(photo)}`;
+    return el(
+      "button",
+      { className: "icon like", tabIndex: -1, title: "More like this", "aria-label": label,
+        on: { click: () => this.like(photo) } },
+      icon("like"),
+    );
+  }
+
+  #enter(tile) {
+    if (!tile) return;
+    for (const other of this.list.querySelectorAll('[tabindex="0"]')) {
+      if (!tile.contains(other)) other.tabIndex = -1;
+    }
+    for (const own of tile.querySelectorAll(".photo, .like")) own.tabIndex = 0;
+  }
+
+  #walk(event) {
+    const tile = event.target.closest(".tile");
+    if (tile === null || event.altKey || event.ctrlKey || event.metaKey) return;
+    const tiles = [...this.list.children];
+    const place = tiles.indexOf(tile);
+    const to = {
+      ArrowLeft: () => tiles[place - 1],
+      ArrowRight: () => tiles[place + 1],
+      ArrowUp: () => beside(tiles, tile, -1),
+      ArrowDown: () => beside(tiles, tile, 1),
+      Home: () => tiles[0],
+      End: () => tiles.at(-1),
+    }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    to()?.querySelector(".photo").focus();
+  }
+}
+
+/** The tile of the next row, or the one before, whose middle is the nearest. */
+function beside(tiles, from, way) {
+  const rows = tiles.filter((tile) => (tile.offsetTop - from.offsetTop) * way > from.offsetHeight / 2);
+  const top = way > 0 ? rows[0]?.offsetTop : rows.at(-1)?.offsetTop;
+  const middle = (tile) => tile.offsetLeft + tile.offsetWidth / 2;
+  return rows
+    .filter((tile) => tile.offsetTop === top)
+    .sort((a, b) => Math.abs(middle(a) - middle(from)) - Math.abs(middle(b) - middle(from)))[0];
+}
+
+function score(value) {
+  return el("span", { className: "score" }, el("span", { className: "unseen" }, "score "), value.toFixed(2));
+}
+
+function picture(photo, ratio) {
+  // the server's sizes are of the longer side, and a browser asks how wide they are
+  const wide = (size) => Math.round(size * Math.min(1, photo.width / photo.height || 1));
+  const image = el("img", {
+    alt: said(photo), loading: "lazy", decoding: "async", draggable: false,
+    srcset: SIZES.map((size) => `${thumbnail(photo.id, size)} ${wide(size)}w`).join(", "),
+    sizes: `(max-width: 40rem) ${Math.round(ratio * 130)}px, ${Math.round(ratio * 250)}px`,
+    src: thumbnail(photo.id, 256),
+  });
+  image.addEventListener("load", () => image.classList.add("there"));
+  image.addEventListener("error", () => again(image, photo), { once: true });
+  return image;
+}
+
+/** A picture that did not come is asked for once more, when the server is there. */
+async function again(image, photo) {
+  await check();
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  image.addEventListener(
+    "error",
+    () => image.replaceWith(el("span", { className: "away" }, said(photo), " (cannot be shown now)")),
+    { once: true },
+  );
+  image.removeAttribute("srcset");
+  image.src = `${thumbnail(photo.id, 512)}&again`;
+}

@@ -1,0 +1,129 @@
+// Which parts of a photograph speak for the words of a sentence: colours over it, word by word.
+
+import { ask } from "./api.js";
+import { byId, el } from "./dom.js";
+
+const MORE = [230, 97, 1]; // orange and blue are told apart by everyone who tells colours apart at all
+const LESS = [60, 130, 210];
+const STRONGEST = 0.8; // of opaque
+const known = new Map(); // answers by what was asked: each takes seconds
+
+/** The part of the viewer that explains; `model()` is the one that is searched with. */
+export class Heat {
+  constructor({ model }) {
+    this.model = model;
+    this.photo = null;
+    this.asking = null;
+    byId("heat-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.explain(byId("heat-text").value.trim());
+    });
+  }
+
+  /** Go on to another photograph; what was explained is explained of it, too, if `again`. */
+  turn(photo) {
+    this.clear();
+    this.photo = photo;
+  }
+
+  suggest(text) {
+    byId("heat-text").value = text;
+  }
+
+  clear() {
+    this.asking?.abort();
+    this.asking = null;
+    byId("heat-said").textContent = "";
+    byId("heat-words").replaceChildren();
+    byId("heat-legend").hidden = true;
+    this.#uncover();
+  }
+
+  async explain(text) {
+    if (text === "" || this.photo === null) return;
+    this.clear();
+    const { photo } = this;
+    const asking = (this.asking = new AbortController());
+    const model = this.model();
+    const key = JSON.stringify([photo.id, text, model]);
+    byId("heat-said").textContent = "Looking; this takes a few seconds…";
+    try {
+      const json = model === null ? { text } : { text, model };
+      const found =
+        known.get(key) ??
+        (await ask(`/api/photos/${photo.id}/explain`, { method: "POST", json, signal: asking.signal, once: true }));
+      known.set(key, found);
+      if (this.asking === asking) this.#show(found);
+    } catch (error) {
+      if (error.name !== "AbortError" && this.asking === asking) byId("heat-said").textContent = error.message;
+    }
+  }
+
+  #show(found) {
+    byId("heat-said").textContent = `Score ${found.score.toFixed(2)}. Choose a word to see its own map.`;
+    byId("heat-legend").hidden = false;
+    const choices = [
+      { label: "all of it", cells: found.cells },
+      ...found.words.map((one) => ({ label: one.word, cells: one.cells, share: one.share })),
+    ];
+    const buttons = choices.map((choice) =>
+      el(
+        "button",
+        {
+          type: "button", className: "word", "aria-pressed": "false", vars: { share: choice.share ?? 0 },
+          on: { click: (event) => this.#choose(event.currentTarget, choice.cells, found.area) },
+        },
+        choice.label,
+        choice.share === undefined ? null : el("small", {}, `${Math.round(choice.share * 100)}%`),
+      ),
+    );
+    byId("heat-words").replaceChildren(...buttons);
+    buttons[0].click();
+  }
+
+  #choose(button, cells, area) {
+    const on = button.getAttribute("aria-pressed") !== "true"; // once more: the photograph without a map
+    for (const other of byId("heat-words").children) other.setAttribute("aria-pressed", "false");
+    if (!on) {
+      this.#uncover();
+      return;
+    }
+    button.setAttribute("aria-pressed", "true");
+    draw(byId("viewer-heat"), this.photo, cells, area);
+    byId("stage").classList.add("heated");
+    byId("viewer-heat").hidden = false;
+  }
+
+  #uncover() {
+    byId("viewer-heat").hidden = true;
+    byId("stage").classList.remove("heated");
+  }
+}
+
+/** Draw a map, of a photograph's proportions, so that it lies on it as `object-fit` lays both. */
+function draw(canvas, photo, cells, area) {
+  const scale = 640 / Math.max(photo.width, photo.height);
+  canvas.width = Math.max(1, Math.round(photo.width * scale));
+  canvas.height = Math.max(1, Math.round(photo.height * scale));
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  const [left, top, right, bottom] = area;
+  const { width, height } = canvas;
+  const grid = coloured(cells);
+  context.drawImage(grid, left * width, top * height, (right - left) * width, (bottom - top) * height);
+}
+
+function coloured(cells) {
+  const numbers = cells.flat();
+  // against its mean: with much else hidden, what is left fits a word better, wherever that was
+  const mean = numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
+  const most = Math.max(1e-9, ...numbers.map((one) => Math.abs(one - mean)));
+  const image = new ImageData(cells[0].length, cells.length);
+  numbers.forEach((one, place) => {
+    const value = (one - mean) / most;
+    image.data.set([...(value > 0 ? MORE : LESS), Math.round(255 * STRONGEST * Math.abs(value))], place * 4);
+  });
+  const canvas = el("canvas", { width: image.width, height: image.height });
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}

@@ -1,0 +1,139 @@
+// What the library holds: its folders, bringing it up to date, what cannot be read, and its models.
+
+import { ask } from "./api.js";
+import { byId, el } from "./dom.js";
+import * as jobs from "./jobs.js";
+
+const FAILURES = 50;
+
+/** Show it. `changed()` is called when a run of indexing has ended. */
+export async function show({ tell, trouble, changed }) {
+  const place = byId("library");
+  if (place.childElementCount === 0) tell("Counting…");
+  try {
+    const [status, models, failures, job] = await Promise.all([
+      ask("/api/status"), ask("/api/models"), ask(`/api/failures?limit=${FAILURES}`), jobs.last(),
+    ]);
+    const run = new Run({ changed });
+    place.replaceChildren(
+      el("h2", {}, "Library"),
+      counts(status),
+      ...status.problems.map((problem) => el("p", { className: "wrong" }, problem)),
+      run.element,
+      roots(status.roots, run),
+      unread(failures),
+      known(models.models),
+    );
+    run.show(job);
+    tell("");
+  } catch (error) {
+    trouble(error);
+  }
+}
+
+const many = (count, one, more = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : more}`;
+
+function counts(status) {
+  const parts = [many(status.indexed, "photograph"), bytes(status.bytes)];
+  if (status.stale > 0) parts.push(`${status.stale.toLocaleString()} to be looked at again`);
+  return el("p", { className: "counts" }, parts.join(" · "));
+}
+
+function bytes(count) {
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, count)) / 3));
+  const value = count / 1000 ** step;
+  return `${value.toFixed(value < 10 && step > 0 ? 1 : 0)} ${units[step]} on disk`;
+}
+
+/** The button that starts a run, and how far it is. */
+class Run {
+  constructor({ changed }) {
+    this.changed = changed;
+    this.job = null;
+    this.said = el("p", { role: "status", className: "said" });
+    this.bar = el("progress", { hidden: true, "aria-label": "Indexing" });
+    this.button = el("button", { className: "strong", on: { click: () => this.toggle() } }, "Bring up to date");
+    this.element = el("div", { className: "run" }, this.button, this.bar, this.said);
+  }
+
+  async toggle() {
+    try {
+      if (this.job?.state === "running") await jobs.stop(this.job.id);
+      else await this.start([]);
+    } catch (error) {
+      this.said.textContent = error.message;
+    }
+  }
+
+  async start(roots) {
+    try {
+      this.show(await jobs.start(roots));
+    } catch (error) {
+      this.said.textContent = error.message;
+    }
+  }
+
+  show(job) {
+    if (job === undefined) return;
+    this.job = job;
+    const running = job.state === "running";
+    this.button.textContent = running ? "Stop" : "Bring up to date";
+    this.said.textContent = jobs.sentence(job);
+    this.bar.hidden = !running;
+    const { done, total } = job.progress;
+    if (total) Object.assign(this.bar, { max: total, value: done });
+    else this.bar.removeAttribute("value");
+    if (!running) return;
+    jobs.follow(job.id, (now) => {
+      this.show(now);
+      if (now.state !== "running") this.changed();
+    });
+  }
+}
+
+function roots(list, run) {
+  const rows = list.map((root) =>
+    el(
+      "li",
+      {},
+      el("div", {}, el("strong", {}, root.name), " ", el("span", { className: "path" }, root.path)),
+      el("span", { className: root.online ? "quiet" : "wrong" }, root.online ? many(root.photos, "photograph") : "not there now"),
+      el("button", { "aria-label": `Look at ${root.name} again`, on: { click: () => run.start([root.id]) } }, "Look again"),
+    ),
+  );
+  const none = el("p", { className: "quiet" }, "None yet. Add one with ", el("code", {}, "sterna index ~/Pictures"), ".");
+  return el("section", {}, el("h3", {}, "Folders"), list.length === 0 ? none : el("ul", { className: "rows" }, ...rows));
+}
+
+function unread({ total, failures }) {
+  const list = el("ul", { className: "rows" });
+  const add = (some) =>
+    list.append(...some.map((one) => el("li", {}, el("span", { className: "path" }, one.path), el("span", { className: "wrong" }, one.reason))));
+  add(failures);
+  const more = el("button", { className: "more", hidden: total <= failures.length, on: { click: async () => {
+    const offset = list.childElementCount;
+    const answer = await ask(`/api/failures?limit=${FAILURES}&offset=${offset}`);
+    add(answer.failures);
+    more.hidden = list.childElementCount >= answer.total || answer.failures.length === 0;
+    const first = list.children[offset];
+    if (first !== undefined) {
+      first.tabIndex = -1; // the button may be gone, and the focus with it
+      first.focus();
+    }
+  } } }, "Show more");
+  const title = total === 0 ? "Everything could be read" : `${many(total, "file or folder", "files and folders")} could not be read`;
+  return el("section", {}, el("h3", {}, title), list, more);
+}
+
+function known(models) {
+  const rows = models.map((one) =>
+    el(
+      "li",
+      {},
+      el("strong", {}, one.name),
+      el("span", { className: "quiet" }, `${many(one.photos, "photograph")}, ${one.dim} numbers each${one.default ? "; answers unless another is chosen" : ""}`),
+    ),
+  );
+  return el("section", {}, el("h3", {}, models.length === 1 ? "Model" : "Models"), el("ul", { className: "rows" }, ...rows));
+}

@@ -1,0 +1,239 @@
+// Brings the parts together: a change of the state becomes photographs, and what somebody does a change of the state.
+
+import * as bring from "./bring.js";
+import { byId, isTyping } from "./dom.js";
+import * as duplicates from "./duplicates.js";
+import * as filters from "./filters.js";
+import { Grid } from "./grid.js";
+import * as library from "./library.js";
+import { noNote, note, tell } from "./note.js";
+import * as refine from "./refine.js";
+import { forget, resultsOf } from "./results.js";
+import { empty, get, go, leave, searchKey, subscribe, write } from "./state.js";
+import * as theme from "./theme-switch.js";
+import { Viewer } from "./viewer.js";
+
+const TITLES = { photos: "Photographs", duplicates: "Duplicates", library: "Library" };
+
+let results = null;
+let shownKey = null;
+
+const like = (photo) => {
+  go({ ...empty(), like: photo.id, filters: get().filters, model: get().model });
+  byId("main").focus({ preventScroll: true });
+  scrollTo(0, 0);
+};
+const grid = new Grid(byId("grid"), {
+  link: (photo) => write({ ...get(), open: photo.id }),
+  open: (photo) => go({ open: photo.id }),
+  like,
+});
+const viewer = new Viewer({
+  closed: () => leave({ open: null }),
+  moved: (photo) => go({ open: photo.id }, { replace: true }),
+  like,
+  state: get,
+});
+
+function show(state, { back = false, y = 0 } = {}) {
+  byId("query").value = state.q;
+  document.title = state.q === "" ? (state.view === "photos" ? "Sterna" : `${TITLES[state.view]} · Sterna`) : `${state.q} · Sterna`;
+  byId("title").textContent = TITLES[state.view];
+  for (const link of document.querySelectorAll("nav [data-go]")) {
+    if (link.dataset.go === state.view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  refine.show(state);
+  filters.show(state);
+  for (const view of ["duplicates", "library"]) byId(view).hidden = state.view !== view;
+  byId("grid").hidden = byId("end").hidden = state.view !== "photos";
+  const key = searchKey(state);
+  if (key !== shownKey) {
+    shownKey = key;
+    noNote();
+    showView(state);
+    if (back) requestAnimationFrame(() => scrollTo(0, y));
+    else if (state.open === null) scrollTo(0, 0);
+  }
+  showViewer(state);
+}
+
+function showView(state, { fresh = false } = {}) {
+  if (state.view === "photos") {
+    showPhotos(state, { fresh });
+    return;
+  }
+  results?.stop();
+  results = null;
+  grid.clear();
+  if (state.view === "duplicates") duplicates.show(state, { tell, trouble, fresh });
+  else library.show({ tell, trouble, changed });
+}
+
+function showPhotos(state, { fresh }) {
+  results?.stop();
+  results = resultsOf(state, { fresh });
+  grid.clear();
+  if (results.begun) {
+    grid.append(results.items);
+    count();
+  } else {
+    byId("grid").setAttribute("aria-busy", "true");
+    tell(results.searched ? "Searching…" : "");
+    more();
+  }
+}
+
+/** Load and show the next page. */
+async function more() {
+  const own = results;
+  if (own === null || own.complete) return;
+  const shared = own.loading !== null; // whoever asked first shows it
+  try {
+    const fresh = await own.more();
+    if (own !== results || shared) return;
+    grid.append(fresh);
+    filters.noteFolders(fresh);
+    count();
+    // the line at the end may still be in sight, and then nothing tells that it is
+    if (!own.complete && byId("end").getBoundingClientRect().top < innerHeight * 2) more();
+  } catch (error) {
+    if (own === results && !shared) trouble(error);
+  } finally {
+    if (own === results) byId("grid").removeAttribute("aria-busy");
+  }
+}
+
+function count() {
+  const { length } = results.items;
+  const { state } = results;
+  if (length === 0) {
+    nothing(state);
+    return;
+  }
+  const number = `${length.toLocaleString()} ${length === 1 ? "photograph" : "photographs"}`;
+  if (results.searched) tell(results.complete ? `${number}, best first` : `The best ${number} so far`);
+  else tell(results.complete ? `${number}, newest first` : "Newest first");
+}
+
+function nothing(state) {
+  tell("No photographs found.");
+  const filtered = Object.keys(state.filters).length > 0;
+  const clear = { label: "Clear filters", act: () => goAnd({ filters: {} }) };
+  if (!results.searched) {
+    if (filtered) note("No photograph passes these filters", [], [clear]);
+    else emptyLibrary();
+    return;
+  }
+  const buttons = filtered ? [clear] : [];
+  if (results.nearest !== null) {
+    buttons.unshift({ label: "Show the nearest anyway", act: () => goAnd({ min: null }, { replace: true }) });
+    note("Nothing here looks like that", [`The nearest photograph scores ${results.nearest.toFixed(2)}.`, "Other words may find it."], buttons);
+  } else {
+    note("Nothing was found", [filtered ? "No photograph passes these filters." : "Try other words."], buttons);
+  }
+}
+
+/** For buttons that vanish with what they do: the focus goes on to the photographs. */
+function goAnd(change, how) {
+  go({ open: null, ...change }, how);
+  byId("main").focus({ preventScroll: true });
+}
+
+function emptyLibrary() {
+  tell("");
+  note(
+    "No photographs yet",
+    ["Tell Sterna where yours are:", "sterna index ~/Pictures", "They appear here; this page shows how far it is, too."],
+    [{ label: "Look again", act: () => changed() }, { label: "Library", act: () => goAnd({ ...empty(), view: "library" }) }],
+  );
+  byId("note").querySelectorAll("p")[1].className = "code";
+}
+
+/** Say what went wrong in the place of what was asked for. */
+function trouble(error) {
+  if (error.name === "AbortError") return;
+  if (error.kind === "library" && /nothing is indexed/i.test(error.message)) {
+    emptyLibrary();
+    return;
+  }
+  tell("");
+  const title = error.kind === "unknown-photo" ? "This photograph is not in the library" : "That did not work";
+  note(title, [error.status === undefined ? "The page met an error that it did not expect." : error.message], [
+    { label: "Try again", act: () => changed() },
+    { label: "Start anew", act: () => goAnd(empty()) },
+  ]);
+  if (error.status === undefined) console.error(error);
+}
+
+/** The library may have changed: show it as it is now. */
+function changed() {
+  forget();
+  noNote();
+  showView(get(), { fresh: true });
+}
+
+function showViewer(state) {
+  if (state.open !== null) {
+    const among =
+      state.view === "duplicates"
+        ? { items: duplicates.groupOf(state.open), more: null }
+        : { items: results?.items ?? [], more: results === null || results.complete ? null : () => more() };
+    viewer.show(state.open, among);
+  } else if (viewer.isOpen) {
+    const id = viewer.close();
+    // back to the photograph that was looked at last
+    const list = state.view === "photos" ? byId("grid") : byId("duplicates");
+    const tile = list.querySelector(`.tile[data-id="${Number(id)}"] .photo`);
+    (tile ?? byId("main")).focus();
+  }
+}
+
+function setUpSearch() {
+  const field = byId("query");
+  byId("search").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const q = field.value.trim();
+    const { filters: kept, model, min } = get();
+    if (q === "") go({ ...empty(), filters: kept, model });
+    else go({ ...empty(), q, filters: kept, model, min: min === null ? "model" : min });
+    if (matchMedia("(pointer: coarse)").matches) field.blur(); // the keyboard would cover what was found
+  });
+  field.addEventListener("search", () => {
+    if (field.value === "" && get().q !== "") byId("search").requestSubmit(); // the cross in it was pressed
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown" || byId("grid").childElementCount === 0) return;
+    event.preventDefault();
+    byId("grid").querySelector('.photo[tabindex="0"]')?.focus();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    if (document.querySelector("dialog[open]") !== null) return;
+    event.preventDefault();
+    field.focus();
+    field.select();
+  });
+}
+
+function setUpLinks() {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[data-go]");
+    if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    go(link.dataset.go === "start" ? empty() : { ...empty(), view: link.dataset.go, model: get().model });
+  });
+}
+
+setUpSearch();
+setUpLinks();
+refine.setUp();
+filters.setUp({ trouble });
+bring.setUp({ busy: tell, trouble });
+theme.setUp();
+subscribe(show);
+history.scrollRestoration = "manual";
+new IntersectionObserver((entries) => {
+  if (entries.some((entry) => entry.isIntersecting) && results?.begun) more();
+}, { rootMargin: "1200px" }).observe(byId("end"));
+show(get());

@@ -1,0 +1,94 @@
+// Photographs of a state, page by page. The last few searches are kept, so that the back button is instant.
+
+import { ask, Problem } from "./api.js";
+import { vector } from "./images.js";
+import { asks, searchKey } from "./state.js";
+
+const PAGE = 60;
+const KEPT = 12;
+const kept = new Map();
+
+/** Photographs that were found: `items` so far, `more()` for the next page. */
+export class Results {
+  constructor(state) {
+    this.state = state;
+    this.items = [];
+    this.nearest = null; // where nothing was found: what the nearest scores
+    this.model = null;
+    this.begun = false;
+    this.next = null;
+    this.loading = null;
+    this.stopped = new AbortController();
+  }
+
+  get searched() {
+    return asks(this.state);
+  }
+
+  get complete() {
+    return this.begun && this.next === null;
+  }
+
+  /** Load the next page; returns its photographs. Calls that come meanwhile get the same ones. */
+  more() {
+    if (this.complete) return Promise.resolve([]);
+    this.loading ??= this.#load().finally(() => {
+      this.loading = null;
+    });
+    return this.loading;
+  }
+
+  stop() {
+    this.stopped.abort();
+  }
+
+  async #load() {
+    const { signal } = this.stopped;
+    const answer = this.searched
+      ? await ask("/api/search", { method: "POST", json: question(this.state, this.next), signal })
+      : await ask(listing(this.state, this.next), { signal });
+    const fresh = answer.hits ?? answer.photos;
+    this.items.push(...fresh);
+    this.begun = true;
+    this.next = answer.next;
+    this.model = answer.model ?? null;
+    this.nearest = answer.nearest ?? null;
+    return fresh;
+  }
+}
+
+/** The results of a state: those kept from before, or new ones that are yet to be loaded. */
+export function resultsOf(state, { fresh = false } = {}) {
+  const key = searchKey(state);
+  const known = kept.get(key);
+  if (!fresh && known?.begun) {
+    known.stopped = new AbortController();
+    return known;
+  }
+  kept.delete(key);
+  const results = new Results(state);
+  kept.set(key, results);
+  if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+  return results;
+}
+
+/** Forget what was found: the library has changed. */
+export const forget = () => kept.clear();
+
+function question(state, cursor) {
+  const asked = { k: PAGE, min_score: state.min, filters: state.filters, plus: state.plus, minus: state.minus };
+  if (state.q !== "") asked.text = state.q;
+  if (state.like !== null) Object.assign(asked, { photo: state.like, exclude_self: true });
+  if (state.image !== null) {
+    asked.vector = vector(state.image);
+    if (asked.vector === null) throw new Problem(422, "The image in this address cannot be read.", "invalid");
+  }
+  if (state.model !== null) asked.model = state.model;
+  if (cursor !== null) asked.cursor = cursor;
+  return asked;
+}
+
+function listing(state, offset) {
+  const params = new URLSearchParams({ k: PAGE, offset: offset ?? 0, ...state.filters });
+  return `/api/photos?${params}`;
+}

@@ -1,0 +1,213 @@
+// One photograph, large: a dialog over the page, with what is known of it, and a way to its neighbours.
+
+import { ask, original, thumbnail } from "./api.js";
+import { byId, el, isTyping } from "./dom.js";
+import { fileName, said } from "./grid.js";
+import { Heat } from "./heat.js";
+
+const LARGE = 1024; // the server's largest small picture
+const SHOWN = /\.(jpe?g|png|webp|gif|avif|bmp)$/i; // what browsers show as it is
+const SWIPE = 60; // pixels
+
+/**
+ * `closed()` is called when somebody closes it, `moved(photo)` when they go to a neighbour, `like(photo)` when
+ * they ask for more like it; `state()` is what is searched for.
+ */
+export class Viewer {
+  constructor({ closed, moved, like, state }) {
+    this.dialog = byId("viewer");
+    this.moved = moved;
+    this.photo = null;
+    this.items = [];
+    this.more = null;
+    this.state = state;
+    this.heat = new Heat({ model: () => state().model });
+    byId("viewer-close").addEventListener("click", closed);
+    byId("viewer-before").addEventListener("click", () => this.move(-1));
+    byId("viewer-next").addEventListener("click", () => this.move(1));
+    byId("viewer-info").addEventListener("click", () => this.#details());
+    byId("viewer-like").addEventListener("click", () => like(this.photo));
+    this.dialog.addEventListener("cancel", (event) => {
+      event.preventDefault(); // the address decides whether it is open
+      closed();
+    });
+    this.dialog.addEventListener("keydown", (event) => this.#key(event));
+    this.#swipes();
+  }
+
+  get isOpen() {
+    return this.dialog.open;
+  }
+
+  /** Show a photograph among `items`, which `more()` makes longer; one that is not among them stands alone. */
+  async show(id, { items, more }) {
+    this.items = items;
+    this.more = more;
+    if (!this.dialog.open) {
+      this.dialog.showModal();
+      byId("viewer-close").focus();
+      this.heat.suggest(this.state().q);
+    }
+    if (this.photo?.id === id) return;
+    const known = items.find((one) => one.id === id);
+    if (known !== undefined) {
+      this.#turn(known);
+      return;
+    }
+    try {
+      this.#turn(await ask(`/api/photos/${id}`));
+    } catch (error) {
+      this.#trouble(error.message);
+    }
+  }
+
+  /** Close it; returns the id of the photograph that was shown, or null. */
+  close() {
+    const id = this.photo?.id ?? null;
+    this.heat.turn(null);
+    this.photo = null;
+    if (this.dialog.open) this.dialog.close();
+    byId("viewer-photo").removeAttribute("src");
+    return id;
+  }
+
+  async move(way) {
+    const place = this.items.findIndex((one) => one.id === this.photo?.id);
+    if (place < 0) return;
+    if (way > 0 && place + 1 >= this.items.length) await this.more?.();
+    const next = this.items[place + way];
+    if (next !== undefined) this.moved(next);
+  }
+
+  #turn(photo) {
+    this.photo = photo;
+    this.heat.turn(photo);
+    byId("viewer-trouble").hidden = true;
+    this.#picture(photo);
+    this.#facts(photo);
+    const place = this.items.findIndex((one) => one.id === photo.id);
+    // a button that is disabled loses the focus: it stays, and does nothing
+    byId("viewer-before").classList.toggle("none", place <= 0);
+    byId("viewer-next").classList.toggle("none", place < 0 || (place + 1 >= this.items.length && this.more === null));
+    byId("viewer-said").textContent = place < 0 ? fileName(photo) : `${fileName(photo)}, ${place + 1} of ${this.items.length}`;
+    for (const way of [1, -1]) {
+      const near = this.items[place + way];
+      if (place >= 0 && near?.online) new Image().src = thumbnail(near.id, LARGE);
+    }
+    if (place >= 0 && place + 6 > this.items.length) this.more?.();
+  }
+
+  #picture(photo) {
+    const image = byId("viewer-photo");
+    image.alt = said(photo);
+    image.width = photo.width;
+    image.height = photo.height;
+    if (!photo.online) {
+      image.removeAttribute("src");
+      this.#trouble("The drive of this photograph is not there now.");
+      return;
+    }
+    image.src = thumbnail(photo.id, LARGE);
+    image.onerror = () => {
+      if (this.photo === photo) this.#missing(photo);
+    };
+    if (Math.max(photo.width, photo.height) > LARGE && SHOWN.test(photo.path)) this.#sharpen(photo);
+  }
+
+  /** The whole file takes its time, and takes the place of the small picture when it is ready. */
+  async #sharpen(photo) {
+    const whole = new Image();
+    whole.src = original(photo.id);
+    try {
+      await whole.decode();
+    } catch {
+      return; // the small picture does as well
+    }
+    if (this.photo === photo) byId("viewer-photo").src = whole.src;
+  }
+
+  async #missing(photo) {
+    let sentence = "This photograph cannot be shown now.";
+    try {
+      await ask(`/api/photos/${photo.id}/thumbnail?size=128`);
+    } catch (error) {
+      if (error.status !== undefined) sentence = error.message;
+    }
+    if (this.photo === photo) this.#trouble(sentence);
+  }
+
+  #trouble(sentence) {
+    byId("viewer-photo").removeAttribute("src");
+    byId("viewer-trouble").textContent = sentence;
+    byId("viewer-trouble").hidden = false;
+  }
+
+  #facts(photo) {
+    byId("viewer-name").textContent = fileName(photo);
+    byId("viewer-captions").replaceChildren(...photo.captions.map((caption) => el("li", {}, caption)));
+    byId("viewer-captions").hidden = photo.captions.length === 0;
+    const facts = [
+      ["Taken", photo.taken_at === null ? null : moment(photo.taken_at)],
+      ["Size", `${photo.width} × ${photo.height}`],
+      ["File", `${photo.root.name}/${photo.path}`],
+      ["Also at", photo.also?.join("\n") || null],
+      ["Score", photo.score === undefined ? null : photo.score.toFixed(3)],
+    ].filter(([, value]) => value !== null);
+    byId("viewer-facts").replaceChildren(
+      ...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", { data: name === "File" ? { path: "yes" } : {} }, value))),
+    );
+    this.#wholePath(photo);
+    const link = byId("viewer-original");
+    link.href = original(photo.id);
+    link.download = fileName(photo);
+    link.hidden = !photo.online;
+  }
+
+  /** The folder that it lies in is known by its name; where that is on this machine, the library tells. */
+  async #wholePath(photo) {
+    try {
+      const roots = await (this.roots ??= ask("/api/status", { once: true }).then((status) => status.roots));
+      const root = roots.find((one) => one.id === photo.root.id);
+      const place = [...byId("viewer-facts").querySelectorAll("dd")].find((one) => one.dataset.path);
+      if (this.photo === photo && root !== undefined && place) place.textContent = `${root.path}/${photo.path}`;
+    } catch {
+      this.roots = null; // its name will do
+    }
+  }
+
+  #details() {
+    const closed = this.dialog.classList.toggle("alone");
+    byId("viewer-info").setAttribute("aria-expanded", String(!closed));
+  }
+
+  #key(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey || isTyping(event.target)) return;
+    const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (way !== undefined) {
+      event.preventDefault();
+      this.move(way);
+    } else if (event.key === "i") {
+      this.#details();
+    }
+  }
+
+  #swipes() {
+    let from = null;
+    const stage = byId("stage");
+    stage.addEventListener("touchstart", (event) => {
+      from = event.touches.length === 1 ? event.touches[0] : null; // two fingers make it larger
+    }, { passive: true });
+    stage.addEventListener("touchend", (event) => {
+      if (from === null) return;
+      const [to] = event.changedTouches;
+      const [across, down] = [to.clientX - from.clientX, to.clientY - from.clientY];
+      if (Math.abs(across) > SWIPE && Math.abs(across) > 2 * Math.abs(down)) this.move(across < 0 ? 1 : -1);
+      from = null;
+    }, { passive: true });
+  }
+}
+
+function moment(text) {
+  const date = new Date(text);
+  return Number.isNaN(date.getTime()) ? text : date.toLocaleString(undefined, { dateStyle: "long", timeStyle: "short" });
+}

@@ -1,0 +1,26 @@
+"""`python -m tests.page.serve LIBRARY PORT MODEL TOKEN`: a service in a process of its own, as a user runs it.
+
+MODEL is a model folder, or "colours" for the encoder of colours; TOKEN may be empty.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from sterna.library import Library
+from sterna.server import ServerSettings, run
+from tests.library.fake import ColourEncoder
+
+
+def main() -> None:
+    folder, port, model, token = sys.argv[1:]
+    library = Library.open(folder, model=ColourEncoder() if model == "colours" else Path(model))
+    settings = ServerSettings(port=int(port), token=SecretStr(token) if token else None)
+    run(library, settings=settings, announce=lambda address: print(address, flush=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Searching on the page: by words, by images, by photographs, and narrowed down."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page, expect
+
+from sterna.library import Library
+from tests.library.fake import ColourEncoder
+from tests.page.conftest import Service, greys
+from tests.page.looking import TILES, first_is, focused, has_query, names, search
+
+
+def test_the_page_begins_with_the_newest_photographs(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    assert names(page, count=3) == ["blue.png", "green.png", "a red wall"]
+    expect(page.get_by_role("status").first).to_have_text("10 photographs, newest first")
+
+
+def test_a_slash_leads_to_the_search_and_the_back_button_out_of_it(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    first_is(page, "blue.png")
+    page.keyboard.press("/")
+    assert focused(page) == "query"
+    page.keyboard.type("something red")
+    page.keyboard.press("Enter")
+    first_is(page, "a red wall")
+    assert focused(page) == "query"
+    has_query(page, r"\?q=something\+red$")
+    expect(page).to_have_title("something red · Sterna")
+    expect(page.locator("#status")).to_have_text("10 photographs, best first")
+    assert float(page.locator(f"{TILES} .score").first.inner_text().split()[-1]) > 0.9
+    page.go_back()
+    first_is(page, "blue.png")
+    expect(page.locator("#query")).to_have_value("")
+    page.go_forward()
+    first_is(page, "a red wall")
+
+
+def test_an_address_is_a_search_that_others_can_open(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?q=lime&minus=red&orientation=portrait&min=none")
+    assert names(page, count=1) == ["green.png"]
+    expect(page.locator(TILES)).to_have_count(1)
+    expect(page.locator("#query")).to_have_value("lime")
+    assert page.locator(".chip .words").all_inner_texts() == ["not red", "portrait"]
+
+
+def test_an_address_that_means_nothing_breaks_nothing(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?like=x&open=-1&min=much&plus=&view=nowhere&after=soon&image=%00.&min_size=1e9")
+    expect(page.locator("#note h2")).to_have_text("That did not work")
+    page.get_by_role("button", name="Start anew").click()
+    first_is(page, "blue.png")
+    assert focused(page) == "main"
+
+
+def test_more_like_one_and_the_chip_that_takes_it_back(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    page.locator(TILES).filter(has=page.locator('[alt="a red wall"]')).hover()
+    page.get_by_role("button", name="More like red.png", exact=True).click()
+    first_is(page, "red-small.png")  # the photograph itself is left out
+    assert focused(page) == "main"
+    page.get_by_role("button", name="Remove: like this photograph").click()
+    first_is(page, "blue.png")
+    assert focused(page) == "query"
+
+
+def test_words_are_added_and_left_out_and_taken_back(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?q=red&min=none")
+    first_is(page, "a red wall")
+    page.fill("#more", "blue")
+    page.press("#more", "Enter")
+    has_query(page, "plus=blue")
+    assert focused(page) == "more"
+    page.fill("#more", "red")
+    page.get_by_role("button", name="Leave these words out").click()
+    has_query(page, "minus=red")
+    first_is(page, "blue.png")
+    page.get_by_role("button", name="Remove: blue").click()
+    assert "Remove: not red" in str(page.evaluate("document.activeElement.getAttribute('aria-label')"))
+    page.get_by_role("button", name="Remove: not red").click()
+    first_is(page, "a red wall")
+    expect(page.locator(".chip")).to_have_count(0)
+
+
+def test_filters_narrow_down_a_list_and_a_search(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    page.get_by_role("button", name="Filters").click()
+    assert page.evaluate("document.activeElement.name") == "folder"
+    page.get_by_label("Folder").fill("trips")
+    page.get_by_label("Folder").press("Enter")
+    page.get_by_label("Shape").focus()
+    expect(page.locator(TILES)).to_have_count(2)
+    page.get_by_label("Shape").select_option("portrait")
+    expect(page.locator(TILES)).to_have_count(1)
+    search(page, "blue")
+    expect(page.locator(TILES)).to_have_count(1)
+    first_is(page, "green.png")
+    expect(page.get_by_role("button", name="Filters, 2 set")).to_be_visible()
+    page.get_by_label("File name").fill("nothing")
+    page.get_by_label("File name").press("Enter")
+    page.get_by_label("Longer side").focus()
+    expect(page.locator("#note h2")).to_have_text("Nothing was found")
+    page.get_by_role("button", name="Clear filters").first.click()
+    first_is(page, "blue.png")
+    expect(page.get_by_label("Folder")).to_have_value("")
+
+
+def test_dates_sizes_and_captions_are_filters_too(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?after=2029-12-31&before=2030-01-01")
+    assert names(page, count=1) == ["green.png"]
+    page.goto(f"{service.url}/?min_size=600&max_size=700&caption=wall")
+    assert names(page, count=1) == ["a red wall"]
+    page.get_by_role("button", name="Filters").click()
+    expect(page.get_by_label("Caption or tag")).to_have_value("wall")
+
+
+def test_an_image_that_is_chosen_is_searched_by_and_can_be_shared(
+    page: Page, service: Service, photographs: Path, context: BrowserContext
+) -> None:
+    page.goto(service.url)
+    page.set_input_files("#file", photographs / "photos" / "trips" / "green.png")
+    first_is(page, "green.png")
+    expect(page.locator(".chip .words")).to_have_text("like green.png")
+    has_query(page, r"image=636f6c6f\.")
+    other = context.new_page()
+    other.goto(page.url)
+    first_is(other, "green.png")
+    expect(other.locator(".chip .words")).to_have_text("like your image")
+
+
+GIVE = """([kind, data]) => {
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([bytes], "pasted.png", { type: "image/png" }));
+  const event = kind === "paste"
+    ? new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true, cancelable: true })
+    : new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true });
+  document.body.dispatchEvent(event);
+}"""
+
+
+def test_an_image_is_pasted_or_dropped(page: Page, service: Service, photographs: Path) -> None:
+    page.goto(service.url)
+    first_is(page, "blue.png")
+    sea = base64.b64encode((photographs / "photos" / "trips" / "green.png").read_bytes()).decode()
+    page.evaluate(GIVE, ["paste", sea])
+    first_is(page, "green.png")
+    red = base64.b64encode((photographs / "photos" / "red.png").read_bytes()).decode()
+    page.evaluate(GIVE, ["dragenter", red])
+    expect(page.locator("#drop")).to_be_visible()
+    page.evaluate(GIVE, ["drop", red])
+    expect(page.locator("#drop")).to_be_hidden()
+    first_is(page, "a red wall")
+
+
+def test_a_file_that_is_no_image_is_told(page: Page, service: Service, tmp_path: Path) -> None:
+    page.goto(service.url)
+    (tmp_path / "no.png").write_bytes(b"no image")
+    page.set_input_files("#file", tmp_path / "no.png")
+    expect(page.locator("#note h2")).to_have_text("That did not work")
+    expect(page.locator("#note p").first).to_be_visible()
+
+
+def test_the_least_score_hides_what_is_below_it(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?q=red&min=0.8")
+    expect(page.locator(TILES)).to_have_count(2)
+    page.goto(f"{service.url}/?q=red&min=0.99")
+    expect(page.locator("#note h2")).to_have_text("Nothing here looks like that")
+    page.get_by_role("button", name="Show the nearest anyway").click()
+    first_is(page, "a red wall")
+    has_query(page, "min=none")
+    page.locator("#min").focus()
+    page.keyboard.press("End")
+    has_query(page, r"min=0\.6")
+    page.get_by_role("button", name="auto").click()
+    has_query(page, r"q=red$")
+
+
+def test_scrolling_brings_the_rest(page: Page, serve: Callable[..., Service], tmp_path: Path) -> None:
+    greys(tmp_path / "photos", count=64)
+    Library.open(tmp_path / "library", model=ColourEncoder()).index(tmp_path / "photos")
+    page.goto(serve(tmp_path / "library").url + "/?q=red&min=none")
+    expect(page.locator("#status")).to_have_text("The best 60 photographs so far")
+    expect(page.locator(TILES)).to_have_count(60)
+    page.mouse.wheel(0, 20_000)
+    expect(page.locator(TILES)).to_have_count(64)
+    expect(page.locator("#status")).to_have_text("64 photographs, best first")
+
+
+def test_a_photograph_has_its_shape_before_its_picture_is_there(page: Page, service: Service) -> None:
+    page.route("**/thumbnail*", lambda route: None)  # they never come
+    page.goto(service.url)
+    first_is(page, "blue.png")
+    shapes = page.evaluate(
+        f"[...document.querySelectorAll('{TILES}')].slice(0, 3).map((tile) => tile.offsetWidth / tile.offsetHeight)"
+    )
+    assert [round(shape, 1) for shape in shapes] == [2.6, 0.8, 1.3]

@@ -1,0 +1,129 @@
+"""What the page says when nothing is there, the server is gone, or a token is wanted; and indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from sterna.library import Library
+from tests.conftest import draw_photo
+from tests.library.fake import ColourEncoder, save
+from tests.page.conftest import Service
+from tests.page.looking import TILES, first_is, focused, search
+
+TOKEN = "a-token-of-many-signs"
+
+
+def test_an_empty_library_says_how_to_fill_it(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    service = serve(tmp_path / "library")
+    page.goto(service.url)
+    expect(page.locator("#note h2")).to_have_text("No photographs yet")
+    expect(page.locator("#note")).to_contain_text("sterna index")
+    search(page, "red")
+    expect(page.locator("#note h2")).to_have_text("No photographs yet")
+    save(tmp_path / "photos" / "red.png", "red")
+    Library.open(tmp_path / "library", model=ColourEncoder()).index(tmp_path / "photos")
+    page.get_by_role("button", name="Look again").click()
+    first_is(page, "red.png")
+
+
+def test_the_page_goes_on_when_the_server_is_back(
+    page: Page, serve: Callable[..., Service], photographs: Path
+) -> None:
+    service = serve(photographs / "library")
+    page.goto(service.url)
+    first_is(page, "blue.png")
+    service.stop()
+    search(page, "red")
+    told = page.get_by_role("alert").filter(has_text="Sterna does not answer")
+    expect(told).to_be_visible()
+    expect(page.locator("#query")).to_have_value("red")
+    service.restart()
+    first_is(page, "a red wall")
+    expect(page.locator("#gone")).to_have_text("Sterna is back.")
+
+
+def test_a_token_is_asked_for_and_remembered(
+    page: Page, serve: Callable[..., Service], photographs: Path
+) -> None:
+    service = serve(photographs / "library", token=TOKEN)
+    page.goto(f"{service.url}/?q=red")
+    dialog = page.get_by_role("dialog", name="Who goes there?")
+    expect(dialog).to_be_visible()
+    assert focused(page) == "token"
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_visible()
+    page.get_by_label("Token").fill("a-wrong-token-of-signs")
+    page.keyboard.press("Enter")
+    expect(page.locator("#login-said")).to_have_text("This is not the token.")
+    page.get_by_label("Token").fill(TOKEN)
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+    first_is(page, "a red wall")
+    expect(page.locator(f"{TILES} img.there").first).to_be_attached()
+    page.reload()
+    first_is(page, "a red wall")
+
+
+def test_a_photograph_whose_file_is_gone_is_told(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    for name in ("red", "blue"):
+        save(tmp_path / "photos" / f"{name}.png", name)
+    Library.open(tmp_path / "library", model=ColourEncoder()).index(tmp_path / "photos")
+    (tmp_path / "photos" / "red.png").unlink()
+    service = serve(tmp_path / "library")
+    page.goto(f"{service.url}/?q=red&min=none")
+    expect(page.locator(".away")).to_have_text("red.png (cannot be shown now)")
+    page.locator(f"{TILES} .photo").first.click()
+    expect(page.locator("#viewer-trouble")).to_contain_text("cannot be shown")
+
+
+def test_the_library_is_brought_up_to_date_and_followed(
+    page: Page, serve: Callable[..., Service], tmp_path: Path, tiny_model: Path
+) -> None:
+    for number in range(4):
+        folder = tmp_path / "photos"
+        folder.mkdir(exist_ok=True)
+        draw_photo(number).save(folder / f"{number}.jpg")
+    Library.open(tmp_path / "library", model=tiny_model).index(tmp_path / "photos")
+    draw_photo(9).save(tmp_path / "photos" / "new.jpg")
+    (tmp_path / "photos" / "damaged.jpg").write_bytes(b"\xff\xd8\xff")
+    service = serve(tmp_path / "library", model=str(tiny_model))
+    page.goto(service.url)
+    page.get_by_role("link", name="Library").click()
+    expect(page.locator(".counts")).to_contain_text("4 photographs")
+    expect(page.locator("#library")).to_contain_text(str(tmp_path / "photos"))
+    expect(page.locator("#library")).to_contain_text("Everything could be read")
+    page.get_by_role("button", name="Bring up to date").click()
+    expect(page.locator(".said")).to_have_text("Up to date: 1 new, 1 failed.")
+    expect(page.locator(".counts")).to_contain_text("5 photographs")
+    expect(page.locator("#library")).to_contain_text("damaged.jpg")
+    page.get_by_role("link", name="Sterna, start").click()
+    expect(page.locator(TILES)).to_have_count(5)
+
+
+def test_what_a_job_may_not_do_is_told(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?view=library")
+    page.get_by_role("button", name="Bring up to date").click()
+    expect(page.locator(".said")).to_contain_text("given as a Python object")
+
+
+def test_names_and_captions_are_never_markup(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    evil = '<img src=x onerror="document.title=1">'
+    save(tmp_path / "photos" / "<b>bold<b>.png", "red")
+    (tmp_path / "photos" / "<b>bold<b>.txt").write_text(f"{evil}\n", encoding="utf-8")
+    Library.open(tmp_path / "library", model=ColourEncoder()).index(tmp_path / "photos")
+    service = serve(tmp_path / "library")
+    page.goto(f"{service.url}/?plus={evil}&folder=photos&min=none")
+    page.locator(f"{TILES} .photo").first.click()
+    expect(page.locator("#viewer-captions")).to_have_text(evil)
+    expect(page.locator("#viewer-name")).to_have_text("<b>bold<b>.png")
+    expect(page.locator(".chip .words").first).to_have_text(evil)
+    assert page.locator("b").count() == 0

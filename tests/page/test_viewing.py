@@ -1,0 +1,158 @@
+"""One photograph, large; its words; duplicates; and all of it without a mouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.page.conftest import Service
+from tests.page.looking import TILES, first_is, focused, has_query
+
+
+def test_the_viewer_is_walked_and_left_with_keys(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    first_is(page, "blue.png")
+    page.locator(f"{TILES} .photo").first.focus()
+    page.keyboard.press("Enter")
+    viewer = page.get_by_role("dialog", name="blue.png")
+    expect(viewer).to_be_visible()
+    has_query(page, r"\?open=\d+$")
+    page.keyboard.press("ArrowLeft")  # there is none before it
+    expect(viewer).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("dialog", name="green.png")).to_be_visible()
+    expect(page.locator("#viewer-said")).to_have_text("green.png, 2 of 10")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer-captions")).to_have_text("a red wall")
+    page.keyboard.press("Escape")
+    expect(page.locator("#viewer")).to_be_hidden()
+    has_query(page, r":\d+/$")
+    assert page.evaluate("document.activeElement.querySelector('img').alt") == "a red wall"
+
+
+def test_the_back_button_closes_the_viewer(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?q=red")
+    page.locator(f"{TILES} .photo").first.click()
+    expect(page.locator("#viewer")).to_be_visible()
+    page.go_back()
+    expect(page.locator("#viewer")).to_be_hidden()
+    has_query(page, r"\?q=red$")
+    expect(page.locator(TILES).first).to_be_visible()
+
+
+def test_the_viewer_tells_what_is_known_and_gives_the_file(
+    page: Page, service: Service, photographs: Path
+) -> None:
+    page.goto(f"{service.url}/?q=red&min=none")
+    page.locator(f"{TILES} .photo").first.click()
+    facts = page.locator("#viewer-facts")
+    expect(facts).to_contain_text(str(photographs / "photos" / "red.png"))
+    expect(facts).to_contain_text("640 \N{MULTIPLICATION SIGN} 480")
+    expect(facts).to_contain_text("Score")
+    with page.expect_download() as caught:
+        page.get_by_role("link", name="Download").click()
+    assert caught.value.suggested_filename == "red.png"
+    assert Path(caught.value.path()).read_bytes() == (photographs / "photos" / "red.png").read_bytes()
+    page.get_by_role("button", name="More like this").click()
+    expect(page.locator("#viewer")).to_be_hidden()
+    first_is(page, "red-small.png")
+    assert focused(page) == "main"
+
+
+def test_a_link_to_a_photograph_opens_it_alone(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?q=lime")
+    page.locator(f"{TILES} .photo").first.click()
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    expect(page.get_by_role("dialog", name="green.png")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#viewer")).to_be_hidden()
+    has_query(page, r"\?q=lime$")
+    page.goto(f"{service.url}/?open=99999")
+    expect(page.locator("#viewer-trouble")).to_contain_text("has none with this id")
+
+
+SHOWN = """() => {
+  const canvas = document.getElementById("viewer-heat");
+  const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  let most = 0;
+  for (let place = 3; place < pixels.length; place += 4) most = Math.max(most, pixels[place]);
+  return [canvas.width, canvas.height, most];
+}"""
+
+
+def test_words_show_where_they_are(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?q=really+red&min=none")
+    page.locator(f"{TILES} .photo").first.click()
+    expect(page.locator("#heat-text")).to_have_value("really red")
+    page.get_by_role("button", name="Show", exact=True).click()
+    words = page.locator("#heat-words button")
+    expect(words).to_have_count(3)
+    expect(words.first).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#viewer-heat")).to_be_visible()
+    assert page.evaluate(SHOWN)[:2] == [640, 480]  # as the photograph, so that it lies on it
+    words.nth(2).click()
+    expect(words.nth(2)).to_have_attribute("aria-pressed", "true")
+    expect(words.first).to_have_attribute("aria-pressed", "false")
+    assert page.evaluate(SHOWN)[2] > 100
+    words.nth(2).click()
+    expect(page.locator("#viewer-heat")).to_be_hidden()
+    page.fill("#heat-text", "!?")
+    page.press("#heat-text", "Enter")
+    expect(page.locator("#heat-said")).to_contain_text("has no word")
+    page.locator("#viewer-close").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#heat-said")).to_be_empty()
+
+
+def test_duplicates_are_shown_in_groups(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?view=duplicates&likeness=0.95")
+    expect(page.locator(".group").first).to_be_visible()
+    red = page.locator(".group").filter(has=page.locator('[alt="red-small.png"]'))
+    expect(red).to_contain_text("best")
+    red.locator(".photo").nth(1).click()
+    expect(page.get_by_role("dialog", name="red-small.png")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("dialog", name="red.png")).to_be_visible()
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.querySelector('img').alt") == "a red wall"
+
+
+def test_everything_is_reached_without_a_mouse(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    first_is(page, "blue.png")
+    page.keyboard.press("Tab")
+    assert focused(page) == "skip"
+    page.keyboard.press("Enter")
+    assert focused(page) == "main"
+    page.keyboard.press("/")
+    page.keyboard.type("blue")
+    page.keyboard.press("Enter")
+    expect(page.locator(".score").first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.querySelector('img').alt") == "blue.png"
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("End")
+    last = page.evaluate("document.activeElement.closest('li').nextElementSibling === null")
+    page.keyboard.press("Home")
+    assert last
+    before = page.evaluate("document.activeElement.getBoundingClientRect().top")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.getBoundingClientRect().top") != before
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("More like")
+    page.keyboard.press("Enter")
+    expect(page.locator(".chip")).to_have_count(1)
+    page.keyboard.press("/")
+    for _ in range(20):  # on to the chip: what is focused always shows it
+        page.keyboard.press("Tab")
+        ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert ring != "none" or focused(page) in {"query", "main"}, focused(page)
+        if page.evaluate("document.activeElement.closest('.chip') !== null"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator(".chip")).to_have_count(0)
+    assert focused(page) == "query"
