@@ -14,7 +14,7 @@ from sterna.library._types import Hit, Progress, Reporter
 
 __all__ = ["LIKENESS", "find_duplicates"]
 
-LIKENESS = 0.90  # measured by benchmarks/duplicates.py; see docs/library.md
+LIKENESS = 0.86  # measured by benchmarks/duplicates.py; see docs/library.md
 
 # of each photograph its pixels, when it was taken (where that is not known: written), its bytes, and the
 # second that its camera noted, as a number above 0, or -1
