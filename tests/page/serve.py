@@ -5,7 +5,10 @@ MODEL is a model folder, or "colours" for the encoder of colours; TOKEN may be e
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -15,7 +18,14 @@ from sterna.server import ServerSettings, run
 from tests.library.fake import ColourEncoder
 
 
+def end_with_input() -> None:
+    """Stop where whoever started this is no more."""
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def main() -> None:
+    threading.Thread(target=end_with_input, daemon=True).start()
     folder, port, model, token = sys.argv[1:]
     library = Library.open(folder, model=ColourEncoder() if model == "colours" else Path(model))
     settings = ServerSettings(port=int(port), token=SecretStr(token) if token else None)
