@@ -16,6 +16,7 @@ __all__ = [
     "JobRequest",
     "RankRequest",
     "SearchRequest",
+    "Short",
     "WeightedPart",
     "written",
 ]
