@@ -7,7 +7,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?= torch==2.13.0
 PHOTOS ?=
-BENCHMARKS := throughput search scan evaluation extraction
+BENCHMARKS := throughput search scan evaluation extraction serve
 PIP := -m pip install -q --disable-pip-version-check
 LIGHT := .venv
 DEV := .venv-dev
