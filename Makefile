@@ -7,7 +7,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?= torch==2.13.0
 PHOTOS ?=
-BENCHMARKS := throughput search scan evaluation extraction
+BENCHMARKS := throughput search scan evaluation extraction serve
 PIP := -m pip install -q --disable-pip-version-check
 LIGHT := .venv
 DEV := .venv-dev
@@ -28,6 +28,7 @@ lint: $(DEV)/installed
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
+	$(DEV)/bin/bandit --quiet --recursive --configfile pyproject.toml src
 
 bench: $(DEV)/installed
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; done

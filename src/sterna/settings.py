@@ -73,7 +73,7 @@ class _Loader(yaml.SafeLoader):
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  a safe loader's child
+        loaded = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  a safe loader's child  # nosec B506
     except SettingsError as error:
         raise SettingsError(f"{file}, {error}") from None
     except FileNotFoundError:

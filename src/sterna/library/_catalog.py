@@ -224,7 +224,7 @@ class Catalog:
         with self.lock, self.errors():
             names = [column[0] for column in self._connection.execute(f"{query} LIMIT 0", values).description]
             columns = ", ".join(f"group_concat({name})" for name in names)
-            row = self._connection.execute(f"SELECT {columns} FROM ({query})", values).fetchone()  # noqa: S608
+            row = self._connection.execute(f"SELECT {columns} FROM ({query})", values).fetchone()  # noqa: S608  # nosec B608
         return [np.fromstring(text or "", dtype=np.int64, sep=",") for text in row]
 
     def fact(self, name: str) -> int | None:
@@ -247,7 +247,7 @@ class Catalog:
     def touch(self, *, losses: bool = False) -> None:
         """Say, inside a transaction, that what can be found changes."""
         names = "('generation', 'losses')" if losses else "('generation')"
-        self.run(f"UPDATE facts SET value = value + 1 WHERE name IN {names}")  # noqa: S608
+        self.run(f"UPDATE facts SET value = value + 1 WHERE name IN {names}")  # noqa: S608  # nosec B608
 
     def copy_to(self, path: Path) -> None:
         """Write what is committed at one moment to a new file, which needs no log beside it.

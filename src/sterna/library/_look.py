@@ -177,7 +177,7 @@ def _noted_device(root: Root, folder: bytes) -> int:
 
 
 def _known(catalog: Catalog, root: Root, *, table: str, part: Part) -> dict[bytes, Known]:
-    query = f"SELECT path, size, mtime_ns, {_TABLES[table]} FROM {table} WHERE root = ? "  # noqa: S608
+    query = f"SELECT path, size, mtime_ns, {_TABLES[table]} FROM {table} WHERE root = ? "  # noqa: S608  # nosec B608
     return {
         path: (size, mtime_ns, again)
         for condition, values in _conditions(part)

@@ -199,7 +199,7 @@ def _absorb(catalog: Catalog, outer: Root, *, patterns: bool) -> None:
         below = _below(root.path, outer.path)
         for table in ("files", "sidecars", "mounts"):
             catalog.run(
-                f"UPDATE OR REPLACE {table} SET root = ?, path = CAST(? || path AS BLOB) WHERE root = ?",  # noqa: S608
+                f"UPDATE OR REPLACE {table} SET root = ?, path = CAST(? || path AS BLOB) WHERE root = ?",  # noqa: S608  # nosec B608
                 (outer.number, below + b"/", root.number),
             )
         device, around = root.devices[b""], os.path.dirname(root.path)  # noqa: PTH120 (bytes)

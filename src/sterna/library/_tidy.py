@@ -78,7 +78,7 @@ def forget_superseded(catalog: Catalog, model: int) -> None:
         with catalog.transaction():
             for other in others:
                 for table, column in (("vectors", "model"), ("segments", "model"), ("models", "id")):
-                    catalog.run(f"DELETE FROM {table} WHERE {column} = ?", other)  # noqa: S608
+                    catalog.run(f"DELETE FROM {table} WHERE {column} = ?", other)  # noqa: S608  # nosec B608
             catalog.touch(losses=True)
         remove_strays(catalog)
 

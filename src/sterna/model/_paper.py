@@ -72,7 +72,7 @@ def from_tern(config: Mapping[str, Any], state: Mapping[str, Tensor], *, zero_re
     training = read_value({"training": {}, **config}, "training", kind=Mapping)
     sides = {side: _side(config, side, weights) for side in ("image", "text")}
     if zero_region:
-        sides["image"] |= {"cls_token": "zero", "trim": (0, 0)}
+        sides["image"] |= {"cls_token": "zero", "trim": (0, 0)}  # nosec B105
     depth = read_value(config, "model", "layers")
     both = all(_aggregation(config, side) is not None for side in sides)
     shared = bool(config["model"].get("shared-transformer")) and both

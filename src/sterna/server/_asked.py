@@ -18,6 +18,7 @@ __all__ = [
     "LoginRequest",
     "RankRequest",
     "SearchRequest",
+    "Short",
     "WeightedPart",
     "written",
 ]

@@ -102,7 +102,7 @@ class Decoders:
         _end(process)
         # -P: what lies in the working folder is not imported
         command = [sys.executable, "-P", "-m", "sterna.server._decoder"]
-        popen = process.popen = subprocess.Popen(  # noqa: S603
+        popen = process.popen = subprocess.Popen(  # noqa: S603  # nosec B603
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         if _exchange(popen, None, b"", seconds=_START) is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Path, Query, Request
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from sterna.library import CaptionHit
 from sterna.server._answered import CaptionAnswer, CaptionsAnswer, EmbedAnswer
-from sterna.server._asked import EmbedRequest, RankRequest, written
+from sterna.server._asked import EmbedRequest, RankRequest, Short, written
 from sterna.server._body import read_request
 from sterna.server._described import PROBLEMS, body
 from sterna.server._problems import Problem
@@ -72,7 +73,7 @@ async def captions(
     request: Request,
     photo_id: int = Path(ge=0, lt=1 << 63, examples=[7]),
     k: int = Query(10, ge=1, le=1000, examples=[10]),
-    model: str | None = Query(None, max_length=1000),
+    model: Annotated[Short | None, Query()] = None,
 ) -> CaptionsAnswer:
     """Rank the sentences that the library knows by how well they fit one of its photographs."""
     service = service_of(request)

@@ -111,7 +111,7 @@ def _listen(settings: ServerSettings) -> socket.socket:
 
 
 def _address(listener: socket.socket, host: str) -> str:
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 (every address of this machine: nothing that can be asked)
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 (every address of this machine: nothing that can be asked)  # nosec B104
         host = socket.gethostname()
     name = f"[{host}]" if ":" in host else host
     return f"http://{name}:{listener.getsockname()[1]}"

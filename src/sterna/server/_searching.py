@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Request
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sterna.library import Hit, PhotoRecord
 from sterna.server._answered import HitAnswer, RootAnswer, SearchAnswer
-from sterna.server._asked import SearchRequest, WeightedPart
+from sterna.server._asked import SearchRequest, Short, WeightedPart
 from sterna.server._body import read_request
 from sterna.server._described import PROBLEMS, body
 from sterna.server._problems import Problem
@@ -48,8 +48,8 @@ async def similar(
     request: Request,
     photo_id: int = InPath(ge=0, lt=1 << 63, examples=[7]),
     k: int = Query(10, ge=1, examples=[10]),
-    cursor: str | None = Query(None, max_length=1000),
-    model: str | None = Query(None, max_length=1000),
+    cursor: Annotated[Short | None, Query()] = None,
+    model: Annotated[Short | None, Query()] = None,
 ) -> SearchAnswer:
     """Find photographs like one of the library."""
     service = service_of(request)

@@ -112,7 +112,7 @@ def import_model(
         embedding=settings.model.embedding,
         image_width=model.image.dim,
         text_width=model.text.dim,
-        zero_region=settings.model.image.cls_token == "zero",  # noqa: S105
+        zero_region=settings.model.image.cls_token == "zero",  # noqa: S105  # nosec B105
         tuned=0 if tuned is None else _count(tuned.tuned()),
         left_out=tuple(_left_out(earlier, without_bert=bool(bert) and tuned is None)),
     )

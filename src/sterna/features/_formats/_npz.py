@@ -56,7 +56,7 @@ def _has_boxes(folder: Path) -> bool:
             with np.load(file, allow_pickle=False) as arrays:
                 if {*_ARRAYS["boxes"], *_ARRAYS["width"]} & set(arrays.files):
                     return True
-        except Exception:  # noqa: S112  whatever is wrong with one file is told when it is imported
+        except Exception:  # noqa: S112  whatever is wrong with one file is told when it is imported  # nosec B112
             continue
     return False
 
@@ -106,7 +106,7 @@ class _Files:
             try:
                 with np.load(file, allow_pickle=False) as arrays:
                     return bool(set(_ARRAYS[what]) & set(arrays.files))
-            except Exception:  # noqa: S112  told when the file's turn comes
+            except Exception:  # noqa: S112  told when the file's turn comes  # nosec B112
                 continue
         return False
 
