@@ -8,7 +8,7 @@ from typing import TypeAlias
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from sterna.library import Hit
+from sterna.library import LIKENESS, Hit
 from sterna.server._answered import HitAnswer
 from sterna.server._described import PROBLEMS
 from sterna.server._searching import photo_facts, plain
@@ -42,12 +42,14 @@ class GroupAnswer(BaseModel):
 class DuplicatesAnswer(BaseModel):
     """A page of groups, and the `offset` of the next one."""
 
+    min_score: float = Field(description="The least likeness that was asked for.")
     total: int = Field(description="Groups there are.")
     groups: list[GroupAnswer]
     next: int | None
 
     model_config = ConfigDict(
-        frozen=True, json_schema_extra={"examples": [{"total": 0, "groups": [], "next": None}]}
+        frozen=True,
+        json_schema_extra={"examples": [{"min_score": LIKENESS, "total": 0, "groups": [], "next": None}]},
     )
 
 
@@ -55,7 +57,9 @@ class DuplicatesAnswer(BaseModel):
 async def duplicates(
     request: Request,
     *,
-    min_score: float = Query(0.9, ge=_LEAST, le=1, description="The least likeness.", examples=[0.9]),
+    min_score: float = Query(
+        LIKENESS, ge=_LEAST, le=1, description="The least likeness.", examples=[LIKENESS]
+    ),
     copies: bool = Query(
         False, description="Tell of photographs with equal copies alone, too.", examples=[True]
     ),
@@ -70,6 +74,7 @@ async def duplicates(
     groups = await service.comparing.run(_found, service, key, name=chosen.name)
     page = groups[offset : offset + limit]
     return DuplicatesAnswer(
+        min_score=min_score,
         total=len(groups),
         groups=[
             GroupAnswer(size=len(group), photos=[_answer(hit) for hit in group[:_MOST]]) for group in page

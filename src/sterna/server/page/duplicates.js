@@ -5,7 +5,6 @@ import { byId, el } from "./dom.js";
 import { fileName, Grid } from "./grid.js";
 import { get, go, searchKey, write } from "./state.js";
 
-const LIKENESS = 0.9; // what the shipped model is measured for
 let shown = null; // the search that the page shows
 let groups = [];
 let next = null;
@@ -27,13 +26,13 @@ export async function show(state, { tell, trouble, fresh = false }) {
 
 function head(state) {
   const slider = el("input", {
-    id: "likeness", type: "range", min: 0.8, max: 1, step: 0.005, value: state.likeness ?? LIKENESS,
+    id: "likeness", type: "range", min: 0.8, max: 1, step: 0.005, value: state.likeness ?? 1,
     on: {
       input: () => (told.textContent = Number(slider.value).toFixed(3)),
       change: () => go({ likeness: Number(slider.value) }, { replace: true }),
     },
   });
-  const told = el("output", {}, (state.likeness ?? LIKENESS).toFixed(3));
+  const told = el("output", { id: "likeness-told" }, state.likeness?.toFixed(3) ?? "");
   told.htmlFor = "likeness";
   return el(
     "div",
@@ -45,7 +44,8 @@ function head(state) {
 }
 
 async function page(state, list, offset, { tell, trouble, key }) {
-  const params = new URLSearchParams({ min_score: state.likeness ?? LIKENESS, copies: true, offset, limit: 30 });
+  const params = new URLSearchParams({ copies: true, offset, limit: 30 });
+  if (state.likeness !== null) params.set("min_score", state.likeness);
   if (state.model !== null) params.set("model", state.model);
   let answer;
   try {
@@ -58,6 +58,8 @@ async function page(state, list, offset, { tell, trouble, key }) {
     return;
   }
   if (key !== shown) return; // something else is shown by now
+  byId("likeness").value = answer.min_score; // the service knows what is usual
+  byId("likeness-told").textContent = answer.min_score.toFixed(3);
   next = answer.next;
   groups.push(...answer.groups.map((group) => group.photos));
   list.append(...answer.groups.map(group));
