@@ -12,7 +12,7 @@ PIP := -m pip install -q --disable-pip-version-check
 LIGHT := .venv
 DEV := .venv-dev
 
-.PHONY: demo test test-long lint bench docs clean
+.PHONY: demo test test-long test-browser lint bench docs clean
 
 demo: $(LIGHT)/installed
 	$(LIGHT)/bin/python examples/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
@@ -22,6 +22,9 @@ test: $(DEV)/installed
 
 test-long: $(DEV)/installed
 	OMP_NUM_THREADS=1 $(DEV)/bin/python -m pytest -n 2 --dist loadfile -q -m long
+
+test-browser: $(DEV)/installed
+	OMP_NUM_THREADS=1 $(DEV)/bin/python -m pytest -n 2 --dist loadfile -q -m browser
 
 lint: $(DEV)/installed
 	$(DEV)/bin/ruff check .
@@ -52,5 +55,5 @@ $(DEV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(DEV)
 	$(DEV)/bin/python $(PIP) --upgrade 'pip>=25.1'
 	$(DEV)/bin/python $(PIP) '$(TORCH)'
-	$(DEV)/bin/python $(PIP) -e '.[train,hf,heic,parquet,demo]' --group test --group lint --group docs
+	$(DEV)/bin/python $(PIP) -e '.[train,hf,heic,parquet,demo,server,watch]' --group test --group lint --group docs
 	touch $@

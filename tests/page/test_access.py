@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.page.conftest import PATIENCE, Service, watch
 from tests.page.looking import TILES
 
+pytestmark = pytest.mark.browser
+
 axe = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
 AXE = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 VIEWS = {

@@ -6,12 +6,15 @@ import base64
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from sterna.library import Library
 from tests.library.fake import ColourEncoder
 from tests.page.conftest import Service, greys
 from tests.page.looking import TILES, first_is, focused, has_query, names, search
+
+pytestmark = pytest.mark.browser
 
 
 def test_the_page_begins_with_the_newest_photographs(page: Page, service: Service) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from sterna.library import Library
@@ -12,6 +13,8 @@ from tests.conftest import draw_photo
 from tests.library.fake import ColourEncoder, save
 from tests.page.conftest import Service
 from tests.page.looking import TILES, first_is, focused, search
+
+pytestmark = pytest.mark.browser
 
 TOKEN = "a-token-of-many-signs"
 

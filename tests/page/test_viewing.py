@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page.conftest import Service
 from tests.page.looking import TILES, first_is, focused, has_query
+
+pytestmark = pytest.mark.browser
 
 
 def test_the_viewer_is_walked_and_left_with_keys(page: Page, service: Service) -> None:
