@@ -46,7 +46,7 @@ class ColourEncoder:
 
     def _text(self, text: str) -> np.ndarray:
         try:
-            colour = ImageColor.getrgb(text.rsplit(maxsplit=1)[-1])
+            colour = ImageColor.getrgb((text.rsplit(maxsplit=1) or [""])[-1])
         except ValueError:
             colour = tuple(np.random.default_rng(list(text.encode())).integers(0, 256, 3).tolist())
         return pixels(Image.new("RGB", (8, 8), colour)) * self._sign

@@ -16,7 +16,7 @@ transformers = pytest.importorskip("transformers")
 from safetensors.torch import load_file
 
 import sterna
-from sterna.backbones import image_backbone, text_backbone
+from sterna.backbones import image_backbone, merge_low_rank, text_backbone
 from sterna.data import read
 from sterna.errors import ModelError, SettingsError, StoreError, UsageError
 from sterna.evaluation import rank_both_ways, report
@@ -175,7 +175,7 @@ def test_a_step_is_what_the_slow_way_from_pixels_and_sentences_gives(
     tower = {"skip_hidden": 24, "skip_dropout": 0}
     settings = settings_on(
         ground,
-        KINDS.get(kind, WHOLE),
+        {**KINDS, "the images, from whole photographs": WHOLE}[kind],
         model={"embedding": 16, "image": tower, "text": tower},
         optimizer={"name": "sgd", "rate": 0.5},
         schedule={"name": "constant", "warmup": 0},
@@ -460,6 +460,20 @@ def test_weights_between_the_published_and_the_tuned_ones_lie_on_a_straight_line
     pixels = squares(tuned)
     as_published = load_run(tuned_images, image_tuning=0).image_backbone.look(list(pixels))
     torch.testing.assert_close(as_published.values, untouched.look(list(pixels)).values)
+
+
+def test_half_of_an_adapter_is_half_of_what_it_adds(ground: Path, tmp_path: Path) -> None:
+    train(settings_on(ground, {"text": {"layers": 1, "low_rank": 2}}), tmp_path / "run")
+    weights = {}
+    for share in (0.0, 0.5, 1.0):
+        torch.manual_seed(int(10 * share))  # nothing of it depends on the generator
+        merged = merge_low_rank(load_run(tmp_path / "run", text_tuning=share).text_backbone)
+        weights[share] = {name: one for name, one in merged.state_dict().items() if "query.weight" in name}
+    assert weights[1.0]
+    for name, published in weights[0.0].items():
+        halfway = (published + weights[1.0][name]) / 2
+        torch.testing.assert_close(weights[0.5][name], halfway, atol=1e-6, rtol=1e-5)
+    assert any(not torch.equal(weights[0.0][name], one) for name, one in weights[1.0].items())
 
 
 def test_an_exported_model_is_between_and_says_so(tuned_images: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from sterna.objectives import build_objective
+from sterna.training._augment import Augment
 from sterna.training._inputs import Inputs
 from sterna.training._learner import Learner, new_model
 from sterna.training._plan import Plan
@@ -39,6 +40,7 @@ def new_learner(settings: TrainSettings, inputs: Inputs, *, device: torch.device
         embedding=settings.model.embedding,
     )
     features = inputs.facts["features"]
+    augment = settings.finetune.image.augment
     images, texts = tuned_backbones(settings.features, settings.finetune, features)
     if model.names is not None:
         classes = published_classes(settings.features, features)
@@ -50,6 +52,6 @@ def new_learner(settings: TrainSettings, inputs: Inputs, *, device: torch.device
         text_backbone=texts,
         stands_on=inputs.stands_on,
         teachers=load_teachers(settings.teacher, features, device=device),
-        augment=settings.finetune.image.augment,
+        augment=None if augment is None else Augment(**augment.model_dump()),
         mixup=settings.mixup,
     ).to(device)

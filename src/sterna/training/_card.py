@@ -200,7 +200,8 @@ def _made_from(config: Mapping[str, Any]) -> str:
     seeds = "; ".join(f"seed {one['seed']}, weights of step {one['step']}" for one in members)
     training = config.get("training", {})
     device, precision = training.get("device", "cpu"), training.get("precision", "float32")
-    where = f" trained on {device} in {precision};" if device != "cpu" or precision != "float32" else ""
+    place = "" if device in ("cpu", "auto") else f" on {device}"
+    where = f" trained{place} in {precision};" if place or precision != "float32" else ""
     lines.append(f"- {seeds.capitalize()};{where} made on {config['made']} with {versions}.")
     return "\n".join(lines) + "\n"
 
@@ -210,8 +211,7 @@ def _tuned(sides: Mapping[str, Any]) -> list[str]:
     words = []
     if image := sides.get("image"):
         norms = ", with moving batch norms" if image["batch_norm"] == "moving" else ""
-        anew = ", on photographs that were cropped and coloured anew in every epoch"
-        augmented = anew if image.get("augment") else ""
+        augmented = _anew(image.get("augment") or {})
         last = f"the last {image['stages']} trainable parts of the image backbone"
         words.append(f"{last}{norms}{augmented}{_kept(image)}")
     if text := sides.get("text"):
@@ -220,6 +220,17 @@ def _tuned(sides: Mapping[str, Any]) -> list[str]:
         what = f"adapters of rank {rank} in {where}" if rank else where
         words.append(f"{what} the text backbone{_kept(text)}")
     return words
+
+
+def _anew(augment: Mapping[str, Any]) -> str:
+    """How photographs were changed in every epoch."""
+    ways = {
+        "cropped": augment.get("crop", 1) < 1,
+        "mirrored": augment.get("flip", False),
+        "coloured": augment.get("colour", 0) > 0,
+    }
+    done = [way for way, was in ways.items() if was]
+    return f", on photographs that were {' and '.join(done)} anew in every epoch" if done else ""
 
 
 def _kept(side: Mapping[str, Any]) -> str:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from sterna.backbones import ImageBackbone, TextBackbone
 from sterna.model import TERN, Tower, build_model
 from sterna.objectives import Given, Objective
-from sterna.training._augment import change
+from sterna.training._augment import Augment
 from sterna.training._mixup import Blend
 from sterna.training._scores import compute_scores, encode_images, encode_texts, score_names
-from sterna.training._settings import AugmentSettings, ModelSettings
+from sterna.training._settings import ModelSettings
 
 if TYPE_CHECKING:
     from sterna.training._teachers import Teachers
@@ -81,7 +81,7 @@ class Learner(nn.Module):
         text_backbone: TextBackbone | None = None,
         stands_on: Mapping[str, str] | None = None,
         teachers: Teachers | None = None,
-        augment: AugmentSettings | None = None,
+        augment: Augment | None = None,
         mixup: float = 0.0,
     ) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class Learner(nn.Module):
             seen = self.image_backbone.tail(maps.float().reshape(len(maps), *self.image_backbone.map_shape))
         else:
             squares = maps.reshape(len(maps), maps.shape[1], maps.shape[1], 3)
-            seen = self.image_backbone(change(squares, self.augment) if self.training else squares)
+            seen = self.image_backbone(self.augment(squares) if self.training else squares)
         return seen.values.float(), seen.mask, seen.boxes
 
     def read(

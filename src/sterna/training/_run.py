@@ -189,7 +189,7 @@ def load_run(
         model = new_model(settings.model, image_sources=images.sources, text_sources=(texts.dim,))
     backbones: dict[str, ImageBackbone | TextBackbone] = {"image_backbone": images, "text_backbone": texts}
     tuning = {"image": image_tuning, "text": text_tuning}
-    published = _published(backbones, tuning)
+    published = _published(backbones, tuning, adapters=settings.finetune.text.low_rank > 0)
     position, results = load_weights(
         checkpoint,
         model,
@@ -218,9 +218,12 @@ def load_run(
 
 
 def _published(
-    backbones: Mapping[str, ImageBackbone | TextBackbone], tuning: Mapping[str, float]
+    backbones: Mapping[str, ImageBackbone | TextBackbone], tuning: Mapping[str, float], *, adapters: bool
 ) -> dict[str, dict[str, Tensor]]:
-    """Copies of the published weights that are to be kept in part, by backbone and name."""
+    """Copies of the published weights that are to be kept in part, by backbone and name.
+
+    Of adapters of low rank only `up`, which is zero then: their product with `down` goes in a straight line.
+    """
     kept: dict[str, dict[str, Tensor]] = {}
     for side, share in tuning.items():
         if not 0 <= share <= 1:
@@ -231,8 +234,11 @@ def _published(
                 f"{side}_tuning={share}: the run has not tuned its {side} backbone; leave it out"
             )
         if share < 1:
-            floating = {name: value for name, value in weights.items() if value.is_floating_point()}
-            kept[f"{side}_backbone"] = {name: value.clone() for name, value in floating.items()}
+            kept[f"{side}_backbone"] = {
+                name: value.clone()
+                for name, value in weights.items()
+                if value.is_floating_point() and not (adapters and name.endswith(".down"))
+            }
     return kept
 
 
