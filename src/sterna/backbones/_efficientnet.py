@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -98,7 +98,7 @@ class EfficientNetLite(ImageBackbone):
         state = torch.load(_weights(self.version), weights_only=True, map_location="cpu")
         return [(state["_fc.weight"], state["_fc.bias"])]
 
-    def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
+    def stem(self, pixels: Shaped[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
         """[B, S, S, 3] uint8 RGB to maps [B, C, H, W], of stride 16 unless more stages are trained."""
         planes = (pixels.permute(0, 3, 1, 2).to(torch.float32) - _MEAN) / _SCALE
         return self.blocks(self.first(planes))  # type: ignore[no-any-return]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from sterna.backbones._cut import LastLayers, cut
@@ -120,7 +120,7 @@ class HuggingFaceImage(ImageBackbone):
             }
         )
 
-    def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
+    def stem(self, pixels: Shaped[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
         """[B, S, S, 3] uint8 RGB to a map [B, D, H, H], or to what enters the layers that may be trained."""
         planes = (pixels.permute(0, 3, 1, 2).to(torch.float32) - self.mean) / self.deviation
         hidden: Tensor = self.network(pixel_values=planes, **self._options).last_hidden_state

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from sterna.backbones._types import ImageBackbone, Regions
@@ -48,7 +48,7 @@ class SideBySide(ImageBackbone):
         self.fingerprint = hash_json([part.fingerprint for part in parts])
         self.eval()
 
-    def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
+    def stem(self, pixels: Shaped[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
         """The parts' stem maps, one after the other on the channels: [B, sum of C, H, W]."""
         return torch.cat([part.stem(pixels) for part in self._parts()], dim=1)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64, Shaped, UInt8
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
 from sterna.errors import ModelError
@@ -106,8 +106,8 @@ class ImageBackbone(_AlwaysEvaluating):
         regions: Regions = self(torch.from_numpy(np.stack(prepared)))
         return regions
 
-    def stem(self, pixels: UInt8[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
-        """[B, S, S, 3] uint8 RGB to maps [B, C, H, W] float32, frozen."""
+    def stem(self, pixels: Shaped[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
+        """[B, S, S, 3] RGB, uint8 or float of 0 to 255, to maps [B, C, H, W] float32, frozen."""
         raise NotImplementedError
 
     def tail(self, maps: Float[Tensor, "B ..."]) -> Regions:
@@ -121,8 +121,8 @@ class ImageBackbone(_AlwaysEvaluating):
         """
         return []
 
-    def forward(self, pixels: UInt8[Tensor, "B S S 3"]) -> Regions:
-        """[B, S, S, 3] uint8 RGB to regions."""
+    def forward(self, pixels: Shaped[Tensor, "B S S 3"]) -> Regions:
+        """[B, S, S, 3] RGB, uint8 or float of 0 to 255, to regions."""
         return self.tail(self.stem(pixels))
 
     def as_regions(self, values: Float[Tensor, "B R D"]) -> Regions:
