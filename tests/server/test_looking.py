@@ -97,7 +97,7 @@ def test_an_explanation_reads_its_file_when_its_turn_has_come(
     with serving(library, limits={"explaining": 1}) as service, ThreadPoolExecutor(2) as pool:
         until(lambda: service.get("/readyz").status == 200)
         encoder.gate.clear()
-        ask = partial(service.post, f"/api/photos/{red}/explain", {"text": "red", "grid": 2})
+        ask = partial(service.post, f"/api/photos/{red}/explain", {"text": "all red", "grid": 2})
         answers = [pool.submit(ask), pool.submit(ask)]
         until(lambda: b"sterna_waiting 2.0" in service.get("/metrics").body)
         until(lambda: len(opened) > 0)
