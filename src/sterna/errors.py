@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from numbers import Integral
+from typing import TypeGuard
 
 __all__ = [
     "DataError",
@@ -44,6 +45,7 @@ __all__ = [
     "UsageError",
     "check_known",
     "check_whole",
+    "is_whole",
 ]
 
 
@@ -146,9 +148,14 @@ def check_whole(name: str, number: object, *, least: int, hint: str = "") -> int
 
     `hint` is what the least one means (", 0 for none").
     """
-    if isinstance(number, Integral) and not isinstance(number, bool):
+    if is_whole(number):
         if int(number) >= least:
             return int(number)
         needed = f"a whole number is needed{hint}" if hint else f"at least {least} is needed"
         raise UsageError(f"{name}={int(number)}: {needed}")
     raise UsageError(f"{name}={number!r}: a whole number is needed{hint}")
+
+
+def is_whole(number: object) -> TypeGuard[Integral]:
+    """Whether a whole number came, of Python's or NumPy's."""
+    return isinstance(number, Integral) and not isinstance(number, bool)

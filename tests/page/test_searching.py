@@ -167,6 +167,47 @@ def test_a_file_that_is_no_image_is_told(page: Page, service: Service, tmp_path:
     expect(page.locator("#note p").first).to_be_visible()
 
 
+def test_the_same_search_asks_anew_and_the_back_button_does_not(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    greys(tmp_path / "photos", count=2)
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(tmp_path / "photos")
+    page.goto(serve(tmp_path / "library").url)
+    expect(page.locator(TILES)).to_have_count(2)
+    search(page, "red")
+    expect(page.locator("#status")).to_contain_text("best first")
+    greys(tmp_path / "photos", count=3)
+    library.index(tmp_path / "photos")
+    page.press("#query", "Enter")
+    expect(page.locator(TILES)).to_have_count(3)
+    page.go_back()
+    expect(page.locator("#status")).to_contain_text("newest first")
+    expect(page.locator(TILES)).to_have_count(2)  # as it was left
+    search(page, "red")
+    expect(page.locator(TILES)).to_have_count(3)
+    page.fill("#query", "")
+    page.press("#query", "Enter")
+    expect(page.locator(TILES)).to_have_count(3)
+    expect(page.locator("#status")).to_contain_text("newest first")
+
+
+def test_a_filter_that_its_field_cannot_show_is_kept(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?after=2029")
+    first_is(page, "blue.png")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Shape").select_option("portrait")
+    has_query(page, r"\?after=2029&orientation=portrait$")
+    page.get_by_label("Shape").select_option("")
+    has_query(page, r"\?after=2029$")
+
+
+def test_a_likeness_that_means_nothing_becomes_one_that_does(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?view=duplicates&likeness=-3")
+    expect(page.locator("#likeness-told")).to_have_text("0.500")
+    expect(page.locator("#status")).to_contain_text("group")
+
+
 def test_the_least_score_hides_what_is_below_it(page: Page, service: Service) -> None:
     page.goto(f"{service.url}/?q=red&min=0.8")
     expect(page.locator(TILES)).to_have_count(2)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from sterna.library import Library
+from tests.library.fake import ColourEncoder, save
 from tests.page.conftest import Service
 from tests.page.looking import TILES, first_is, focused, has_query
 
@@ -77,6 +81,61 @@ def test_a_link_to_a_photograph_opens_it_alone(page: Page, service: Service) -> 
     expect(page.locator("#viewer-trouble")).to_contain_text("has none with this id")
 
 
+def test_a_photograph_that_is_not_there_has_nothing_of_another(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    page.locator(f"{TILES} .photo").first.click()
+    expect(page.locator("#viewer-side")).to_be_visible()
+    page.evaluate("history.pushState({}, '', '/?open=99999'); dispatchEvent(new PopStateEvent('popstate'))")
+    expect(page.locator("#viewer-trouble")).to_contain_text("has none with this id")
+    expect(page.locator("#viewer-side")).to_be_hidden()
+    page.evaluate("document.getElementById('viewer-like').click()")  # it leads nowhere
+    expect(page.locator("#viewer")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("dialog", name="blue.png")).to_be_visible()
+    expect(page.locator("#viewer-side")).to_be_visible()
+    expect(page.locator("#viewer-trouble")).to_be_hidden()
+
+
+def test_a_photograph_that_comes_late_is_not_turned_to(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    page.locator(f"{TILES} .photo").nth(2).click()
+    expect(page.get_by_role("dialog", name="red.png")).to_be_visible()
+    red = page.url.rpartition("=")[2]
+    held: list[Route] = []
+    page.route(f"**/api/photos/{red}", lambda route: held.append(route))  # noqa: PLW0108 (playwright marks it)
+    page.goto(f"{service.url}/?q=lime&min=0.9&open={red}")  # it is not among what is found
+    first_is(page, "green.png")
+    page.keyboard.press("Escape")
+    expect(page.locator("#viewer")).to_be_hidden()
+    page.locator(f"{TILES} .photo").first.click()
+    viewer = page.get_by_role("dialog", name="green.png")
+    expect(viewer).to_be_visible()
+    held[0].continue_()
+    page.wait_for_timeout(300)
+    expect(viewer).to_be_visible()
+
+
+def test_who_walks_through_photographs_does_not_load_their_files(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    for number in range(4):
+        save(tmp_path / "photos" / f"{number}.png", (60 * number, 0, 0), size=(1200, 900))
+    Library.open(tmp_path / "library", model=ColourEncoder()).index(tmp_path / "photos")
+    files: list[str] = []
+    page.on("request", lambda one: files.append(one.url) if one.url.endswith("/original") else None)
+    page.goto(serve(tmp_path / "library").url)
+    page.locator(f"{TILES} .photo").first.click()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer-said")).to_contain_text("4 of 4")
+    expect(page.locator("#viewer-photo")).to_have_attribute("src", re.compile("/original$"))
+    assert len(files) == 1
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Escape")
+    page.wait_for_timeout(500)
+    assert len(files) == 1
+
+
 SHOWN = """() => {
   const canvas = document.getElementById("viewer-heat");
   const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
@@ -121,6 +180,12 @@ def test_duplicates_are_shown_in_groups(page: Page, service: Service) -> None:
     expect(page.get_by_role("dialog", name="red.png")).to_be_visible()
     page.keyboard.press("Escape")
     assert page.evaluate("document.activeElement.querySelector('img').alt") == "a red wall"
+    told = page.locator("#status").inner_text()
+    assert "group" in told
+    page.get_by_role("link", name="Sterna, start").click()
+    expect(page.locator("#status")).to_contain_text("newest first")
+    page.go_back()
+    expect(page.locator("#status")).to_have_text(told)
 
 
 def test_everything_is_reached_without_a_mouse(page: Page, service: Service) -> None:

@@ -7,6 +7,7 @@ import http.server
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -278,6 +279,22 @@ def test_hits_that_the_service_does_not_tell_are_not_passed_over_in_silence(
     with serving(library) as running, sterna.Client(running.url) as client:
         assert len(client.search("red", k=50)) == 3
         assert client.search("red", k=50, offset=3) == []
+
+
+def test_a_far_hit_is_reached_in_large_steps(
+    client: sterna.Client, here: tuple[Library, Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    post = client._connection.post
+
+    def counted(path: str, read: Any, **options: Any) -> Any:
+        asked.append(options["asked"]["k"])
+        return post(path, read, **options)
+
+    monkeypatch.setattr(client._connection, "post", counted)
+    assert same(client.search("red", k=1, offset=2), here[0].search("red", k=1, offset=2))
+    assert client.search("red", k=1, offset=2000) == []
+    assert asked == [3, 100]
 
 
 def test_a_connection_that_was_closed_meanwhile_is_opened_again(tmp_path: Path) -> None:

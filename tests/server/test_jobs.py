@@ -57,6 +57,14 @@ def test_a_job_brings_the_library_up_to_date(running: Running, home: Path) -> No
     assert b'sterna_jobs_total{state="done"} 1.0' in running.get("/metrics").body
 
 
+def test_duplicates_are_compared_anew_after_a_job(running: Running, home: Path) -> None:
+    assert running.get("/api/duplicates?min_score=1&copies=true").json["total"] == 0
+    (home / "photos" / "copy.jpg").write_bytes((home / "photos" / "0.jpg").read_bytes())
+    running.post("/api/jobs", {})
+    ended(running, 1)
+    assert running.get("/api/duplicates?min_score=1&copies=true").json["total"] == 1
+
+
 def test_a_job_is_followed_to_its_end(running: Running, home: Path) -> None:
     number = running.post("/api/jobs", {"roots": [str(home / "more")]}).json["id"]
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)

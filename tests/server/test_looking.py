@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from sterna import explanations
 from sterna.library import Library
 from tests.library.fake import ColourEncoder, save
 from tests.server.conftest import colours
-from tests.server.serving import Running, serving
+from tests.server.serving import GatedEncoder, Running, serving, until
 
 
 def names(answer: object) -> list[str]:
@@ -67,6 +69,44 @@ def test_an_explanation_that_cannot_be_given_is_a_problem(
 ) -> None:
     number = ids["red.png"] if photo is None else photo
     assert service.post(f"/api/photos/{number}/explain", asked).problem == problem
+
+
+def test_a_photograph_that_cannot_be_decoded_is_not_explained(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(colours(tmp_path))
+    red = library.search("red", k=1)[0].photo_id
+    with serving(library, limits={"pixels": 100}) as service:
+        refused = service.post(f"/api/photos/{red}/explain", {"text": "red"})
+        assert (refused.status, refused.problem) == (422, "unreadable-photo")
+        assert refused.json["detail"].startswith("the photograph cannot be explained: ")
+        (tmp_path / "photos" / "red.png").unlink()
+        gone = service.post(f"/api/photos/{red}/explain", {"text": "red"})
+        assert (gone.status, gone.problem) == (404, "photo-not-there")
+
+
+def test_an_explanation_reads_its_file_when_its_turn_has_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = GatedEncoder()
+    library = Library.open(tmp_path / "library", model=encoder)
+    library.index(colours(tmp_path))
+    red = library.search("red", k=1)[0].photo_id
+    opened: list[int] = []
+    open_photo = library.open_photo
+    monkeypatch.setattr(library, "open_photo", lambda one: opened.append(one) or open_photo(one))
+    with serving(library, limits={"explaining": 1}) as service, ThreadPoolExecutor(2) as pool:
+        until(lambda: service.get("/readyz").status == 200)
+        encoder.gate.clear()
+        ask = partial(service.post, f"/api/photos/{red}/explain", {"text": "all red", "grid": 2})
+        answers = [pool.submit(ask), pool.submit(ask)]
+        until(lambda: b"sterna_waiting 2.0" in service.get("/metrics").body)
+        until(lambda: len(opened) > 0)
+        full = ask()
+        assert (full.status, full.problem) == (503, "busy")
+        assert len(opened) == 1
+        encoder.gate.set()
+        assert [answer.result().status for answer in answers] == [200, 200]
+        assert len(opened) == 2
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
+import time
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -96,6 +99,48 @@ def test_a_typed_token_lets_a_browser_in(guarded: Running) -> None:
 
 def test_a_service_without_a_token_takes_none(service: Running) -> None:
     assert service.post("/login", {"token": ""}).problem == "token-needed"
+
+
+def chunked(service: Running, data: bytes) -> bytes:
+    head = (
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    return service.raw(head + b"%x\r\n" % len(data) + data + b"\r\n")
+
+
+def test_a_body_that_anybody_may_send_is_short(guarded: Running) -> None:
+    long = guarded.post("/login", {"token": "x" * 10_000})
+    assert (long.status, long.problem) == (413, "too-large")
+    assert chunked(guarded, b"x" * 10_000).split()[1] == b"413"
+    signs = guarded.post("/login", {"token": "\N{BIRD}" * 600})  # each is twelve bytes of JSON
+    assert signs.status == 401
+
+
+def test_a_body_that_anybody_may_send_has_little_time(
+    guarded: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sterna.server._entrance._STRANGER_SECONDS", 0.2)
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    with serving(library, token=TOKEN) as service:
+        assert chunked(service, b"x").split()[1] == b"408"
+
+
+def test_what_anybody_sends_takes_no_room_from_those_who_may_come_in(tmp_path: Path) -> None:
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(colours(tmp_path))
+    with (
+        serving(library, token=TOKEN, limits={"bodies": 3000, "upload_seconds": 20}) as service,
+        contextlib.ExitStack() as stack,
+    ):
+        head = b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for _ in range(3):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            slow.sendall(head + b"578\r\n" + b"x" * 1400 + b"\r\n")
+        time.sleep(0.3)
+        asked = {"text": "red" + " " * 900, "k": 1}
+        answer = service.post("/api/search", asked, Authorization=f"Bearer {TOKEN}")
+        assert answer.status == 200
 
 
 def test_the_page_is_in_the_package() -> None:

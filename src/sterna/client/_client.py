@@ -94,7 +94,7 @@ class Client:
             **operand(query),
             "plus": ([] if own is None else [{"photo": own, "weight": 1.0}]) + weighed("plus", plus),
             "minus": weighed("minus", minus),
-            "k": min(most, _PAGE),
+            "k": min(first + most, _PAGE),
             "min_score": min_score
             if min_score is None or min_score == "model"
             else finite("min_score", min_score),
@@ -242,7 +242,3 @@ class Client:
 
 def _photo(photo_id: int) -> str:
     return f"/api/photos/{as_id('photo_id', photo_id)}"
-
-
-def _least(score: object) -> object:
-    return score if score is None or score == "model" else finite("min_score", score)

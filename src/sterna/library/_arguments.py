@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import UsageError, check_whole
+from sterna.errors import UsageError, check_whole, is_whole
 
 __all__ = [
     "check_filters",
@@ -25,7 +25,6 @@ __all__ = [
     "check_watching",
     "checked_vector",
     "given_sentences",
-    "is_whole",
     "weighted",
 ]
 
@@ -57,7 +56,7 @@ def check_filters(
     if shape is not None and shape not in known:
         raise UsageError(f"orientation={shape!r} is not known; known: {', '.join(sorted(known))}")
     for name, size in sizes.items():
-        if size is not None and (not is_whole(size) or size < 1):  # type: ignore[operator]
+        if size is not None and (not is_whole(size) or size < 1):
             raise UsageError(f"{name}={size!r}: a whole number of pixels is needed, such as 1920")
     for name, text in texts.items():
         if text is not None and (not isinstance(text, str) or not text.strip()):
@@ -76,11 +75,6 @@ def checked_vector(vector: NDArray[Any]) -> NDArray[np.float32]:
         raise UsageError("a vector of finite numbers, not all of them 0, is needed")
     wide /= largest  # so that no square is too large or too small for a number
     return (wide / np.linalg.norm(wide)).astype(np.float32)
-
-
-def is_whole(number: object) -> bool:
-    """Whether a whole number came, of Python's or NumPy's."""
-    return isinstance(number, Integral) and not isinstance(number, bool)
 
 
 def check_rerank(rerank: object) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import UsageError
-from sterna.library._arguments import check_filters, checked_vector, is_whole, weighted
+from sterna.errors import UsageError, is_whole
+from sterna.library._arguments import check_filters, checked_vector, weighted
 from sterna.library._words import bytes_of, folded
 
 if TYPE_CHECKING:

@@ -86,16 +86,17 @@ async def duplicates(
 def _found(service: Service, key: tuple[float, bool, str], *, name: str | None) -> Groups:
     """All groups; pages that are asked for one after the other are of one comparison.
 
-    One thread does this, so what is kept needs no lock.
+    One thread does this, so what is kept needs no lock; it is of the edition that was there when it began.
     """
+    edition = service.edition
     state = service.compared
-    if state is not None and state[0] == key and time.monotonic() < state[1] + _FRESH:
-        kept: Groups = state[2]
+    if state is not None and state[:2] == (key, edition) and time.monotonic() < state[2] + _FRESH:
+        kept: Groups = state[3]
         return kept
     service.compared = None
     least, copies, _ = key
     groups = service.library.duplicates(min_score=least, copies=copies, model=name)
-    service.compared = (key, time.monotonic(), groups)
+    service.compared = (key, edition, time.monotonic(), groups)
     return groups
 
 

@@ -24,6 +24,8 @@ from sterna.server._settings import Limits
 
 __all__ = ["Entrance"]
 
+_STRANGER = 8192  # bytes of a body at an address that answers anybody: a token fits
+_STRANGER_SECONDS = 5.0
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _GONE = 499  # in the log alone: whoever asked did not wait for the answer
 _HEADERS = {
@@ -45,7 +47,8 @@ class Entrance:
     Arguments:
         app: answers what may come in, with its body read.
         guard: says who may.
-        bodies: says which requests have one, and how much all may hold.
+        bodies: says which requests have one, and how much all may hold; what comes to an address that answers
+            anybody is short, and no part of it.
         limits: of a body and of requests at one time.
         log, metrics: are told of every request.
     """
@@ -57,6 +60,10 @@ class Entrance:
         self._guard = guard
         self._bodies = bodies
         self._limits = limits
+        seconds = min(limits.upload_seconds, _STRANGER_SECONDS)
+        self._strangers = limits.model_copy(update={"body": _STRANGER, "upload_seconds": seconds})
+        # room of their own, so that they take none from those who may come in
+        self._apart = Bodies(limits.requests * _STRANGER, routes=())
         self._log = log
         self._metrics = metrics
         self._inside = 0
@@ -86,12 +93,14 @@ class Entrance:
         self, scope: Scope, receive: Receive, send: Send, *, headers: Headers, line: Line
     ) -> None:
         body = b""
+        stranger = self._guard.is_open(scope["path"])
+        bodies, limits = (self._apart, self._strangers) if stranger else (self._bodies, self._limits)
         try:
             if self._inside > self._limits.requests:
                 raise busy("too many requests at one time")
             self._guard.check(method=scope["method"], path=scope["path"], headers=headers)
             if self._bodies.wanted(scope, headers):
-                body = await read_body(receive, headers, limits=self._limits, bodies=self._bodies)
+                body = await read_body(receive, headers, limits=limits, bodies=bodies)
             if not await _while_there(self._app, scope, body, receive=receive, send=send, line=line):
                 line.status = _GONE
         except Problem as problem:
@@ -106,7 +115,7 @@ class Entrance:
             if line.status == 0:
                 await self._refuse(Problem(500, "an error that Sterna did not expect"), scope, send, line)
         finally:
-            self._bodies.give(len(body))
+            bodies.give(len(body))
 
     async def _refuse(self, problem: Problem, scope: Scope, send: Send, line: Line) -> None:
         if line.status:  # the answer has begun

@@ -51,13 +51,17 @@ class Guard:
                 421, "this name is not one of this service's; name it with --allow-host where it should be"
             )
         self._check_page(method, path, headers=headers, host=host)
-        wanted = self._token is not None and path not in _OPEN and not path.startswith(_PAGE)
+        wanted = self._token is not None and not self.is_open(path)
         if wanted and method != "OPTIONS" and not self._bears(headers):
             raise Problem(
                 401,
                 "a token is needed: send it as `Authorization: Bearer TOKEN`, or open the login link",
                 headers={"WWW-Authenticate": "Bearer"},
             )
+
+    def is_open(self, path: str) -> bool:
+        """Whether an address answers anybody, token or not."""
+        return path in _OPEN or path.startswith(_PAGE)
 
     def allows_page(self, headers: Headers) -> bool:
         """Whether a page asks that may read the answer although it is another site's."""

@@ -20,7 +20,7 @@ from sterna.server._telling import remember
 
 __all__ = ["router"]
 
-router = APIRouter(responses=PROBLEMS, tags=["status"])
+router = APIRouter(responses=PROBLEMS, tags=["page"])
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",

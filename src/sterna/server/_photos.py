@@ -22,7 +22,7 @@ __all__ = ["has_already", "not_there", "read_file", "router"]
 router = APIRouter(responses=PROBLEMS, tags=["photos"])
 
 _SIDES = (128, 256, 512, 1024)
-_MOST = 256_000_000  # bytes of a file that a small picture is made of
+_MOST = 256_000_000  # bytes of a file that is decoded
 _BLOCK = 1 << 18
 _KEEP = "private, max-age=3600"
 _ALONE = "default-src 'none'; sandbox; frame-ancestors 'none'"  # an image is looked at and does nothing
@@ -111,7 +111,7 @@ def read_file(library: Library, photo_id: int) -> bytes:
     """The bytes of a photograph's file; `PhotoError` where it is not there, or too long."""
     with library.open_photo(photo_id) as opened:
         if opened.size > _MOST:
-            raise PhotoError("the file is too long for a small picture to be made of it")
+            raise PhotoError(f"the file is longer than {_MOST:,} bytes")
         return opened.file.read(_MOST)
 
 

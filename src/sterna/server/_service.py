@@ -21,7 +21,7 @@ from sterna.server._problems import Problem
 from sterna.server._settings import ServerSettings
 from sterna.server._thumbnails import Thumbnails
 from sterna.server._watching import Watching
-from sterna.server._work import Batcher, Room, Workers
+from sterna.server._work import Batcher, Room, Turns, Workers
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -101,7 +101,8 @@ class Service:
         # threads of their own: an image that takes long must not hold back a search
         self.decoding = Workers(limits.decoders, queue=limits.queue)
         # what takes seconds waits for its like alone
-        self.explaining = Workers(1, queue=limits.explaining)
+        self.explaining = Turns(queue=limits.explaining)
+        self.looking = Workers(1, queue=limits.explaining)
         self.comparing = Workers(1, queue=limits.explaining)
         self.decoders = Decoders(limits, self.metrics)
         self._pixels = Room(max(limits.decoded, limits.pixels))
@@ -113,6 +114,7 @@ class Service:
         if settings.watch:
             self._watching = Watching(library, changed=self._changed, notice=notice or (lambda _: None))
         self.watchers = 0
+        self.edition = object()  # another one after each change of the library that is known of
         self.compared: Any = None  # the last groups of duplicates: their pages are asked for one by one
         self.trouble: str | None = "the model is being loaded"
         self._models: dict[str, Model] = {}
@@ -159,6 +161,7 @@ class Service:
         await self._pixels.take(held)
         try:
             decoded = await self.decoding.run(self.decoders.decode, image)
+            del image  # what it was is no longer needed
             more, held = held - decoded.width * decoded.height, decoded.width * decoded.height
             self._pixels.give(more)
             yield decoded
@@ -201,7 +204,7 @@ class Service:
         loop = asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as last_first:  # whatever one of them raises, the others end
             last_first.callback(self.library.close)
-            for workers in (self.workers, self.comparing, self.explaining, self.reading, self.decoding):
+            for workers in (self.workers, self.comparing, self.looking, self.reading, self.decoding):
                 last_first.push_async_callback(loop.run_in_executor, None, workers.close)
             last_first.callback(self.decoders.close)
             for model in self._models.values():
@@ -213,13 +216,21 @@ class Service:
                 self._warming.cancel()
                 await asyncio.wait({self._warming})
 
-    def _changed(self, report: IndexReport) -> None:
+    def _renew(self) -> None:
+        self.edition = object()
         self.compared = None
-        self.metrics.photos.set(self.library.status().indexed)
+
+    def _changed(self, report: IndexReport) -> None:
+        self._renew()
+        try:
+            self.metrics.photos.set(self.library.status().indexed)
+        except Exception as error:  # what was found is found: the watching goes on
+            self.log.event("watch", fault=type(error).__name__)
         counts = {name: getattr(report, name) for name in ("new", "changed", "moved", "removed", "failed")}
         self.log.event("watch", **counts)
 
     def _job_ended(self, job: Job) -> None:
+        self._renew()
         self.metrics.jobs.labels(job.state).inc()
         self.log.event("job", number=job.number, state=job.state)
 

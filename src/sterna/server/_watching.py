@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Watching", "check_watching"]
 
+_BETWEEN = 2.0  # seconds between two looks at whether something is indexed
 _NICE = 10  # a search that comes meanwhile goes first
 
 
@@ -30,7 +31,7 @@ class Watching:
     """Keeps a library up to date in a thread of its own.
 
     Arguments:
-        library: whose folders are watched.
+        library: whose folders are watched, as soon as something is indexed.
         changed: called with the report of every run that changed something, and of the first.
         notice: called with a sentence on what is watched and what goes wrong.
     """
@@ -62,8 +63,20 @@ class Watching:
         with contextlib.suppress(OSError, AttributeError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)  # of this thread alone
         try:
+            self._await_folders()
+            if self._stop.is_set():
+                return
             self._library.watch(stop=self._stop, on_report=self._changed, on_notice=self._notice)
         except SternaError as error:
             self._notice(f"folders are not watched any more: {error}")
         except Exception as error:  # searches go on without it
             self._notice(f"folders are not watched any more: an unexpected {type(error).__name__}")
+
+    def _await_folders(self) -> None:
+        """Come back once the library has folders, or is to stop."""
+        told = False
+        while not self._stop.is_set() and not self._library.status().roots:
+            if not told:
+                self._notice("nothing is indexed yet; folders are watched as soon as something is")
+                told = True
+            self._stop.wait(_BETWEEN)

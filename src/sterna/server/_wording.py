@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,10 @@ _MOST = 20  # fields that are told of
 _LONGEST = 60  # letters of a name that came
 _PLACES = {"body", "query", "path", "header"}
 _KINDS = {"float", "int", "str", "bool"}  # how the branches of a field of several types are called
+
+_OF_NUMBERS = {  # errors that a text has only where it is read as a number
+    "greater_than_equal", "greater_than", "less_than_equal", "less_than", "finite_number", "int_parsing",
+}  # fmt: skip
 
 
 def _letters(count: int) -> str:
@@ -80,8 +85,17 @@ def _sentence(found: Sequence[Any], kind: type[BaseModel] | None) -> str:
     if any(error["type"] not in _NEEDED for error in found):
         return str(first["msg"])
     needed = dict.fromkeys(_NEEDED[error["type"]](error.get("ctx") or {}) for error in found)
-    came = "nothing" if first["type"] == "missing" else _told(first["input"])
+    came = "nothing" if first["type"] == "missing" else _told(_number(first))
     return f"{came} came; {' or '.join(needed)} is needed"
+
+
+def _number(error: Any) -> object:
+    """What came; the number that a text of an address is where one is needed."""
+    value = error["input"]
+    if isinstance(value, str) and error["type"] in _OF_NUMBERS:
+        with contextlib.suppress(ValueError):
+            return value if value.lstrip("+-").isdecimal() else float(value)
+    return value
 
 
 def _told(value: object) -> str:

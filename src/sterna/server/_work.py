@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sterna.server._problems import busy
 from sterna.server._settings import Limits
 
-__all__ = ["Batcher", "Room", "Workers"]
+__all__ = ["Batcher", "Room", "Turns", "Workers"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,6 +58,31 @@ class Workers:
     def close(self) -> None:
         """Finish what was begun, and take nothing more."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Turns:
+    """One after the other, for what holds much while it is done.
+
+    Arguments:
+        queue: how many may wait for their turn; one more raises the problem of a full queue.
+    """
+
+    def __init__(self, *, queue: int) -> None:
+        self._most = 1 + queue
+        self._lock = asyncio.Lock()
+        self.count = 0
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for one's turn, and have it."""
+        if self.count >= self._most:
+            raise busy("too much is waiting to be done")
+        self.count += 1
+        try:
+            async with self._lock:
+                yield
+        finally:
+            self.count -= 1
 
 
 class Room:

@@ -6,44 +6,58 @@ import { fileName, Grid } from "./grid.js";
 import { get, go, searchKey, write } from "./state.js";
 
 let shown = null; // the search that the page shows
+let shownList = null; // and its groups: an answer for others comes too late
 let groups = [];
 let next = null;
+let told = ""; // how many there are
+let stale = false; // the library has changed since
 
 /** The photographs of the group that one belongs to. */
 export const groupOf = (id) => groups.find((group) => group.some((one) => one.id === id)) ?? [];
 
+/** The library has changed: compare anew where they are shown next. */
+export function forget() {
+  stale = true;
+}
+
 /** Show the groups, unless they are shown already. */
 export async function show(state, { tell, trouble, fresh = false }) {
   const key = searchKey(state);
-  if (key === shown && !fresh) return;
+  if (key === shown && !fresh && !stale) {
+    tell(told);
+    return;
+  }
   shown = key;
+  stale = false;
   groups = [];
+  told = "Comparing photographs…";
   const list = el("div", { className: "groups" });
   byId("duplicates").replaceChildren(head(state), list);
-  tell("Comparing photographs…");
-  await page(state, list, 0, { tell, trouble, key });
+  tell(told);
+  shownList = list;
+  await page(state, list, 0, { tell, trouble });
 }
 
 function head(state) {
   const slider = el("input", {
     id: "likeness", type: "range", min: 0.8, max: 1, step: 0.005, value: state.likeness ?? 1,
     on: {
-      input: () => (told.textContent = Number(slider.value).toFixed(3)),
+      input: () => (likeness.textContent = Number(slider.value).toFixed(3)),
       change: () => go({ likeness: Number(slider.value) }, { replace: true }),
     },
   });
-  const told = el("output", { id: "likeness-told" }, state.likeness?.toFixed(3) ?? "");
-  told.htmlFor = "likeness";
+  const likeness = el("output", { id: "likeness-told" }, state.likeness?.toFixed(3) ?? "");
+  likeness.htmlFor = "likeness";
   return el(
     "div",
     { className: "head" },
     el("h2", {}, "Duplicates"),
     el("p", {}, "Photographs that look the same: resized, saved again, cut a little. The best of each comes first; nothing is deleted from here."),
-    el("div", { className: "slider" }, el("label", { htmlFor: "likeness" }, "Alike at least"), slider, told),
+    el("div", { className: "slider" }, el("label", { htmlFor: "likeness" }, "Alike at least"), slider, likeness),
   );
 }
 
-async function page(state, list, offset, { tell, trouble, key }) {
+async function page(state, list, offset, { tell, trouble }) {
   const params = new URLSearchParams({ copies: true, offset, limit: 30 });
   if (state.likeness !== null) params.set("min_score", state.likeness);
   if (state.model !== null) params.set("model", state.model);
@@ -51,20 +65,21 @@ async function page(state, list, offset, { tell, trouble, key }) {
   try {
     answer = await ask(`/api/duplicates?${params}`);
   } catch (error) {
-    if (key === shown) {
+    if (list === shownList) {
       shown = null;
       trouble(error);
     }
     return;
   }
-  if (key !== shown) return; // something else is shown by now
+  if (list !== shownList) return; // something else is shown by now
   byId("likeness").value = answer.min_score; // the service knows what is usual
   byId("likeness-told").textContent = answer.min_score.toFixed(3);
   next = answer.next;
   groups.push(...answer.groups.map((group) => group.photos));
   list.append(...answer.groups.map(group));
-  tell(answer.total === 0 ? "No two photographs look the same." : answer.total === 1 ? "1 group" : `${answer.total} groups`);
-  if (next !== null) list.append(moreButton(state, list, { tell, trouble, key }));
+  told = answer.total === 0 ? "No two photographs look the same." : answer.total === 1 ? "1 group" : `${answer.total} groups`;
+  tell(told);
+  if (next !== null) list.append(moreButton(state, list, { tell, trouble }));
 }
 
 function moreButton(state, list, rest) {

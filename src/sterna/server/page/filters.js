@@ -34,7 +34,7 @@ export function setUp({ trouble }) {
   });
   form.addEventListener("change", (event) => {
     if (event.target.name === "model") chooseModel(event.target.value || null).catch(trouble);
-    else if (form.reportValidity()) go({ view: "photos", filters: filled(form), open: null });
+    else if (form.reportValidity()) go({ view: "photos", filters: changed(event.target), open: null });
   });
 }
 
@@ -64,13 +64,11 @@ export function noteFolders(photos) {
   }
 }
 
-function filled(form) {
-  const filters = {};
-  for (const field of form.elements) {
-    const text = field.value.trim();
-    if (field.name === "" || field.name === "model" || text === "") continue;
-    filters[field.name] = field.type === "number" ? Number(text) : text;
-  }
+/** The filters with one that was changed; others may be such as their fields cannot show (a year, in an address). */
+function changed(field) {
+  const text = field.value.trim();
+  const { [field.name]: _, ...filters } = get().filters;
+  if (text !== "") filters[field.name] = field.type === "number" ? Number(text) : text;
   return filters;
 }
 

@@ -38,13 +38,6 @@ export class Grid {
     if (this.list.querySelector('.photo[tabindex="0"]') === null) this.#enter(this.list.firstElementChild);
   }
 
-  /** Bring a photograph into sight and give it the focus; returns whether it is here. */
-  focus(id) {
-    const photo = this.list.querySelector(`.tile[data-id="${Number(id)}"] .photo`);
-    photo?.focus();
-    return photo !== null;
-  }
-
   #tile(photo) {
     const ratio = Math.min(WIDEST, Math.max(NARROWEST, photo.width / photo.height || 1));
     const link = el(

@@ -20,7 +20,7 @@ export class Heat {
     });
   }
 
-  /** Go on to another photograph; what was explained is explained of it, too, if `again`. */
+  /** Go on to another photograph, or to none. */
   turn(photo) {
     this.clear();
     this.photo = photo;

@@ -6,7 +6,7 @@ import { check } from "./connection.js";
 let followed = null;
 
 /** Start one, on all folders or on `roots`. */
-export const start = (roots = []) => ask("/api/jobs", { method: "POST", json: { roots }, once: true });
+export const start = (roots) => ask("/api/jobs", { method: "POST", json: { roots }, once: true });
 
 export const stop = (id) => ask(`/api/jobs/${id}`, { method: "DELETE", once: true });
 

@@ -5,15 +5,18 @@ import { byId, el } from "./dom.js";
 import * as jobs from "./jobs.js";
 
 const FAILURES = 50;
+let shows = 0;
 
 /** Show it. `changed()` is called when a run of indexing has ended. */
 export async function show({ tell, trouble, changed }) {
   const place = byId("library");
+  const own = (shows += 1);
   if (place.childElementCount === 0) tell("Counting…");
   try {
     const [status, models, failures, job] = await Promise.all([
       ask("/api/status"), ask("/api/models"), ask(`/api/failures?limit=${FAILURES}`), jobs.last(),
     ]);
+    if (own !== shows) return; // it has been asked for again since
     const run = new Run({ changed });
     place.replaceChildren(
       el("h2", {}, "Library"),
@@ -21,13 +24,13 @@ export async function show({ tell, trouble, changed }) {
       ...status.problems.map((problem) => el("p", { className: "wrong" }, problem)),
       run.element,
       roots(status.roots, run),
-      unread(failures),
+      unread(failures, { trouble }),
       known(models.models),
     );
     run.show(job);
     tell("");
   } catch (error) {
-    trouble(error);
+    if (own === shows) trouble(error);
   }
 }
 
@@ -106,12 +109,12 @@ function roots(list, run) {
   return el("section", {}, el("h3", {}, "Folders"), list.length === 0 ? none : el("ul", { className: "rows" }, ...rows));
 }
 
-function unread({ total, failures }) {
+function unread({ total, failures }, { trouble }) {
   const list = el("ul", { className: "rows" });
   const add = (some) =>
     list.append(...some.map((one) => el("li", {}, el("span", { className: "path" }, one.path), el("span", { className: "wrong" }, one.reason))));
   add(failures);
-  const more = el("button", { className: "more", hidden: total <= failures.length, on: { click: async () => {
+  const next = async () => {
     const offset = list.childElementCount;
     const answer = await ask(`/api/failures?limit=${FAILURES}&offset=${offset}`);
     add(answer.failures);
@@ -121,7 +124,8 @@ function unread({ total, failures }) {
       first.tabIndex = -1; // the button may be gone, and the focus with it
       first.focus();
     }
-  } } }, "Show more");
+  };
+  const more = el("button", { className: "more", hidden: total <= failures.length, on: { click: () => next().catch(trouble) } }, "Show more");
   const title = total === 0 ? "Everything could be read" : `${many(total, "file or folder", "files and folders")} could not be read`;
   return el("section", {}, el("h3", {}, title), list, more);
 }

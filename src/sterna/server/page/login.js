@@ -23,6 +23,10 @@ function show() {
   token.focus();
   return new Promise((resolve) => {
     const stay = (event) => event.preventDefault(); // there is nothing behind it to go to
+    const again = () => { // a browser lets nobody forbid it twice
+      dialog.showModal();
+      token.focus();
+    };
     const enter = async (event) => {
       event.preventDefault();
       said.textContent = await tried(token.value.trim());
@@ -31,12 +35,14 @@ function show() {
         return;
       }
       dialog.removeEventListener("cancel", stay);
+      dialog.removeEventListener("close", again);
       dialog.removeEventListener("submit", enter);
       dialog.close();
       before?.focus?.();
       resolve();
     };
     dialog.addEventListener("cancel", stay);
+    dialog.addEventListener("close", again);
     dialog.addEventListener("submit", enter);
   });
 }

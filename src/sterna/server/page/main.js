@@ -35,7 +35,7 @@ const viewer = new Viewer({
   state: get,
 });
 
-function show(state, { back = false, y = 0 } = {}) {
+function show(state, { back = false, y = 0, again = false } = {}) {
   byId("query").value = state.q;
   document.title = state.q === "" ? (state.view === "photos" ? "Sterna" : `${TITLES[state.view]} · Sterna`) : `${state.q} · Sterna`;
   byId("title").textContent = TITLES[state.view];
@@ -48,10 +48,10 @@ function show(state, { back = false, y = 0 } = {}) {
   for (const view of ["duplicates", "library"]) byId(view).hidden = state.view !== view;
   byId("grid").hidden = byId("end").hidden = state.view !== "photos";
   const key = searchKey(state);
-  if (key !== shownKey) {
+  if (key !== shownKey || again) {
     shownKey = key;
     noNote();
-    showView(state);
+    showView(state, { fresh: !back });
     if (back) requestAnimationFrame(() => scrollTo(0, y));
     else if (state.open === null) scrollTo(0, 0);
   }
@@ -66,8 +66,16 @@ function showView(state, { fresh = false } = {}) {
   results?.stop();
   results = null;
   grid.clear();
-  if (state.view === "duplicates") duplicates.show(state, { tell, trouble, fresh });
-  else library.show({ tell, trouble, changed });
+  if (state.view === "duplicates") duplicates.show(state, { ...sayFor("duplicates"), fresh });
+  else library.show({ ...sayFor("library"), changed: indexed });
+}
+
+/** For answers that may come late: what they say is said only while their view is shown. */
+function sayFor(view) {
+  const only = (say) => (what) => {
+    if (get().view === view) say(what);
+  };
+  return { tell: only(tell), trouble: only(trouble) };
 }
 
 function showPhotos(state, { fresh }) {
@@ -166,9 +174,20 @@ function trouble(error) {
   if (error.status === undefined) console.error(error);
 }
 
+/** A run of indexing has ended. Who looks at photographs meanwhile is left in peace. */
+function indexed() {
+  if (get().view === "library") changed();
+  else forgetAll();
+}
+
+function forgetAll() {
+  forget();
+  duplicates.forget();
+}
+
 /** The library may have changed: show it as it is now. */
 function changed() {
-  forget();
+  forgetAll();
   noNote();
   showView(get(), { fresh: true });
 }
@@ -195,8 +214,8 @@ function setUpSearch() {
     event.preventDefault();
     const q = field.value.trim();
     const { filters: kept, model, min } = get();
-    if (q === "") go({ ...empty(), filters: kept, model });
-    else go({ ...empty(), q, filters: kept, model, min: min === null ? "model" : min });
+    const asked = q === "" ? {} : { q, min: min === null ? "model" : min };
+    go({ ...empty(), ...asked, filters: kept, model }, { again: true });
     if (matchMedia("(pointer: coarse)").matches) field.blur(); // the keyboard would cover what was found
   });
   field.addEventListener("search", () => {

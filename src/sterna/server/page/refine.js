@@ -33,7 +33,7 @@ export function setUp() {
 }
 
 /** Add words to what is asked; without a question they are one. */
-export function addWords(sign, text) {
+function addWords(sign, text) {
   const state = get();
   if (!asks(state) && sign === "plus") go({ ...empty(), q: text, filters: state.filters, model: state.model });
   else go({ [sign]: [...state[sign], { text }], open: null });

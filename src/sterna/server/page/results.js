@@ -1,4 +1,5 @@
-// Photographs of a state, page by page. The last few searches are kept, so that the back button is instant.
+// Photographs of a state, page by page. The last few searches are kept, so that the back button is instant; what
+// is asked anew is looked for anew.
 
 import { ask, Problem } from "./api.js";
 import { vector } from "./images.js";
@@ -9,12 +10,11 @@ const KEPT = 12;
 const kept = new Map();
 
 /** Photographs that were found: `items` so far, `more()` for the next page. */
-export class Results {
+class Results {
   constructor(state) {
     this.state = state;
     this.items = [];
     this.nearest = null; // where nothing was found: what the nearest scores
-    this.model = null;
     this.begun = false;
     this.next = null;
     this.loading = null;
@@ -51,7 +51,6 @@ export class Results {
     this.items.push(...fresh);
     this.begun = true;
     this.next = answer.next;
-    this.model = answer.model ?? null;
     this.nearest = answer.nearest ?? null;
     return fresh;
   }

@@ -78,17 +78,20 @@ export function read(search) {
     if (value) state.filters[name] = value;
   }
   state.min = least(params.get("min"));
-  state.likeness = fraction(params.get("likeness"));
+  state.likeness = between(params.get("likeness"), 0.5, 1); // as the service takes it
   state.model = params.get("model");
   state.open = whole(params.get("open"));
   return state;
 }
 
-/** Change the state. `replace` makes no step for the back button. */
-export function go(change, { replace = false } = {}) {
+/** Change the state. `replace` makes no step for the back button; `again` asks anew for what is shown already. */
+export function go(change, { replace = false, again = false } = {}) {
   const next = { ...get(), ...change };
   const address = write(next);
-  if (address === write(get())) return;
+  if (address === write(get())) {
+    if (again) tell({ back: false, again });
+    return;
+  }
   if (replace) {
     history.replaceState(history.state, "", address);
   } else {
@@ -105,7 +108,7 @@ export function leave(change) {
   else go(change, { replace: true });
 }
 
-/** Call `listener(state, {back, y})` after every change; `y` is where a step back had been scrolled to. */
+/** Call `listener(state, {back, y, again})` after every change; `y` is where a step back had been scrolled to. */
 export function subscribe(listener) {
   listeners.add(listener);
 }
@@ -123,12 +126,12 @@ function whole(text) {
   return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
 }
 
-function fraction(text) {
+function between(text, least, most) {
   const value = Number.parseFloat(text);
-  return Number.isFinite(value) ? Math.min(1, Math.max(-1, value)) : null;
+  return Number.isFinite(value) ? Math.min(most, Math.max(least, value)) : null;
 }
 
 function least(text) {
   if (text === "none") return null;
-  return fraction(text) ?? "model";
+  return between(text, -1, 1) ?? "model";
 }

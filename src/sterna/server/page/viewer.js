@@ -8,6 +8,7 @@ import { Heat } from "./heat.js";
 const LARGE = 1024; // the server's largest small picture
 const SHOWN = /\.(jpe?g|png|webp|gif|avif|bmp)$/i; // what browsers show as it is
 const SWIPE = 60; // pixels
+const REST = 250; // milliseconds on a photograph before its whole file is asked for
 
 /**
  * `closed()` is called when somebody closes it, `moved(photo)` when they go to a neighbour, `like(photo)` when
@@ -17,7 +18,10 @@ export class Viewer {
   constructor({ closed, moved, like, state }) {
     this.dialog = byId("viewer");
     this.moved = moved;
+    this.wanted = null; // the id that the address says; its photograph may still be on its way
     this.photo = null;
+    this.resting = null;
+    this.whole = null;
     this.items = [];
     this.more = null;
     this.state = state;
@@ -26,7 +30,9 @@ export class Viewer {
     byId("viewer-before").addEventListener("click", () => this.move(-1));
     byId("viewer-next").addEventListener("click", () => this.move(1));
     byId("viewer-info").addEventListener("click", () => this.#details());
-    byId("viewer-like").addEventListener("click", () => like(this.photo));
+    byId("viewer-like").addEventListener("click", () => {
+      if (this.photo !== null) like(this.photo);
+    });
     this.dialog.addEventListener("cancel", (event) => {
       event.preventDefault(); // the address decides whether it is open
       closed();
@@ -48,41 +54,60 @@ export class Viewer {
       byId("viewer-close").focus();
       this.heat.suggest(this.state().q);
     }
+    this.wanted = id;
     if (this.photo?.id === id) return;
     const known = items.find((one) => one.id === id);
     if (known !== undefined) {
       this.#turn(known);
       return;
     }
+    this.#empty();
     try {
-      this.#turn(await ask(`/api/photos/${id}`));
+      const photo = await ask(`/api/photos/${id}`);
+      if (this.wanted === id) this.#turn(photo);
     } catch (error) {
-      this.#trouble(error.message);
+      if (this.wanted === id) this.#trouble(error.message);
     }
+  }
+
+  /** Show nothing, and nothing that is known of the photograph before. */
+  #empty() {
+    this.#rest();
+    this.photo = null;
+    this.heat.turn(null);
+    byId("viewer-trouble").hidden = true;
+    byId("viewer-photo").removeAttribute("src");
+    byId("viewer-name").textContent = "Photograph";
+    byId("viewer-said").textContent = "";
+    byId("viewer-side").hidden = true;
+    for (const button of ["viewer-before", "viewer-next"]) byId(button).classList.add("none");
   }
 
   /** Close it; returns the id of the photograph that was shown, or null. */
   close() {
     const id = this.photo?.id ?? null;
-    this.heat.turn(null);
-    this.photo = null;
+    this.wanted = null;
+    this.#empty();
     if (this.dialog.open) this.dialog.close();
-    byId("viewer-photo").removeAttribute("src");
     return id;
   }
 
   async move(way) {
-    const place = this.items.findIndex((one) => one.id === this.photo?.id);
+    const { photo } = this;
+    const place = this.items.findIndex((one) => one.id === photo?.id);
     if (place < 0) return;
     if (way > 0 && place + 1 >= this.items.length) await this.more?.();
+    if (this.photo !== photo) return;
     const next = this.items[place + way];
     if (next !== undefined) this.moved(next);
   }
 
   #turn(photo) {
+    this.#rest();
     this.photo = photo;
     this.heat.turn(photo);
     byId("viewer-trouble").hidden = true;
+    byId("viewer-side").hidden = false;
     this.#picture(photo);
     this.#facts(photo);
     const place = this.items.findIndex((one) => one.id === photo.id);
@@ -111,12 +136,21 @@ export class Viewer {
     image.onerror = () => {
       if (this.photo === photo) this.#missing(photo);
     };
-    if (Math.max(photo.width, photo.height) > LARGE && SHOWN.test(photo.path)) this.#sharpen(photo);
+    if (Math.max(photo.width, photo.height) > LARGE && SHOWN.test(photo.path)) {
+      this.resting = setTimeout(() => this.#sharpen(photo), REST); // who walks on does not wait for it
+    }
+  }
+
+  /** Ask no more for the whole file of the photograph before. */
+  #rest() {
+    clearTimeout(this.resting);
+    if (this.whole !== null) this.whole.src = "";
+    this.whole = null;
   }
 
   /** The whole file takes its time, and takes the place of the small picture when it is ready. */
   async #sharpen(photo) {
-    const whole = new Image();
+    const whole = (this.whole = new Image());
     whole.src = original(photo.id);
     try {
       await whole.decode();
