@@ -140,6 +140,13 @@ def test_a_browser_that_showed_the_token_is_remembered(guarded: Running) -> None
         assert ask(guarded, f"/login{wrong}").status in {401, 422}
 
 
+def test_a_browser_that_comes_by_tls_keeps_its_cookie_to_it(guarded: Running) -> None:
+    login = f"/login?token={TOKEN}"
+    assert "Secure" in ask(guarded, login, X_Forwarded_Proto="https").headers["set-cookie"].split("; ")
+    for other in ({"X_Forwarded_Proto": "http"}, {}):
+        assert "Secure" not in ask(guarded, login, **other).headers["set-cookie"].split("; ")
+
+
 def test_a_page_that_was_allowed_may_ask_from_a_browser(guarded: Running) -> None:
     asked = ask(guarded, Authorization=f"Bearer {TOKEN}", Origin=PAGE, Sec_Fetch_Site="cross-site")
     assert (asked.status, asked.headers["access-control-allow-origin"]) == (200, PAGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -71,6 +72,7 @@ def test_a_job_is_followed_to_its_end(running: Running, home: Path) -> None:
     connection.request("GET", f"/api/jobs/{number}/events")
     answer = connection.getresponse()
     assert answer.getheader("content-type") == "text/event-stream; charset=utf-8"
+    assert answer.getheader("x-accel-buffering") == "no"  # or a proxy would keep them
     events = [part.split("data: ", 1)[1] for part in answer.read().decode().split("\n\n") if "data: " in part]
     connection.close()
     told = [json.loads(event) for event in events]
@@ -185,6 +187,19 @@ def test_a_process_that_says_what_cannot_be_read_is_ended(
     assert job["state"] == "failed"
     assert "the process that indexes cannot be used" in job["error"]
     assert not is_there(home)
+
+
+def test_a_job_hears_no_ctrl_c_and_its_low_priority_counts_beside_the_service(
+    running: Running, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sterna.server._jobs._COMMAND", stubborn(home, "{}"))
+    running.post("/api/jobs", {})
+    until(lambda: (home / "number").is_file() and (home / "number").read_text() != "")
+    number = int((home / "number").read_text())
+    assert os.getpgid(number) != os.getpgid(0)  # a terminal tells a group of Ctrl-C
+    assert os.getsid(number) == os.getsid(0)  # Linux shares cores among sessions, whatever their priority
+    os.kill(number, signal.SIGKILL)
+    ended(running, 1)
 
 
 def test_a_job_is_stopped_even_where_who_asked_for_that_left(

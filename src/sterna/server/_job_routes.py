@@ -68,7 +68,8 @@ async def events(request: Request, job_id: int = InPath(ge=0, lt=1 << 31, exampl
     found = service.jobs.get(job_id)
     if service.watchers >= service.settings.limits.watchers:
         raise busy("too many follow a job at one time", seconds=5)
-    return StreamingResponse(_told(service, found), media_type="text/event-stream")
+    at_once = {"X-Accel-Buffering": "no"}  # a proxy in front would keep them until there are many
+    return StreamingResponse(_told(service, found), media_type="text/event-stream", headers=at_once)
 
 
 async def _told(service: Service, found: Job) -> AsyncIterator[str]:

@@ -143,10 +143,12 @@ class Jobs:
             await self._tell(job)
 
     async def _talk(self, job: Job) -> None:
+        # a group of its own, so that Ctrl-C is not sent to it; a session of its own would be scheduled as the
+        # equal of the service's on Linux, however low its priority
         process = self._process = await asyncio.create_subprocess_exec(
             *_COMMAND,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-            limit=_LONGEST, start_new_session=True,
+            limit=_LONGEST, process_group=0,
         )  # fmt: skip
         try:
             await self._listen(job, process)

@@ -123,7 +123,8 @@ async def login(request: Request, token: str = Query("", max_length=1000, exampl
 
 def remember(request: Request, answer: Response) -> Response:
     """An answer that lets the browser that gets it in from now on."""
-    secure = request.url.scheme == "https"
+    # a proxy in front speaks TLS and says so; somebody else who says it harms nobody but himself
+    secure = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
     answer.set_cookie(
         COOKIE, service_of(request).guard.session, max_age=_DAYS, httponly=True, samesite="lax", secure=secure
     )
