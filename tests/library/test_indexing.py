@@ -321,7 +321,7 @@ def test_a_second_process_is_told_that_one_is_writing(library: Library, colours:
     library.index(colours)
     with FileLock(library.path / "lock", what="it"):
         with pytest.raises(
-            LockedError, match=r"written by another process; wait for it \(index with wait\) or"
+            LockedError, match=r"written by another process; wait for it \(sterna index --wait"
         ):
             library.index()
         assert library.search("red")

@@ -90,6 +90,6 @@ def writing(folder: Path, *, wait: float | None) -> Iterator[None]:
     """
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    advice = "wait for it (index with wait) or stop it"
+    advice = "wait for it (sterna index --wait, in Python wait=None) or stop it"
     with FileLock(folder / _LOCK, what=f"the library at {folder}", wait=wait, advice=advice):
         yield
