@@ -168,7 +168,7 @@ class LoginRequest(_Asked):
 
     token: str = Field(max_length=1000)
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"token": "TOKEN"}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"token": "TOKEN"}]})  # nosec B105 - an example
 
 
 def written(vectors: NDArray[np.float32], encoding: str) -> list[list[float] | str]:
