@@ -159,12 +159,27 @@ def test_an_image_is_pasted_or_dropped(page: Page, service: Service, photographs
     first_is(page, "a red wall")
 
 
-def test_a_file_that_is_no_image_is_told(page: Page, service: Service, tmp_path: Path) -> None:
-    page.goto(service.url)
+def test_a_file_that_is_no_image_is_told_and_changes_nothing(
+    page: Page, service: Service, tmp_path: Path
+) -> None:
+    page.goto(f"{service.url}/?q=red")
+    first_is(page, "a red wall")
     (tmp_path / "no.png").write_bytes(b"no image")
     page.set_input_files("#file", tmp_path / "no.png")
-    expect(page.locator("#note h2")).to_have_text("That did not work")
-    expect(page.locator("#note p").first).to_be_visible()
+    expect(page.locator("#status")).to_contain_text("no.png: ")
+    expect(page.locator("#note")).to_be_hidden()
+    first_is(page, "a red wall")
+    has_query(page, r"q=red$")
+
+
+def test_the_model_has_a_least_score_for_a_sentence_alone(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?q=red")
+    automatic = page.locator("#min-auto")
+    expect(automatic).to_be_visible()
+    page.goto(f"{service.url}/?q=red&minus=blue")
+    first_is(page, "a red wall")
+    expect(automatic).to_be_hidden()
+    expect(page.locator("#min-told")).to_have_text("any")
 
 
 def test_the_same_search_asks_anew_and_the_back_button_does_not(

@@ -11,7 +11,9 @@ export function setUp({ busy, trouble }) {
       const image = await bring(file, get().model);
       go({ ...empty(), image, filters: get().filters, model: get().model });
     } catch (error) {
-      trouble(error);
+      // what cannot be searched by leaves the page as it is
+      if (error.status >= 400 && error.status < 500) busy(`${file.name || "The image"}: ${error.message}`);
+      else trouble(error);
     }
   };
   byId("choose").addEventListener("click", () => byId("file").click());

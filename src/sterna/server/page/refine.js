@@ -54,8 +54,11 @@ export function show(state) {
   // a sentence seldom scores above a half, a photograph like another often does
   byId("min").max = state.like === null && state.image === null ? Math.max(0.6, Number(state.min) || 0) : 1;
   byId("min").value = typeof state.min === "number" ? state.min : 0;
+  // the model has a least score for a sentence alone
+  const sentence = state.q !== "" && state.like === null && state.image === null && !state.plus.length && !state.minus.length;
+  byId("min-auto").hidden = !sentence;
   byId("min-auto").setAttribute("aria-pressed", String(state.min === "model"));
-  tellLeast(state.min);
+  tellLeast(state.min === "model" && !sentence ? null : state.min);
 }
 
 function tellLeast(min) {
