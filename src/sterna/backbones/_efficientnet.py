@@ -99,7 +99,7 @@ class EfficientNetLite(ImageBackbone):
         return [(state["_fc.weight"], state["_fc.bias"])]
 
     def stem(self, pixels: Shaped[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
-        """[B, S, S, 3] uint8 RGB to maps [B, C, H, W], of stride 16 unless more stages are trained."""
+        """[B, S, S, 3] RGB of 0 to 255 to maps [B, C, H, W], of stride 16 unless more stages are trained."""
         planes = (pixels.permute(0, 3, 1, 2).to(torch.float32) - _MEAN) / _SCALE
         return self.blocks(self.first(planes))  # type: ignore[no-any-return]
 

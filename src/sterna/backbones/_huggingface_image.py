@@ -121,7 +121,7 @@ class HuggingFaceImage(ImageBackbone):
         )
 
     def stem(self, pixels: Shaped[Tensor, "B S S 3"]) -> Float[Tensor, "B ..."]:
-        """[B, S, S, 3] uint8 RGB to a map [B, D, H, H], or to what enters the layers that may be trained."""
+        """[B, S, S, 3] RGB of 0 to 255 to a map [B, D, H, H], or to what enters layers that are trained."""
         planes = (pixels.permute(0, 3, 1, 2).to(torch.float32) - self.mean) / self.deviation
         hidden: Tensor = self.network(pixel_values=planes, **self._options).last_hidden_state
         return self._as_map(hidden) if self.last is None else hidden
