@@ -1,6 +1,7 @@
 # make demo    index and search ordinary photographs (PHOTOS=~/Pictures: your own), write demo.html
 # make test    the default tests, training parts included
 # make lint    style, types and the rooms' import contracts
+# make audit   known holes in the packages that Sterna needs (asks PyPI)
 # make bench   what is fast, measured
 # make docs    the documentation, in site/
 
@@ -12,7 +13,7 @@ PIP := -m pip install -q --disable-pip-version-check
 LIGHT := .venv
 DEV := .venv-dev
 
-.PHONY: demo test test-long test-browser lint bench docs clean
+.PHONY: demo test test-long test-browser lint audit bench docs clean
 
 demo: $(LIGHT)/installed
 	$(LIGHT)/bin/python examples/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
@@ -32,6 +33,10 @@ lint: $(DEV)/installed
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
 	$(DEV)/bin/bandit --quiet --recursive --configfile pyproject.toml src
+
+audit: $(DEV)/installed
+	rm -f $(DEV)/audit.json
+	$(DEV)/bin/pip-audit --skip-editable --progress-spinner off --format json --output $(DEV)/audit.json
 
 bench: $(DEV)/installed
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(DEV)/bin/python benchmarks/$$name.py; done
