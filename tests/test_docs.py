@@ -40,7 +40,8 @@ def _generator() -> ModuleType:
 
 
 REFERENCE = _generator()
-COMMANDS: dict[str, Any] = dict(REFERENCE.commands(typer.main.get_command(app)))
+PROGRAM: Any = typer.main.get_command(app)
+COMMANDS: dict[str, Any] = dict(REFERENCE.commands(PROGRAM))
 
 
 def blocks(page: Path, *languages: str) -> Iterator[str]:
@@ -65,7 +66,7 @@ def sterna_commands(code: str) -> Iterator[list[str]]:
 
 def parse(args: list[str]) -> None:
     """Parse a command's arguments without running it; wrong ones raise."""
-    command, name = typer.main.get_command(app), "sterna"
+    command, name = PROGRAM, "sterna"
     while hasattr(command, "commands"):
         name, command = f"{name} {args[0]}", command.commands[args[0]]
         args = args[1:]

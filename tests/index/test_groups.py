@@ -15,11 +15,12 @@ Groups = list[tuple[list[int], list[float]]]
 
 def slow_groups(ids: np.ndarray, rows: np.ndarray, order: list[int], min_score: float) -> Groups:
     """One after the other: who has joined nobody is joined by all behind that are near and free."""
-    wide = {name: row.astype(np.float64) for name, row in zip(ids.tolist(), rows, strict=True)}
+    wide, place = rows.astype(np.float64), {name: at for at, name in enumerate(ids.tolist())}
     free, groups = list(order), []
     while free:
         first, *rest = free
-        scores = {name: np.float32(wide[first] @ wide[name]) for name in rest}
+        all_scores = (wide @ wide[place[first]]).astype(np.float32)
+        scores = {name: all_scores[place[name]] for name in rest}
         mine = sorted((name for name in rest if scores[name] >= min_score), key=lambda name: -scores[name])
         if mine:
             groups.append(([first, *mine], [1.0, *(float(scores[name]) for name in mine)]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from PIL import ImageFont
 
 from sterna.files import printable
@@ -22,9 +24,9 @@ def fit(text: str, width: int, *, size: int) -> str:
     letters = font(size)
     if len(text) <= _LONGEST and letters.getlength(shown) <= width:
         return shown
-    while shown and letters.getlength(shown + "…") > width:
-        shown = shown[:-1]
-    return shown + "…"
+    cuts = range(len(shown) + 1)
+    too_long = bisect_right(cuts, width, key=lambda cut: letters.getlength(f"{shown[:cut]}…"))
+    return f"{shown[: max(too_long - 1, 0)]}…"
 
 
 def wrapped(text: str, width: int, *, size: int, lines: int) -> list[str]:
