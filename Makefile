@@ -7,6 +7,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 TORCH ?= torch==2.13.0
+WORKERS ?= 3
 PHOTOS ?=
 BENCHMARKS := throughput search scan evaluation extraction serve
 PIP := -m pip install -q --disable-pip-version-check
@@ -19,7 +20,7 @@ demo: $(LIGHT)/installed
 	$(LIGHT)/bin/python examples/demo.py $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 test: $(DEV)/installed
-	OMP_NUM_THREADS=1 $(DEV)/bin/python -m pytest -n 2 --dist loadfile -q
+	OMP_NUM_THREADS=1 $(DEV)/bin/python -m pytest -n $(WORKERS) --dist loadfile -q
 
 test-long: $(DEV)/installed
 	OMP_NUM_THREADS=1 $(DEV)/bin/python -m pytest -n 2 --dist loadfile -q -m long

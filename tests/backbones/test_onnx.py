@@ -26,6 +26,7 @@ def run(path: Path, **inputs: np.ndarray) -> np.ndarray:
     return session.run(None, inputs)[0]
 
 
+@pytest.mark.long
 def test_efficientnets_side_by_side_export(tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite_pytorch")
     backbone = image_backbone("efficientnet-lite0+efficientnet-lite2", size=96, cells=3)

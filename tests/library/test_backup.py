@@ -333,7 +333,7 @@ print(state())
 
 
 @pytest.mark.parametrize("what", ["backup", "restore"])
-@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("there", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_a_kill_at_any_step_leaves_the_old_one_whole_or_the_new_one(
     library: Library, colours: Path, tmp_path: Path, what: str, there: bool
 ) -> None:

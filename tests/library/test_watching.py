@@ -90,6 +90,7 @@ def test_a_folder_that_is_removed_and_made_anew_is_watched_anew(library: Library
         watching.comes_to(new=2, removed=2)
 
 
+@pytest.mark.long
 def test_a_folder_full_of_photographs_takes_a_few_runs(
     library: Library, colours: Path, tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_a_file_that_is_still_being_written_is_waited_for(
     assert {report.failed for report in watching.reports} == {0}
 
 
+@pytest.mark.long
 def test_a_copy_that_pauses_is_no_failure_and_a_broken_file_is_one_in_the_end(
     library: Library, colours: Path
 ) -> None:
@@ -171,6 +173,7 @@ def test_a_root_that_goes_loses_nothing_and_is_followed_when_it_is_there_again(
     assert len(encoder.embedded) == 5
 
 
+@pytest.mark.long
 def test_a_root_that_is_removed_and_made_again_is_followed(library: Library, colours: Path) -> None:
     with Watching(library, colours) as watching:
         until(lambda: f"watching {colours}" in watching.notices, watching.told)
@@ -300,6 +303,7 @@ def test_another_process_that_writes_at_the_start_is_waited_for(library: Library
         assert watching.notices[0] == "another process writes to this library; waiting for it"
 
 
+@pytest.mark.long
 def test_a_full_disk_is_told_once_and_tried_again(
     library: Library, colours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -390,6 +394,7 @@ def test_a_missing_extra_is_named_before_anything_is_done(
         watching.comes_to(new=1)
 
 
+@pytest.mark.long
 def test_whatever_is_done_in_a_folder_it_comes_to_what_an_ordinary_run_finds(
     library: Library, colours: Path, tmp_path: Path
 ) -> None:
@@ -435,6 +440,7 @@ def test_whatever_is_done_in_a_folder_it_comes_to_what_an_ordinary_run_finds(
         until(lambda: known(library) == known(fresh), watching.told)
 
 
+@pytest.mark.long
 def test_only_the_folder_that_changed_is_listed_again(
     library: Library, colours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -454,6 +460,7 @@ def test_only_the_folder_that_changed_is_listed_again(
         assert set(listed) == {"trips"}
 
 
+@pytest.mark.long
 def test_a_library_inside_a_watched_folder_does_not_keep_itself_busy(
     colours: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

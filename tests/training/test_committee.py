@@ -91,7 +91,7 @@ def test_fewer_numbers_keep_what_varies_most(runs, tmp_path):
     assert reduced == {"from": 48, "images": len(data), "captions": len(data.captions)}
 
 
-@pytest.mark.parametrize("weights", ["float16", "int8"])
+@pytest.mark.parametrize("weights", [pytest.param("float16", marks=pytest.mark.long), "int8"])
 def test_the_projection_is_stored_as_other_layers_are(runs, tmp_path, weights):
     plain = export(runs, tmp_path / "plain", dim=40, image_weights="float32", text_weights="float32")
     small = export(runs, tmp_path / "small", dim=40, image_weights=weights, text_weights=weights)

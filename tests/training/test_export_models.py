@@ -64,7 +64,13 @@ def test_every_pooling_is_tried() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pooling", "score"), [(name, ("MrSw", "dot")[place % 2]) for place, name in enumerate(sorted(POOLINGS))]
+    ("pooling", "score"),
+    [
+        pytest.param(
+            name, ("MrSw", "dot")[place % 2], marks=() if name in {"first", "gru"} else pytest.mark.long
+        )
+        for place, name in enumerate(sorted(POOLINGS))
+    ],
 )
 def test_a_model_of_every_pooling_and_position_is_exported(
     opened: Run, tmp_path: Path, pooling: str, score: str

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 transformers = pytest.importorskip("transformers")
 
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import sterna
 from sterna.backbones import image_backbone, merge_low_rank, text_backbone
@@ -339,25 +339,27 @@ def test_targets_are_of_the_frozen_backbones_whatever_is_trained(
         assert torch.equal(one.image_targets, two.image_targets)
 
 
-def test_weights_that_stand_on_other_backbones_are_refused(tuned: Path, ground: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
+@pytest.fixture(scope="module")
+def elsewhere(ground: Path) -> Path:
+    """A run on a text backbone of other weights."""
+    other = ground / "other-bert"
     shutil.copytree(ground / "bert", other)
-    tensors = load_file(other / "model.safetensors")
-    from safetensors.torch import save_file
-
-    save_file(
-        {name: value + 0.1 for name, value in tensors.items()}, other / "model.safetensors", {"format": "pt"}
-    )
+    tensors = {name: value + 0.1 for name, value in load_file(other / "model.safetensors").items()}
+    save_file(tensors, other / "model.safetensors", {"format": "pt"})
     settings = settings_on(ground, {}, epochs=1)
     features = settings.features.model_copy(update={"text": f"hf:{other}", "path": None})
-    train(settings.model_copy(update={"features": features}), tmp_path / "run")
-    shutil.copy(
-        tuned / "checkpoints" / "best.safetensors", tmp_path / "run" / "checkpoints" / "best.safetensors"
-    )
+    return train(settings.model_copy(update={"features": features}), ground / "elsewhere").path
+
+
+def test_weights_that_stand_on_other_backbones_are_refused(
+    tuned: Path, elsewhere: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(elsewhere, tmp_path / "run")
+    shutil.copy(tuned / "checkpoints" / "best.safetensors", run / "checkpoints" / "best.safetensors")
     with pytest.raises(
         ModelError, match=r"best\.safetensors: its weights stand on another backbone of captions"
     ):
-        load_run(tmp_path / "run")
+        load_run(run)
 
 
 def test_captions_without_token_ids_are_refused(ground: Path, tmp_path: Path) -> None:

@@ -64,6 +64,7 @@ def reading(reader, *, workers: int = 2):
     return read_batches(reader, SPLIT, PLAN, start=0, captions_per_image=None, workers=workers)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="counts processes as POSIX has them")
 def test_a_process_in_which_training_with_workers_fails_ends(tmp_path):
     make_toy(tmp_path)
