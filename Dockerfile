@@ -1,13 +1,19 @@
 # The service in a container; docs/deploy.md says how to use it.
 
-FROM python:3.12-slim AS build
+# Where what it is made of comes from, for who has a mirror: --build-arg BASE=... --build-arg PIP_INDEX_URL=...
+ARG BASE=python:3.12-slim
+
+FROM ${BASE} AS build
+# pip reads both; left out, it asks PyPI
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
 RUN python -m venv /opt/sterna
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY src src
 RUN /opt/sterna/bin/pip install --no-cache-dir '.[server,watch,heic]'
 
-FROM python:3.12-slim
+FROM ${BASE}
 # Whose files the library and the photographs are: 1000 is the first user of most machines.
 ARG UID=1000
 ARG GID=1000
