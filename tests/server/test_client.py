@@ -187,6 +187,7 @@ CALLS: dict[str, Callable[[sterna.Client], object]] = {
     "failures": lambda client: client.failures(),
     "models": lambda client: client.models(),
     "index": lambda client: client.index(),
+    "forget": lambda client: client.forget(1),
     "cancel": lambda client: client.cancel(1),
 }
 

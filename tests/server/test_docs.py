@@ -36,8 +36,9 @@ def test_every_example_of_the_guide_is_answered(photos: Path, tiny_model: Path, 
             done = subprocess.run(
                 line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
             )
-            # the job is over before it can be stopped
+            # the job is over before it can be stopped; this service was not told to let folders be added
             good = "409" if "-X DELETE" in command else "200|202"
+            good = "403" if "/api/roots/" in command or '"/home/me' in command else good
             assert re.search(f"({good})$", done.stderr.strip()), (command, done.stdout, done.stderr)
     assert (tmp_path / "small.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert (tmp_path / "openapi.json").is_file()

@@ -14,10 +14,12 @@ from sterna.client._asked import as_id, content, finite, operand, photo_of, size
 from sterna.client._http import Connection
 from sterna.client._types import (
     RemoteCaption,
+    RemoteForgotten,
     RemoteHit,
     RemoteJob,
     RemotePhoto,
     read_captions,
+    read_forgotten,
     read_job,
     read_page,
     read_photo,
@@ -228,6 +230,28 @@ class Client:
     def cancel(self, job_id: int) -> RemoteJob:
         """Stop a job; what it has committed is kept."""
         return self._connection.ask("DELETE", f"/api/jobs/{as_id('job_id', job_id)}", read_job)
+
+    def forget(self, root: str | Path | int) -> RemoteForgotten:
+        """Take a folder out of the library, whether it is there or not; nothing in it is touched.
+
+        Arguments:
+            root: one of the library's folders: its path there, as `status` tells it, or its id.
+
+        Raises `UsageError` for any other folder, `ServerError` (status 403) where the service was not told to
+        let this folder be added and removed, and (409) where the library is being written to.
+        """
+        return self._connection.ask("DELETE", f"/api/roots/{self._root_id(root)}", read_forgotten)
+
+    def _root_id(self, root: str | Path | int) -> int:
+        roots = self._connection.get(
+            "/api/status", lambda said: {str(one["path"]): int(one["id"]) for one in said["roots"]}
+        )
+        named = isinstance(root, str | Path)
+        number = roots.get(str(root).rstrip("/") or "/") if named else as_id("root", root)
+        if number is None or number not in roots.values():
+            known = ", ".join(roots) or "none"
+            raise UsageError(f"{root}: not a folder of this library; its folders: {known}")
+        return number
 
     def close(self) -> None:
         """Close the connection."""

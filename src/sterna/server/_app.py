@@ -18,6 +18,7 @@ from sterna.server import (
     _job_routes,
     _page,
     _photos,
+    _roots,
     _searching,
     _telling,
 )
@@ -44,6 +45,7 @@ _ROOMS = (
     _duplicates,
     _telling,
     _job_routes,
+    _roots,
     _page,
 )
 

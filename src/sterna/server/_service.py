@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Model", "Service", "service_of"]
 
+R = TypeVar("R")
 _AGAIN = 5.0  # seconds after which a model that could not be loaded is tried again
 
 
@@ -114,6 +115,8 @@ class Service:
         if settings.watch:
             self._watching = Watching(library, changed=self._changed, notice=notice or (lambda _: None))
         self.watchers = 0
+        self.changing = asyncio.Lock()  # held while it is decided what a job looks at, and a folder forgotten
+        self._unfinished: set[asyncio.Task[Any]] = set()
         self.edition = object()  # another one after each change of the library that is known of
         self.compared: Any = None  # the last groups of duplicates: their pages are asked for one by one
         self.trouble: str | None = "the model is being loaded"
@@ -121,6 +124,27 @@ class Service:
         self._tried = 0.0
         self._warming: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
+
+    @property
+    def may_add(self) -> tuple[Path, ...]:
+        """Folders that requests may add to the library, and those inside them."""
+        return self.settings.allow_roots if self.can_index else ()
+
+    def may_change(self, root: Path) -> bool:
+        """Whether requests may add a folder, and forget it: what one may undo, another one may do again."""
+        return any(root.is_relative_to(one) for one in self.may_add)
+
+    async def finish(self, work: Coroutine[Any, Any, R]) -> R:
+        """Do something to its end, even where whoever asked for it leaves meanwhile."""
+        task = asyncio.create_task(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._unfinished.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody may be left to be told
 
     async def model(self, name: str | None) -> Model:
         """The model of a name or fingerprint, `None` for the library's; `Problem` where there is none."""
@@ -212,6 +236,8 @@ class Service:
             if self._watching is not None:
                 last_first.push_async_callback(loop.run_in_executor, None, self._watching.close)
             last_first.push_async_callback(self.jobs.close)
+            if self._unfinished:
+                await asyncio.wait(self._unfinished)
             if self._warming is not None:
                 self._warming.cancel()
                 await asyncio.wait({self._warming})
@@ -219,6 +245,11 @@ class Service:
     def _renew(self) -> None:
         self.edition = object()
         self.compared = None
+
+    def forgot(self, *, files: int, photos: int) -> None:
+        """Note that a folder was taken out of the library, and what went with it."""
+        self._renew()
+        self.log.event("forget", files=files, photos=photos)
 
     def _changed(self, report: IndexReport) -> None:
         self._renew()
