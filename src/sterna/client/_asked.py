@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Operand: TypeAlias = str | int | NDArray[Any]
 
-__all__ = ["as_id", "content", "finite", "operand", "photo_of", "size", "weighed"]
+__all__ = ["address", "as_id", "content", "finite", "operand", "photo_of", "size", "weighed"]
 
 
 def as_id(name: str, number: object) -> int:
@@ -27,6 +27,15 @@ def as_id(name: str, number: object) -> int:
 def size(name: str, pixels: object) -> int | None:
     """A number of pixels, `None` for none; raise `UsageError` where it is none."""
     return None if pixels is None else check_whole(name, pixels, least=1)
+
+
+def address(name: str, url: object) -> str | None:
+    """The address of an image elsewhere, `None` for none; raise `UsageError` where it is no text."""
+    if url is not None and not isinstance(url, str):
+        raise UsageError(
+            f"{name}={url!r}: the address of an image is needed, such as https://example.org/a.jpg"
+        )
+    return url
 
 
 def finite(name: str, number: object) -> float:
@@ -49,8 +58,23 @@ def operand(what: Operand | None) -> dict[str, Any]:
     raise UsageError(f"{what!r}: a sentence, the id of a photograph or a vector is needed")
 
 
-def weighed(name: str, pairs: object) -> list[dict[str, Any]]:
-    """What is added or taken away; raise `UsageError` for anything but pairs (weight, what)."""
+def weighed(*, plus: object, minus: object) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What is added and what is taken away; what has a weight below 0 changes sides.
+
+    Raises `UsageError` for anything but pairs (weight, what).
+    """
+    added, taken = _pairs("plus", plus), _pairs("minus", minus)
+    return (
+        [part for part in added if part["weight"] >= 0] + _turned(taken),
+        [part for part in taken if part["weight"] >= 0] + _turned(added),
+    )
+
+
+def _turned(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**part, "weight": -part["weight"]} for part in parts if part["weight"] < 0]
+
+
+def _pairs(name: str, pairs: object) -> list[dict[str, Any]]:
     if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
         raise UsageError(f"{name}: a list of (weight, what) is needed, such as [(0.5, 'sunset')]")
     found: list[dict[str, Any]] = []

@@ -43,10 +43,11 @@ class RemotePhoto:
 
 @dataclass(frozen=True)
 class RemoteHit(RemotePhoto):
-    """A photograph that was found elsewhere; `score` is a cosine."""
+    """A photograph that was found elsewhere; `score` is a cosine, `alignment` is said at `Hit`."""
 
     rank: int
     score: float
+    alignment: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,10 @@ def read_photo(said: Mapping[str, Any]) -> RemotePhoto:
 
 def read_page(said: Mapping[str, Any]) -> Page:
     """A page of hits as a service tells of it."""
-    hits = [RemoteHit(**_facts(one), rank=one["rank"], score=one["score"]) for one in said["hits"]]
+    hits = [
+        RemoteHit(**_facts(one), rank=one["rank"], score=one["score"], alignment=one.get("alignment"))
+        for one in said["hits"]
+    ]
     return Page(hits, said["next"], said["more"])
 
 

@@ -67,6 +67,9 @@ class HitAnswer(PhotoAnswer):
 
     rank: int
     score: float
+    alignment: float | None = Field(
+        default=None, description="Where the search was re-ranked: how well its regions fit the words."
+    )
 
 
 class SearchAnswer(_Answered):

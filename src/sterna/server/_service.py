@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 
 from sterna.server._decoding import Decoders
+from sterna.server._fetching import Fetcher
 from sterna.server._guard import Guard
 from sterna.server._jobs import Job, Jobs
 from sterna.server._logs import Log
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from sterna.encoders import Encoder
     from sterna.library import IndexReport, Library
+    from sterna.server._body import Bodies
 
 __all__ = ["Model", "Service", "service_of"]
 
@@ -85,11 +87,17 @@ class Service:
     Arguments:
         library: answers; it is closed with the service.
         settings: the service's.
+        bodies: what all requests together hold.
         notice: called with a sentence on what is watched and what goes wrong there, by any thread.
     """
 
     def __init__(
-        self, library: Library, settings: ServerSettings, *, notice: Callable[[str], None] | None = None
+        self,
+        library: Library,
+        settings: ServerSettings,
+        *,
+        bodies: Bodies,
+        notice: Callable[[str], None] | None = None,
     ) -> None:
         limits = settings.limits
         self.library = library
@@ -105,7 +113,9 @@ class Service:
         self.explaining = Turns(queue=limits.explaining)
         self.looking = Workers(1, queue=limits.explaining)
         self.comparing = Workers(1, queue=limits.explaining)
+        self.reranking = Workers(1, queue=limits.explaining)
         self.decoders = Decoders(limits, self.metrics)
+        self.fetcher = Fetcher(limits, bodies, on=settings.fetch_images)
         self._pixels = Room(max(limits.decoded, limits.pixels))
         self.thumbnails = Thumbnails(limits.thumbnails)
         given = library.model
@@ -228,7 +238,8 @@ class Service:
         loop = asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as last_first:  # whatever one of them raises, the others end
             last_first.callback(self.library.close)
-            for workers in (self.workers, self.comparing, self.looking, self.reading, self.decoding):
+            slow = (self.comparing, self.looking, self.reranking, self.decoding, self.fetcher)
+            for workers in (self.workers, self.reading, *slow):
                 last_first.push_async_callback(loop.run_in_executor, None, workers.close)
             last_first.callback(self.decoders.close)
             for model in self._models.values():
@@ -268,7 +279,7 @@ class Service:
     def count_waiting(self) -> None:
         """Tell the metrics how much waits."""
         embedding = sum(model.waiting for model in self._models.values())
-        slow = self.decoding.count + self.explaining.count + self.comparing.count
+        slow = self.decoding.count + self.explaining.count + self.comparing.count + self.reranking.count
         self.metrics.waiting.set(self.workers.count + slow + self._pixels.waiting + embedding)
 
 
