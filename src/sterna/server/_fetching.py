@@ -165,10 +165,11 @@ class Fetcher:
         name = place.host.rstrip(".") if place.secure else None
         for address in addresses[:_TRIES]:
             try:
-                # an address in numbers is taken as it is: nothing is looked up again
-                reader, writer = await asyncio.open_connection(
-                    address, place.port, limit=_PIECE, ssl=tls, server_hostname=name
-                )
+                async with asyncio.timeout(self._limits.fetch_seconds / _TRIES):
+                    # an address in numbers is taken as it is: nothing is looked up again
+                    reader, writer = await asyncio.open_connection(
+                        address, place.port, limit=_PIECE, ssl=tls, server_hostname=name
+                    )
             except ssl.SSLCertVerificationError:
                 raise _refused("its certificate does not prove its name") from None
             except OSError:
