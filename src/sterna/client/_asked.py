@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sterna.errors import PhotoError, UsageError, check_whole
+from sterna.errors import PhotoError, UsageError, check_finite, check_whole
 from sterna.files import system_reason
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     Operand: TypeAlias = str | int | NDArray[Any]
 
-__all__ = ["address", "as_id", "content", "finite", "operand", "photo_of", "size", "weighed"]
+__all__ = ["address", "as_id", "content", "operand", "photo_of", "size", "weighed"]
 
 
 def as_id(name: str, number: object) -> int:
@@ -38,13 +37,6 @@ def address(name: str, url: object) -> str | None:
     return url
 
 
-def finite(name: str, number: object) -> float:
-    """A number as one of Python's; raise `UsageError` where it is none, or not finite."""
-    if not isinstance(number, Real) or isinstance(number, bool) or not math.isfinite(number):
-        raise UsageError(f"{name}={number!r}: a finite number is needed")
-    return float(number)
-
-
 def operand(what: Operand | None) -> dict[str, Any]:
     """What is looked for; raise `UsageError` where it is no sentence, id or vector."""
     if what is None:
@@ -54,7 +46,7 @@ def operand(what: Operand | None) -> dict[str, Any]:
     if isinstance(what, Integral) and not isinstance(what, bool):
         return {"photo": as_id("query", what)}
     if getattr(what, "ndim", 0) == 1 and hasattr(what, "tolist"):
-        return {"vector": [finite("a number of the vector", number) for number in what.tolist()]}
+        return {"vector": [check_finite("a number of the vector", number) for number in what.tolist()]}
     raise UsageError(f"{what!r}: a sentence, the id of a photograph or a vector is needed")
 
 
@@ -81,7 +73,7 @@ def _pairs(name: str, pairs: object) -> list[dict[str, Any]]:
     for pair in pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise UsageError(f"{name}: {pair!r} is no (weight, what), such as (0.5, 'sunset')")
-        found.append({"weight": finite(f"{name}: weight", pair[0]), **operand(pair[1])})
+        found.append({"weight": check_finite(f"{name}: weight", pair[0]), **operand(pair[1])})
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from sterna.client._asked import address, as_id, content, finite, operand, photo_of, size, weighed
+from sterna.client._asked import address, as_id, content, operand, photo_of, size, weighed
 from sterna.client._http import Connection
 from sterna.client._types import (
     RemoteCaption,
@@ -24,7 +24,7 @@ from sterna.client._types import (
     read_page,
     read_photo,
 )
-from sterna.errors import UsageError, check_whole
+from sterna.errors import UsageError, check_finite, check_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,7 +104,7 @@ class Client:
             "k": min(first + most, _PAGE),
             "min_score": min_score
             if min_score is None or min_score == "model"
-            else finite("min_score", min_score),
+            else check_finite("min_score", min_score),
             "filters": {key: value for key, value in filters.items() if value is not None},
             "exclude_self": bool(exclude_self),
             "rerank": check_whole("rerank", rerank, least=0, hint=", 0 for none"),
