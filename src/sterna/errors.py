@@ -23,8 +23,9 @@ A message names the file or argument, what came, and what would be right.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TypeGuard
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "StoreError",
     "UnknownPhotoError",
     "UsageError",
+    "check_finite",
     "check_known",
     "check_whole",
     "is_whole",
@@ -141,6 +143,16 @@ def check_known(what: str, name: str, known: Collection[str]) -> None:
     """Raise `UsageError` listing the known names unless `name` is one of them."""
     if name not in known:
         raise UsageError(f"{what}={name!r} is not known; known: {', '.join(sorted(known))}")
+
+
+def check_finite(name: str, number: object, *, hint: str = "") -> float:
+    """A finite number of Python's or NumPy's as Python's; raise `UsageError` for anything else.
+
+    `hint` is what else would be right (", or None").
+    """
+    if isinstance(number, Real) and not isinstance(number, bool) and math.isfinite(number):
+        return float(number)
+    raise UsageError(f"{name}={number!r}: a finite number is needed{hint}")
 
 
 def check_whole(name: str, number: object, *, least: int, hint: str = "") -> int:

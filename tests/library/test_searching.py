@@ -200,7 +200,7 @@ def test_meaningless_queries_are_refused_in_a_sentence(indexed: Library, colours
         indexed.search("red", k=0)
     with pytest.raises(UsageError, match="cancel each other out"):
         indexed.search("red", minus=[(1.0, "red")])
-    with pytest.raises(UsageError, match="weight nan"):
+    with pytest.raises(UsageError, match="weight=nan"):
         indexed.search("red", plus=[(float("nan"), "blue")])
     with pytest.raises(UsageError, match="folder is empty"):
         indexed.search("red", folder=" ")
@@ -220,7 +220,7 @@ def test_arguments_of_another_kind_are_refused_in_a_sentence(indexed: Library, c
         ({"plus": ["sunset"]}, "plus: a list of .*; 'sunset' is in it"),
         ({"minus": 5}, "minus: a list of .*; 5 came"),
         ({"minus": [(1.0, "a", "b")]}, "minus: a list of .* is in it"),
-        ({"plus": [("a", "y")]}, "plus: weight 'a': a finite number is needed"),
+        ({"plus": [("a", "y")]}, "plus: weight='a': a finite number is needed"),
         ({"model": 5}, "model=5: neither the name of a model nor an encoder"),
         ({"model": ""}, "the model's name is empty"),
     ]

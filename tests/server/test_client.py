@@ -61,6 +61,11 @@ def test_a_search_elsewhere_is_a_search_here(client: sterna.Client, here: tuple[
         (None, {"image": library.search("red", k=1)[0].photo_id}),
         (None, {"image": png((3, 250, 3))}),
         ("blue", {"image": png("red"), "k": 500}),
+        ("red", {"plus": [(-0.5, "blue"), (2.0, "lime")], "minus": [(-1.0, "white"), (0.2, "red")]}),
+        ("red", {"plus": [(0.0, "blue")]}),
+        (None, {"plus": [(1.0, "lime")], "minus": [(-0.5, "red")]}),
+        (None, {"minus": [(-2.0, "lime")]}),
+        (None, {"plus": [(-1.0, "lime")]}),
         ("red", {"min_score": 1.5}),
     ):
         assert same(client.search(query, **options), library.search(query, **options)), (query, options)
@@ -187,6 +192,7 @@ CALLS: dict[str, Callable[[sterna.Client], object]] = {
     "failures": lambda client: client.failures(),
     "models": lambda client: client.models(),
     "index": lambda client: client.index(),
+    "forget": lambda client: client.forget(1),
     "cancel": lambda client: client.cancel(1),
 }
 

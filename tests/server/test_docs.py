@@ -36,8 +36,10 @@ def test_every_example_of_the_guide_is_answered(photos: Path, tiny_model: Path, 
             done = subprocess.run(
                 line, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
             )
-            # the job is over before it can be stopped
+            # the job is over before it can be stopped; this service may not add folders, and fetches nothing
             good = "409" if "-X DELETE" in command else "200|202"
+            good = "403" if any(one in command for one in ("/api/roots/", '"/home/me', "image_url")) else good
+            good = "422" if "rerank" in command else good  # the tiny model cannot align
             assert re.search(f"({good})$", done.stderr.strip()), (command, done.stdout, done.stderr)
     assert (tmp_path / "small.jpg").read_bytes()[:2] == b"\xff\xd8"
     assert (tmp_path / "openapi.json").is_file()

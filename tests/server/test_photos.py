@@ -128,7 +128,29 @@ def test_what_came_in_a_photograph_s_place_is_not_shown(tmp_path: Path) -> None:
         path.unlink()
         refused()
         path.write_bytes(secret.read_bytes()[:60])  # begins as a photograph and ends too early
-        assert service.get(f"/api/photos/{number}/thumbnail").problem == "photo-not-there"
+        cut = service.get(f"/api/photos/{number}/thumbnail")
+        assert (cut.status, cut.problem) == (422, "unreadable-photo")
+
+
+def test_an_original_above_a_limit_is_there_and_is_not_made_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "photos" / "large.png", "red", size=(400, 300))
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(tmp_path / "photos")
+    number = library.photos()[0].photo_id
+    monkeypatch.setenv("STERNA_MAX_PIXELS", "100000")  # of the processes that decode
+    with serving(library) as service:
+        large = service.get(f"/api/photos/{number}/thumbnail")
+        assert (large.status, large.problem) == (422, "unreadable-photo")
+        assert large.json["detail"].startswith(
+            "the photograph cannot be shown: 400 x 300 pixels: more than the limit of 0.1 megapixels"
+        )
+        assert service.get(f"/api/photos/{number}/original").status == 200
+        monkeypatch.setattr("sterna.server._photos._MOST", 100)
+        long = service.get(f"/api/photos/{number}/thumbnail?size=128")
+        assert (long.status, long.problem) == (422, "unreadable-photo")
+        assert "the file is longer than 100 bytes" in long.json["detail"]
 
 
 def test_names_that_are_no_text_are_told_with_question_marks(tmp_path: Path) -> None:

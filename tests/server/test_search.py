@@ -214,7 +214,7 @@ def test_a_text_that_names_a_file_is_a_text(service: Running, root: Path) -> Non
         ({"vector": "!!!!"}, "vector: text has to be base64"),
         ({"filters": {"orientation": "tall"}},
          "filters.orientation: a text of 4 letters came; 'landscape', 'portrait' or 'square' is needed"),
-        ({"plus": [{"text": "a", "weight": -1.5}]}, "plus.0.weight: -1.5 came; more than 0 is needed"),
+        ({"plus": [{"text": "a", "weight": -1.5}]}, "plus.0.weight: -1.5 came; at least 0 is needed"),
         ({"plus": [{}]}, "plus.0: one of text, photo and vector is needed"),
         ({"cursor": "x" * 2000}, "cursor: a text of 2,000 letters came; a text of 1,000 letters or fewer is needed"),
         ({"k": 0, "exclude_self": 3}, "k: 0 came; at least 1 is needed; exclude_self: 3 came; true or false is needed"),

@@ -25,6 +25,7 @@ OPERATIONS = {
     "/api/jobs/{job_id}": {"get", "delete"}, "/api/jobs/{job_id}/events": {"get"}, "/healthz": {"get"},
     "/readyz": {"get"}, "/metrics": {"get"}, "/login": {"get", "post"}, "/api/photos": {"get"},
     "/api/photos/{photo_id}/explain": {"post"}, "/api/duplicates": {"get"},
+    "/api/roots/{root_id}": {"delete"},
 }  # fmt: skip
 
 

@@ -65,6 +65,12 @@ def serve(
     watch: Annotated[
         bool, typer.Option("--watch", help="Keep the library up to date while files in its folders change.")
     ] = False,
+    fetch_images: Annotated[
+        bool,
+        typer.Option(
+            "--fetch-images", help="Let requests name an image on the public Internet, which is fetched."
+        ),
+    ] = False,
     log_json: Annotated[bool, typer.Option("--log-json", help="Write the log as lines of JSON.")] = False,
     model: LibraryModelOption = None,
     library: LibraryOption = None,
@@ -99,6 +105,7 @@ def serve(
             "cors": tuple(cors or ()),
             "allow_roots": tuple(allow_roots or ()),
             "watch": watch,
+            "fetch_images": fetch_images,
             "log_json": log_json,
         },
     )

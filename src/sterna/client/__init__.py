@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from sterna.client._client import Client
-from sterna.client._types import RemoteCaption, RemoteHit, RemoteJob, RemotePhoto
+from sterna.client._types import RemoteCaption, RemoteForgotten, RemoteHit, RemoteJob, RemotePhoto
 
-__all__ = ["Client", "RemoteCaption", "RemoteHit", "RemoteJob", "RemotePhoto"]
+__all__ = ["Client", "RemoteCaption", "RemoteForgotten", "RemoteHit", "RemoteJob", "RemotePhoto"]

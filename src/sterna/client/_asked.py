@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sterna.errors import PhotoError, UsageError, check_whole
+from sterna.errors import PhotoError, UsageError, check_finite, check_whole
 from sterna.files import system_reason
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     Operand: TypeAlias = str | int | NDArray[Any]
 
-__all__ = ["as_id", "content", "finite", "operand", "photo_of", "size", "weighed"]
+__all__ = ["address", "as_id", "content", "operand", "photo_of", "size", "weighed"]
 
 
 def as_id(name: str, number: object) -> int:
@@ -29,11 +28,13 @@ def size(name: str, pixels: object) -> int | None:
     return None if pixels is None else check_whole(name, pixels, least=1)
 
 
-def finite(name: str, number: object) -> float:
-    """A number as one of Python's; raise `UsageError` where it is none, or not finite."""
-    if not isinstance(number, Real) or isinstance(number, bool) or not math.isfinite(number):
-        raise UsageError(f"{name}={number!r}: a finite number is needed")
-    return float(number)
+def address(name: str, url: object) -> str | None:
+    """The address of an image elsewhere, `None` for none; raise `UsageError` where it is no text."""
+    if url is not None and not isinstance(url, str):
+        raise UsageError(
+            f"{name}={url!r}: the address of an image is needed, such as https://example.org/a.jpg"
+        )
+    return url
 
 
 def operand(what: Operand | None) -> dict[str, Any]:
@@ -45,19 +46,34 @@ def operand(what: Operand | None) -> dict[str, Any]:
     if isinstance(what, Integral) and not isinstance(what, bool):
         return {"photo": as_id("query", what)}
     if getattr(what, "ndim", 0) == 1 and hasattr(what, "tolist"):
-        return {"vector": [finite("a number of the vector", number) for number in what.tolist()]}
+        return {"vector": [check_finite("a number of the vector", number) for number in what.tolist()]}
     raise UsageError(f"{what!r}: a sentence, the id of a photograph or a vector is needed")
 
 
-def weighed(name: str, pairs: object) -> list[dict[str, Any]]:
-    """What is added or taken away; raise `UsageError` for anything but pairs (weight, what)."""
+def weighed(*, plus: object, minus: object) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What is added and what is taken away; what has a weight below 0 changes sides.
+
+    Raises `UsageError` for anything but pairs (weight, what).
+    """
+    added, taken = _pairs("plus", plus), _pairs("minus", minus)
+    return (
+        [part for part in added if part["weight"] >= 0] + _turned(taken),
+        [part for part in taken if part["weight"] >= 0] + _turned(added),
+    )
+
+
+def _turned(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**part, "weight": -part["weight"]} for part in parts if part["weight"] < 0]
+
+
+def _pairs(name: str, pairs: object) -> list[dict[str, Any]]:
     if isinstance(pairs, str | bytes) or not isinstance(pairs, Iterable):
         raise UsageError(f"{name}: a list of (weight, what) is needed, such as [(0.5, 'sunset')]")
     found: list[dict[str, Any]] = []
     for pair in pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise UsageError(f"{name}: {pair!r} is no (weight, what), such as (0.5, 'sunset')")
-        found.append({"weight": finite(f"{name}: weight", pair[0]), **operand(pair[1])})
+        found.append({"weight": check_finite(f"{name}: weight", pair[0]), **operand(pair[1])})
     return found
 
 

@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from sterna.client._asked import as_id, content, finite, operand, photo_of, size, weighed
+from sterna.client._asked import address, as_id, content, operand, photo_of, size, weighed
 from sterna.client._http import Connection
 from sterna.client._types import (
     RemoteCaption,
+    RemoteForgotten,
     RemoteHit,
     RemoteJob,
     RemotePhoto,
     read_captions,
+    read_forgotten,
     read_job,
     read_page,
     read_photo,
 )
-from sterna.errors import UsageError, check_whole
+from sterna.errors import UsageError, check_finite, check_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +58,7 @@ class Client:
         query: Operand | None = None,
         *,
         image: str | Path | bytes | int | None = None,
+        image_url: str | None = None,
         k: int = 10,
         offset: int = 0,
         plus: Sequence[tuple[float, Operand]] = (),
@@ -70,12 +73,14 @@ class Client:
         name: str | None = None,
         caption: str | None = None,
         exclude_self: bool = False,
+        rerank: int = 0,
         model: str | None = None,
     ) -> list[RemoteHit]:
         """Find photographs; the arguments are those of `Library.search`.
 
         Text is always a sentence; a photograph of this machine is given as `image`, a path or its bytes, and
-        sent. Many hits, and an `offset`, are reached page by page.
+        sent; `image_url` is the address of one on the public Internet, which the service fetches if it
+        was started with `--fetch-images`. Many hits, and an `offset`, are reached page by page.
         """
         filters = {
             "folder": None if folder is None else str(folder),
@@ -90,16 +95,19 @@ class Client:
         most = check_whole("k", k, least=1)
         first = check_whole("offset", offset, least=0, hint=", 0 for the first hits")
         own, images = (None, []) if image is None else photo_of(image)
+        added, taken = weighed(plus=plus, minus=minus)
         asked = {
             **operand(query),
-            "plus": ([] if own is None else [{"photo": own, "weight": 1.0}]) + weighed("plus", plus),
-            "minus": weighed("minus", minus),
+            "image_url": address("image_url", image_url),
+            "plus": ([] if own is None else [{"photo": own, "weight": 1.0}]) + added,
+            "minus": taken,
             "k": min(first + most, _PAGE),
             "min_score": min_score
             if min_score is None or min_score == "model"
-            else finite("min_score", min_score),
+            else check_finite("min_score", min_score),
             "filters": {key: value for key, value in filters.items() if value is not None},
             "exclude_self": bool(exclude_self),
+            "rerank": check_whole("rerank", rerank, least=0, hint=", 0 for none"),
             "model": model,
         }
         return self._pages(asked, images, first=first, last=first + most)
@@ -228,6 +236,28 @@ class Client:
     def cancel(self, job_id: int) -> RemoteJob:
         """Stop a job; what it has committed is kept."""
         return self._connection.ask("DELETE", f"/api/jobs/{as_id('job_id', job_id)}", read_job)
+
+    def forget(self, root: str | Path | int) -> RemoteForgotten:
+        """Take a folder out of the library, whether it is there or not; nothing in it is touched.
+
+        Arguments:
+            root: one of the library's folders: its path there, as `status` tells it, or its id.
+
+        Raises `UsageError` for any other folder, `ServerError` (status 403) where the service was not told to
+        let this folder be added and removed, and (409) where the library is being written to.
+        """
+        return self._connection.ask("DELETE", f"/api/roots/{self._root_id(root)}", read_forgotten)
+
+    def _root_id(self, root: str | Path | int) -> int:
+        roots = self._connection.get(
+            "/api/status", lambda said: {str(one["path"]): int(one["id"]) for one in said["roots"]}
+        )
+        named = isinstance(root, str | Path)
+        number = roots.get(str(root).rstrip("/") or "/") if named else as_id("root", root)
+        if number is None or number not in roots.values():
+            known = ", ".join(roots) or "none"
+            raise UsageError(f"{root}: not a folder of this library; its folders: {known}")
+        return number
 
     def close(self) -> None:
         """Close the connection."""

@@ -11,10 +11,12 @@ from typing import Any
 __all__ = [
     "Page",
     "RemoteCaption",
+    "RemoteForgotten",
     "RemoteHit",
     "RemoteJob",
     "RemotePhoto",
     "read_captions",
+    "read_forgotten",
     "read_job",
     "read_page",
     "read_photo",
@@ -41,10 +43,11 @@ class RemotePhoto:
 
 @dataclass(frozen=True)
 class RemoteHit(RemotePhoto):
-    """A photograph that was found elsewhere; `score` is a cosine."""
+    """A photograph that was found elsewhere; `score` is a cosine, `alignment` is said at `Hit`."""
 
     rank: int
     score: float
+    alignment: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,15 @@ class RemoteJob:
     error: str | None
 
 
+@dataclass(frozen=True)
+class RemoteForgotten:
+    """A folder that was taken out of a library elsewhere, with the names of `sterna.library.Forgotten`."""
+
+    path: PurePosixPath
+    files: int
+    photos: int
+
+
 def _facts(said: Mapping[str, Any]) -> dict[str, Any]:
     taken_at = said["taken_at"]
     return {
@@ -102,13 +114,21 @@ def read_photo(said: Mapping[str, Any]) -> RemotePhoto:
 
 def read_page(said: Mapping[str, Any]) -> Page:
     """A page of hits as a service tells of it."""
-    hits = [RemoteHit(**_facts(one), rank=one["rank"], score=one["score"]) for one in said["hits"]]
+    hits = [
+        RemoteHit(**_facts(one), rank=one["rank"], score=one["score"], alignment=one.get("alignment"))
+        for one in said["hits"]
+    ]
     return Page(hits, said["next"], said["more"])
 
 
 def read_captions(said: Mapping[str, Any]) -> list[RemoteCaption]:
     """Sentences as a service tells of them."""
     return [RemoteCaption(one["rank"], one["score"], one["caption"]) for one in said["captions"]]
+
+
+def read_forgotten(said: Mapping[str, Any]) -> RemoteForgotten:
+    """A folder that was taken out as a service tells of it."""
+    return RemoteForgotten(PurePosixPath(said["path"]), int(said["files"]), int(said["photos"]))
 
 
 def read_job(said: Mapping[str, Any]) -> RemoteJob:

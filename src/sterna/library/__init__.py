@@ -12,7 +12,7 @@ from sterna.library._duplicates import LIKENESS
 from sterna.library._folder import default_folder
 from sterna.library._library import Library
 from sterna.library._originals import Original
-from sterna.library._query import names_a_photo, read_date
+from sterna.library._query import Sentence, names_a_photo, read_date
 from sterna.library._types import (
     Backup,
     CaptionHit,
@@ -41,6 +41,7 @@ __all__ = [
     "PhotoRecord",
     "Progress",
     "RootStatus",
+    "Sentence",
     "Status",
     "default_folder",
     "names_a_photo",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import UsageError, check_whole, is_whole
+from sterna.errors import UsageError, check_finite, check_whole, is_whole
 
 __all__ = [
     "check_filters",
@@ -84,8 +84,8 @@ def check_rerank(rerank: object) -> None:
 
 def check_min_score(score: object) -> None:
     """Raise `UsageError` where a least score is no finite number; `None` is none, "model" the model's own."""
-    if score is not None and score != "model" and not _is_finite(score):
-        raise UsageError(f"min_score={score!r}: a finite number is needed, or None")
+    if score is not None and score != "model":
+        check_finite("min_score", score, hint=", or None")
 
 
 def check_likeness(score: object) -> None:
@@ -123,9 +123,7 @@ def weighted(pairs: object, name: str) -> list[tuple[float, Any]]:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise UsageError(f"{needed}; {pair!r} is in it")
         weight, what = pair
-        if not _is_finite(weight):
-            raise UsageError(f"{name}: weight {weight!r}: a finite number is needed")
-        checked.append((float(weight), what))
+        checked.append((check_finite(f"{name}: weight", weight), what))
     return checked
 
 

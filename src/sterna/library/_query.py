@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     Operand: TypeAlias = str | PhotoSource | int | NDArray[Any]
 
-__all__ = ["Filters", "Orientation", "Weighed", "as_photo", "names_a_photo", "operands", "read_date"]
+__all__ = [
+    "Filters",
+    "Orientation",
+    "Sentence",
+    "Weighed",
+    "as_photo",
+    "names_a_photo",
+    "operands",
+    "read_date",
+]
 
 Orientation = Literal["landscape", "portrait", "square"]
 """The shape of a photograph; it is square where no side is more than a twentieth longer than the other."""
@@ -37,10 +46,18 @@ _SAYS = (
 )
 
 
+class Sentence(str):
+    """Text of a query that is a sentence, even where a file has its name."""
+
+    __slots__ = ()
+
+
 def names_a_photo(operand: Operand) -> bool:
     """Whether an operand is a photograph: all but text, and text that is the name of an existing file."""
     if not isinstance(operand, str):
         return True
+    if isinstance(operand, Sentence):
+        return False
     try:
         return Path(operand).is_file()
     except (OSError, ValueError):  # longer than a name may be, or with a NUL

@@ -12,6 +12,7 @@ __all__ = [
     "EmbedAnswer",
     "FailureAnswer",
     "FailuresAnswer",
+    "ForgottenAnswer",
     "HitAnswer",
     "JobAnswer",
     "JobsAnswer",
@@ -66,6 +67,9 @@ class HitAnswer(PhotoAnswer):
 
     rank: int
     score: float
+    alignment: float | None = Field(
+        default=None, description="Where the search was re-ranked: how well its regions fit the words."
+    )
 
 
 class SearchAnswer(_Answered):
@@ -161,6 +165,25 @@ class RootStatusAnswer(RootAnswer):
     path: str
     online: bool
     photos: int
+    removable: bool = Field(description="Whether `DELETE /api/roots/ID` may take it out of the library.")
+
+
+class ForgottenAnswer(_Answered):
+    """A folder that was taken out of the library.
+
+    `files` are its paths that were known, `photos` the photographs among them that no other folder holds.
+    """
+
+    id: int
+    path: str
+    files: int
+    photos: int
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"id": 1, "path": "/home/me/Pictures", "files": 12, "photos": 9}],
+        }
+    )
 
 
 class StatusAnswer(_Answered):
@@ -172,6 +195,9 @@ class StatusAnswer(_Answered):
     failed: int
     bytes: int
     roots: list[RootStatusAnswer]
+    may_add: list[str] = Field(
+        description="`POST /api/jobs` may add these folders, and those inside them, to the library."
+    )
     problems: list[str]
 
     model_config = ConfigDict(
@@ -179,7 +205,8 @@ class StatusAnswer(_Answered):
             "examples": [
                 {"version": "0.1.0", "indexed": 9, "stale": 0, "failed": 1, "bytes": 123456, "problems": [],
                  "roots": [{"id": 1, "name": "Pictures", "path": "/home/me/Pictures", "online": True,
-                            "photos": 9}]}
+                            "photos": 9, "removable": True}],
+                 "may_add": ["/home/me"]}
             ]
         }
     )  # fmt: skip

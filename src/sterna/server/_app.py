@@ -18,6 +18,7 @@ from sterna.server import (
     _job_routes,
     _page,
     _photos,
+    _roots,
     _searching,
     _telling,
 )
@@ -44,6 +45,7 @@ _ROOMS = (
     _duplicates,
     _telling,
     _job_routes,
+    _roots,
     _page,
 )
 
@@ -54,7 +56,9 @@ def build(
     """An ASGI application, and the service that it shows; see `create_app`."""
     if settings.watch:
         check_watching()
-    service = Service(library, settings, notice=notice)
+    routes = [one for room in _ROOMS for one in room.router.routes]
+    bodies = Bodies(settings.limits.bodies, routes=routes)
+    service = Service(library, settings, bodies=bodies, notice=notice)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -91,7 +95,7 @@ def build(
     entrance = Entrance(
         app,
         service.guard,
-        bodies=Bodies(settings.limits.bodies, routes=[one for room in _ROOMS for one in room.router.routes]),
+        bodies=bodies,
         limits=settings.limits,
         log=service.log,
         metrics=service.metrics,

@@ -35,6 +35,14 @@ def _no_nul(text: str) -> str:
 
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=100_000), AfterValidator(_no_nul)]
 Short: TypeAlias = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_no_nul)]
+Url: TypeAlias = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=2000,
+        description="The address of an image on the public Internet, where the service may fetch one.",
+    ),
+]
 PhotoId: TypeAlias = Annotated[int, Field(ge=0, lt=1 << 63)]
 Numbers: TypeAlias = Annotated[list[float], Field(min_length=1, max_length=_MOST_DIM)]
 Encoded: TypeAlias = Annotated[str, Field(min_length=4, max_length=_MOST_DIM * 6)]
@@ -77,7 +85,7 @@ class _Operand(_Asked):
 class WeightedPart(_Operand):
     """A sentence, a photograph or a vector, and how much it counts."""
 
-    weight: float = Field(default=1.0, gt=0, le=1000)
+    weight: float = Field(default=1.0, ge=0, le=1000)
 
     @model_validator(mode="after")
     def _one(self) -> WeightedPart:
@@ -102,8 +110,9 @@ class FilterShape(_Asked):
 
 
 class SearchRequest(_Operand):
-    """A query: a sentence, a photograph, a vector, an uploaded image, or a weighted sum of them."""
+    """A query: a sentence, a photograph, a vector, an image that is sent or fetched, or a sum of them."""
 
+    image_url: Url | None = None
     plus: list[WeightedPart] = Field(default=[], max_length=1000)
     minus: list[WeightedPart] = Field(default=[], max_length=1000)
     k: int = Field(default=10, ge=1, description="Hits of a page.")
@@ -112,6 +121,11 @@ class SearchRequest(_Operand):
     )
     filters: FilterShape = FilterShape()
     exclude_self: bool = False
+    rerank: int = Field(
+        default=0,
+        ge=0,
+        description="Read so many of the first again, and order them by how well regions fit words.",
+    )
     model: Short | None = Field(default=None, description="The name or fingerprint of one of /api/models.")
     cursor: Short | None = Field(default=None, description="`next` of the page before, with the same query.")
 
@@ -123,9 +137,10 @@ class SearchRequest(_Operand):
 
 
 class EmbedRequest(_Asked):
-    """Texts to embed; images come as files of a form."""
+    """Texts to embed; images come as files of a form, or one by its address."""
 
     texts: list[Text] = Field(default=[], max_length=10_000)
+    image_url: Url | None = None
     encoding: Literal["numbers", "base64"] = "numbers"
     model: Short | None = None
 
@@ -135,10 +150,11 @@ class EmbedRequest(_Asked):
 
 
 class RankRequest(_Asked):
-    """Texts to rank by how well they fit an image: one of the library, or an uploaded one."""
+    """Texts to rank by how well they fit an image: one of the library, an uploaded one, or one elsewhere."""
 
     texts: list[Text] = Field(min_length=1, max_length=10_000)
     photo: PhotoId | None = None
+    image_url: Url | None = None
     k: int = Field(default=10, ge=1)
     model: Short | None = None
 

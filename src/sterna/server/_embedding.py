@@ -32,12 +32,13 @@ async def embed(request: Request) -> EmbedAnswer:
     limits = service.settings.limits
     asked, images = await read_request(request, EmbedRequest, limits=limits, images=limits.images)
     check_texts(asked.texts, limits=limits)
-    if not asked.texts and not images:
+    if not asked.texts and not images and asked.image_url is None:
         raise Problem(422, "nothing to embed: send texts, images, or both")
     model = await service.model(asked.model)
-    vectors = np.concatenate(
-        await asyncio.gather(model.texts(asked.texts), service.image_vectors(model, images))
-    )
+    async with service.fetcher.beside(images, asked.image_url) as images:
+        vectors = np.concatenate(
+            await asyncio.gather(model.texts(asked.texts), service.image_vectors(model, images))
+        )
     encoder = model.encoder
     return EmbedAnswer(
         model=encoder.name,
@@ -56,13 +57,13 @@ async def rank(request: Request) -> CaptionsAnswer:
     limits = service.settings.limits
     asked, images = await read_request(request, RankRequest, limits=limits, images=1)
     check_texts(asked.texts, limits=limits)
-    if (asked.photo is None) != bool(images):
-        raise Problem(422, "one image is needed: a photo of the library, or an uploaded one")
+    if (asked.photo is not None) + bool(images) + (asked.image_url is not None) != 1:
+        raise Problem(422, "one image is needed: a photo of the library, an uploaded one, or an image_url")
     model = await service.model(asked.model)
-    if images:
-        photo: int | NDArray[np.float32] = (await service.image_vectors(model, images))[0]
-    else:
-        photo = asked.photo or 0
+    photo: int | NDArray[np.float32] | None = asked.photo
+    if photo is None:
+        async with service.fetcher.beside(images, asked.image_url) as images:
+            photo = (await service.image_vectors(model, images))[0]
     captions = service.library.captions
     hits = await service.workers.run(captions, photo, captions=asked.texts, k=asked.k, model=model.name)
     return _answer(model.encoder.name, hits)

@@ -14,10 +14,9 @@ from sterna.explanations import explain as look
 from sterna.server._asked import ExplainRequest
 from sterna.server._body import read_request
 from sterna.server._described import PROBLEMS, body
-from sterna.server._photos import not_there, read_file
-from sterna.server._problems import Problem
+from sterna.server._photos import read, unreadable
 from sterna.server._searching import check_texts
-from sterna.server._service import Service, service_of
+from sterna.server._service import service_of
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -81,22 +80,16 @@ async def explain(request: Request, photo_id: int = Path(ge=0, lt=1 << 63, examp
     gone = threading.Event()
     try:
         # the file, and what it is decoded to, are held by one at a time
-        async with service.explaining.turn(), service.decoded(await _read(service, photo_id)) as image:
+        async with (
+            service.explaining.turn(),
+            service.decoded(await read(service, photo_id, to_be="explained")) as image,
+        ):
             found = await service.looking.run(_look, image, asked, encoder=model.encoder, gone=gone)
     except PhotoError as error:
-        raise Problem(
-            422, f"the photograph cannot be explained: {error.reason}", kind="unreadable-photo"
-        ) from None
+        raise unreadable(error.reason, to_be="explained") from None
     finally:
         gone.set()  # whoever asked may have left: nobody waits for the rest
     return ExplainAnswer.model_validate(found.as_json())
-
-
-async def _read(service: Service, photo_id: int) -> bytes:
-    try:
-        return await service.workers.run(read_file, service.library, photo_id)
-    except PhotoError as error:
-        raise not_there(error) from None
 
 
 class _Gone(Exception):  # noqa: N818 (it is no error)

@@ -15,6 +15,7 @@ from sterna.server._body import read_request
 from sterna.server._described import PROBLEMS, binary, body
 from sterna.server._jobs import Job
 from sterna.server._problems import Problem, busy
+from sterna.server._roots import no_root, root_paths
 from sterna.server._searching import plain
 from sterna.server._service import Service, service_of
 
@@ -30,8 +31,9 @@ async def start(request: Request, response: Response) -> JobAnswer:
     asked, _ = await read_request(request, JobRequest, limits=service.settings.limits)
     if not service.can_index:
         raise Problem(409, "the library's model was given as a Python object, which a job cannot load")
-    roots = await service.workers.run(_checked, service, asked.roots)
-    job = await service.jobs.start(roots)
+    async with service.changing:  # a folder that is being forgotten is not added again
+        roots = await service.workers.run(_checked, service, asked.roots)
+        job = await service.jobs.start(roots)
     response.headers["Location"] = f"/api/jobs/{job.number}"
     return _answer(job)
 
@@ -87,14 +89,14 @@ async def _told(service: Service, found: Job) -> AsyncIterator[str]:
 
 def _checked(service: Service, wanted: Sequence[str | int]) -> list[str]:
     """The folders that a job may look at, as paths."""
-    known = {root.root_id: root.path for root in service.library.status().roots}
+    known = root_paths(service)
     return [str(_folder(service, one, known=known)) for one in wanted]
 
 
 def _folder(service: Service, wanted: str | int, *, known: dict[int, Path]) -> Path:
     if isinstance(wanted, int):
         if wanted not in known:
-            raise Problem(404, f"root {wanted}: the library has none with this id")
+            raise no_root(wanted)
         return known[wanted]
     try:
         path = Path(wanted).resolve()
@@ -103,8 +105,7 @@ def _folder(service: Service, wanted: str | int, *, known: dict[int, Path]) -> P
         raise Problem(422, "roots: a path of a folder is needed") from None
     if Path(wanted) in known.values() or path in known.values():
         return path if path in known.values() else Path(wanted)
-    allowed = service.settings.allow_roots
-    if not any(path.is_relative_to(one) for one in allowed):
+    if not service.may_change(path):
         raise Problem(403, "this folder is not one of the library's, and no folder may be added from here")
     if not folder:
         raise Problem(422, "roots: no such folder")

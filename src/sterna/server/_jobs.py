@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sterna.server._problems import Problem
+from sterna.server._problems import AGAIN, Problem
 
 __all__ = ["Job", "Jobs"]
 
@@ -74,15 +74,19 @@ class Jobs:
 
     async def start(self, roots: Sequence[str]) -> Job:
         """Start a job on folders, all known ones where none is named; `Problem` where one is running."""
-        if self._task is not None and not self._task.done():
-            sentence = f"job {self._count} is running; wait for it or cancel it"
-            raise Problem(409, sentence, kind="job-running")
+        self.check_none_runs()
         self._count += 1
         job = self._jobs[self._count] = Job(self._count, tuple(roots))
         while len(self._jobs) > _KEPT:
             del self._jobs[next(iter(self._jobs))]
         self._task = asyncio.create_task(self._run(job))
         return job
+
+    def check_none_runs(self) -> None:
+        """Raise `Problem` where a job is running."""
+        if self._task is not None and not self._task.done():
+            sentence = f"job {self._count} is running; wait for it or cancel it"
+            raise Problem(409, sentence, kind="job-running", headers=AGAIN)
 
     async def cancel(self, job: Job) -> None:
         """Stop a job, and wait until it has kept what is done."""

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from sterna.errors import PhotoError
-from sterna.library import Library, Original
+from sterna.library import Original
 from sterna.server._answered import PhotoAnswer
 from sterna.server._described import PROBLEMS, binary
 from sterna.server._problems import Problem
 from sterna.server._searching import photo_facts, plain
 from sterna.server._service import Service, service_of
 
-__all__ = ["has_already", "not_there", "read_file", "router"]
+__all__ = ["has_already", "read", "router", "unreadable"]
 
 router = APIRouter(responses=PROBLEMS, tags=["photos"])
 
@@ -96,28 +96,29 @@ async def _opened(service: Service, photo_id: int) -> Original:
     try:
         return await service.workers.run(service.library.open_photo, photo_id)
     except PhotoError as error:
-        raise not_there(error) from None
+        sentence = f"the photograph cannot be shown: {error.reason}"
+        raise Problem(404, sentence, kind="photo-not-there") from None
 
 
 async def _drawn(service: Service, photo_id: int, side: int) -> bytes:
+    data = await read(service, photo_id, to_be="shown")
     try:
-        data = await service.workers.run(read_file, service.library, photo_id)
         return await service.decoding.run(service.decoders.thumbnail, data, side)
     except PhotoError as error:
-        raise not_there(error) from None
+        raise unreadable(error.reason, to_be="shown") from None
 
 
-def read_file(library: Library, photo_id: int) -> bytes:
-    """The bytes of a photograph's file; `PhotoError` where it is not there, or too long."""
-    with library.open_photo(photo_id) as opened:
+async def read(service: Service, photo_id: int, *, to_be: str) -> bytes:
+    """The bytes of a photograph's file; `Problem` where it is not there, or too long to be decoded."""
+    with await _opened(service, photo_id) as opened:
         if opened.size > _MOST:
-            raise PhotoError(f"the file is longer than {_MOST:,} bytes")
-        return opened.file.read(_MOST)
+            raise unreadable(f"the file is longer than {_MOST:,} bytes", to_be=to_be)
+        return await service.workers.run(opened.file.read, _MOST)
 
 
-def not_there(error: PhotoError) -> Problem:
-    """The problem of a photograph whose file cannot be read now."""
-    return Problem(404, f"the photograph cannot be shown: {error.reason}", kind="photo-not-there")
+def unreadable(reason: str, *, to_be: str) -> Problem:
+    """The problem of a photograph whose file is there, and cannot be decoded or is too large for it."""
+    return Problem(422, f"the photograph cannot be {to_be}: {reason}", kind="unreadable-photo")
 
 
 def _tag(opened: Original, photo_id: int, side: int) -> str:

@@ -25,13 +25,14 @@ from sterna.errors import (
 )
 from sterna.server._wording import complaints
 
-__all__ = ["Problem", "add_handlers", "busy", "invalid", "problem_of", "problem_response"]
+__all__ = ["AGAIN", "Problem", "add_handlers", "busy", "invalid", "problem_of", "problem_response"]
 
 _TYPES: dict[int, str] = {
     400: "malformed", 401: "token-needed", 403: "forbidden", 404: "not-found", 405: "not-allowed",
     408: "too-slow", 409: "conflict", 413: "too-large", 415: "wrong-kind", 421: "wrong-host", 422: "invalid",
     500: "internal", 501: "missing-part", 503: "busy", 507: "disk-full",
 }  # fmt: skip
+AGAIN = {"Retry-After": "2"}  # where somebody else is at the library
 # The first class that an error is of decides; subclasses stand before their parents.
 _STATUS: tuple[tuple[type[SternaError], int, str], ...] = (
     (UnknownPhotoError, 404, "unknown-photo"),
@@ -94,7 +95,8 @@ def problem_of(error: SternaError) -> Problem:
     detail = error.reason if isinstance(error, PhotoError) else str(error)
     for kind, status, name in _STATUS:
         if isinstance(error, kind):
-            return Problem(status, detail, kind=name)
+            again = AGAIN if isinstance(error, LockedError) else None
+            return Problem(status, detail, kind=name, headers=again)
     return Problem(500, detail)
 
 

@@ -18,7 +18,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
 from numpy.typing import NDArray
 
-from sterna.library import Hit, PhotoRecord
+from sterna.library import Hit, PhotoRecord, Sentence
 from sterna.server._answered import HitAnswer, RootAnswer, SearchAnswer
 from sterna.server._asked import SearchRequest, Short, WeightedPart
 from sterna.server._body import read_request
@@ -30,14 +30,14 @@ from sterna.server._settings import Limits
 __all__ = ["check_texts", "photo_facts", "plain", "router"]
 
 router = APIRouter(responses=PROBLEMS, tags=["search"])
-_Operand = int | NDArray[np.float32]
+_Operand = int | Sentence | NDArray[np.float32]
 
 
 @router.post(
     "/api/search", response_model=SearchAnswer, openapi_extra=body(SearchRequest, images="What to find.")
 )
 async def search(request: Request) -> SearchAnswer:
-    """Find photographs by a sentence, a photograph, a vector, an uploaded image, or a sum of them."""
+    """Find photographs by a sentence, a photograph, a vector, an image sent or fetched, or a sum of them."""
     service = service_of(request)
     asked, images = await read_request(request, SearchRequest, limits=service.settings.limits, images=1)
     return await _find(service, asked, images)
@@ -64,8 +64,10 @@ async def _find(service: Service, asked: SearchRequest, images: Sequence[bytes])
     mark = _mark(asked, images)
     offset = _offset(asked.cursor, mark=mark, limits=limits)
     model = await service.model(asked.model)
-    plus, minus = await _operands(service, model, asked, images)
-    alone = asked.text is not None and len(plus) == 1 and not minus
+    async with service.fetcher.beside(images, asked.image_url) as every:
+        plus, minus = await _operands(service, model, asked, every)
+    said = asked.text is not None or any(part.text is not None for part in asked.plus)
+    alone = said and len(plus) == 1 and not minus
     least = asked.min_score
     if least == "model":
         least = getattr(model.encoder, "min_score", None) if alone else None
@@ -77,7 +79,9 @@ async def _find(service: Service, asked: SearchRequest, images: Sequence[bytes])
         model=model.name,
         **asked.filters.model_dump(),
     )
-    hits = await service.workers.run(look, k=asked.k + 1, offset=offset, min_score=least)
+    # reading photographs again takes seconds, and must not hold back other searches
+    workers = service.reranking if asked.rerank else service.workers
+    hits = await workers.run(look, k=asked.k + 1, offset=offset, min_score=least, rerank=asked.rerank)
     nearest: list[Hit] = []
     if not hits and not offset and least is not None:
         nearest = await service.workers.run(look, k=1, min_score=None)
@@ -102,12 +106,12 @@ def _nothing(nearest: Sequence[Hit]) -> str:
 async def _operands(
     service: Service, model: Model, asked: SearchRequest, images: Sequence[bytes]
 ) -> tuple[list[tuple[float, _Operand]], list[tuple[float, _Operand]]]:
-    """What is added and what is taken away, each an id or a vector."""
+    """What is added and what is taken away, each an id, a vector, or a sentence whose words are needed."""
     own = [WeightedPart(text=asked.text)] if asked.text is not None else []
     own += [WeightedPart(photo=asked.photo)] if asked.photo is not None else []
     own += [WeightedPart(vector=asked.vector)] if asked.vector is not None else []
     parts = [*own, *asked.plus, *asked.minus]
-    texts = [part.text for part in parts if part.text is not None]
+    texts = [part.text for part in parts if part.text is not None and not asked.rerank]
     vectors, found = await asyncio.gather(
         model.texts(texts), asyncio.gather(*(_uploaded(service, model, image) for image in images))
     )
@@ -115,7 +119,7 @@ async def _operands(
 
     def operand(part: WeightedPart) -> tuple[float, _Operand]:
         if part.text is not None:
-            return part.weight, next(rows)
+            return part.weight, Sentence(part.text) if asked.rerank else next(rows)
         numbers = part.numbers()
         return part.weight, part.photo if numbers is None and part.photo is not None else _given(numbers)
 
@@ -142,6 +146,8 @@ async def _uploaded(service: Service, model: Model, image: bytes) -> _Operand:
 def _check(asked: SearchRequest, limits: Limits) -> None:
     if asked.k > limits.k:
         raise Problem(422, f"k: at most {limits.k} hits come on a page; `next` leads to more")
+    if asked.rerank > limits.rerank:
+        raise Problem(422, f"rerank: at most {limits.rerank} photographs are read again")
     if len(asked.plus) + len(asked.minus) > limits.parts:
         raise Problem(422, f"plus, minus: at most {limits.parts} parts can be weighed")
     check_texts([part.text or "" for part in (asked, *asked.plus, *asked.minus)], limits=limits)
@@ -184,7 +190,8 @@ def _offset(cursor: str | None, *, mark: str, limits: Limits) -> int:
 
 
 def _answer(hit: Hit) -> HitAnswer:
-    return HitAnswer(rank=hit.rank, score=round(hit.score, 6), **photo_facts(hit))
+    aligned = None if hit.alignment is None else round(hit.alignment, 6)
+    return HitAnswer(rank=hit.rank, score=round(hit.score, 6), alignment=aligned, **photo_facts(hit))
 
 
 def photo_facts(photo: Hit | PhotoRecord) -> dict[str, Any]:

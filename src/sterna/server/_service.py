@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from starlette.requests import Request
 
 from sterna.server._decoding import Decoders
+from sterna.server._fetching import Fetcher
 from sterna.server._guard import Guard
 from sterna.server._jobs import Job, Jobs
 from sterna.server._logs import Log
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
 
     from sterna.encoders import Encoder
     from sterna.library import IndexReport, Library
+    from sterna.server._body import Bodies
 
 __all__ = ["Model", "Service", "service_of"]
 
+R = TypeVar("R")
 _AGAIN = 5.0  # seconds after which a model that could not be loaded is tried again
 
 
@@ -84,11 +87,17 @@ class Service:
     Arguments:
         library: answers; it is closed with the service.
         settings: the service's.
+        bodies: what all requests together hold.
         notice: called with a sentence on what is watched and what goes wrong there, by any thread.
     """
 
     def __init__(
-        self, library: Library, settings: ServerSettings, *, notice: Callable[[str], None] | None = None
+        self,
+        library: Library,
+        settings: ServerSettings,
+        *,
+        bodies: Bodies,
+        notice: Callable[[str], None] | None = None,
     ) -> None:
         limits = settings.limits
         self.library = library
@@ -104,7 +113,9 @@ class Service:
         self.explaining = Turns(queue=limits.explaining)
         self.looking = Workers(1, queue=limits.explaining)
         self.comparing = Workers(1, queue=limits.explaining)
+        self.reranking = Workers(1, queue=limits.explaining)
         self.decoders = Decoders(limits, self.metrics)
+        self.fetcher = Fetcher(limits, bodies, on=settings.fetch_images)
         self._pixels = Room(max(limits.decoded, limits.pixels))
         self.thumbnails = Thumbnails(limits.thumbnails)
         given = library.model
@@ -114,6 +125,8 @@ class Service:
         if settings.watch:
             self._watching = Watching(library, changed=self._changed, notice=notice or (lambda _: None))
         self.watchers = 0
+        self.changing = asyncio.Lock()  # held while it is decided what a job looks at, and a folder forgotten
+        self._unfinished: set[asyncio.Task[Any]] = set()
         self.edition = object()  # another one after each change of the library that is known of
         self.compared: Any = None  # the last groups of duplicates: their pages are asked for one by one
         self.trouble: str | None = "the model is being loaded"
@@ -121,6 +134,27 @@ class Service:
         self._tried = 0.0
         self._warming: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
+
+    @property
+    def may_add(self) -> tuple[Path, ...]:
+        """Folders that requests may add to the library, and those inside them."""
+        return self.settings.allow_roots if self.can_index else ()
+
+    def may_change(self, root: Path) -> bool:
+        """Whether requests may add a folder, and forget it: what one may undo, another one may do again."""
+        return any(root.is_relative_to(one) for one in self.may_add)
+
+    async def finish(self, work: Coroutine[Any, Any, R]) -> R:
+        """Do something to its end, even where whoever asked for it leaves meanwhile."""
+        task = asyncio.create_task(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._finished)
+        return await asyncio.shield(task)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._unfinished.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody may be left to be told
 
     async def model(self, name: str | None) -> Model:
         """The model of a name or fingerprint, `None` for the library's; `Problem` where there is none."""
@@ -204,7 +238,8 @@ class Service:
         loop = asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as last_first:  # whatever one of them raises, the others end
             last_first.callback(self.library.close)
-            for workers in (self.workers, self.comparing, self.looking, self.reading, self.decoding):
+            slow = (self.comparing, self.looking, self.reranking, self.decoding, self.fetcher)
+            for workers in (self.workers, self.reading, *slow):
                 last_first.push_async_callback(loop.run_in_executor, None, workers.close)
             last_first.callback(self.decoders.close)
             for model in self._models.values():
@@ -212,6 +247,8 @@ class Service:
             if self._watching is not None:
                 last_first.push_async_callback(loop.run_in_executor, None, self._watching.close)
             last_first.push_async_callback(self.jobs.close)
+            if self._unfinished:
+                await asyncio.wait(self._unfinished)
             if self._warming is not None:
                 self._warming.cancel()
                 await asyncio.wait({self._warming})
@@ -219,6 +256,11 @@ class Service:
     def _renew(self) -> None:
         self.edition = object()
         self.compared = None
+
+    def forgot(self, *, files: int, photos: int) -> None:
+        """Note that a folder was taken out of the library, and what went with it."""
+        self._renew()
+        self.log.event("forget", files=files, photos=photos)
 
     def _changed(self, report: IndexReport) -> None:
         self._renew()
@@ -237,7 +279,7 @@ class Service:
     def count_waiting(self) -> None:
         """Tell the metrics how much waits."""
         embedding = sum(model.waiting for model in self._models.values())
-        slow = self.decoding.count + self.explaining.count + self.comparing.count
+        slow = self.decoding.count + self.explaining.count + self.comparing.count + self.reranking.count
         self.metrics.waiting.set(self.workers.count + slow + self._pixels.waiting + embedding)
 
 

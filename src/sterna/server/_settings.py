@@ -40,7 +40,10 @@ class Limits(Settings):
         queue: texts, images and other work that wait; more are answered with 503.
         batch: texts or images embedded together; `batch_wait` seconds that the first waits for others.
         requests: requests that are answered at one time; `watchers` of them follow a job.
-        explaining: explanations that wait, and comparisons for duplicates: each takes seconds.
+        explaining: explanations that wait, comparisons for duplicates, and searches that read photographs
+            again: each takes seconds.
+        fetches: images that are fetched at one time, and `fetch_seconds` how long one may take in all.
+        rerank: the most photographs that a search reads again.
         threads: threads that search, open files and read the catalogue.
         thumbnails: small pictures kept in memory.
     """
@@ -65,6 +68,9 @@ class Limits(Settings):
     requests: int = Field(default=128, ge=1)
     watchers: int = Field(default=16, ge=0)
     explaining: int = Field(default=8, ge=1)
+    fetches: int = Field(default=4, ge=1, le=64)
+    fetch_seconds: float = Field(default=10.0, gt=0)
+    rerank: int = Field(default=100, ge=0)
     threads: int = Field(default=4, ge=1, le=64)
     thumbnails: int = Field(default=64_000_000, ge=0)
 
@@ -80,6 +86,7 @@ class ServerSettings(Settings):
         cors: pages of these origins ("https://example.org") may ask from a browser, too.
         allow_roots: folders in which a job may add folders to the library; none: it may add none.
         watch: keep the library up to date while files in its folders change, as `Library.watch` does.
+        fetch_images: a request may name the address of an image on the public Internet, which is fetched.
         log_json: log lines are JSON.
         limits: how much of anything it takes.
     """
@@ -91,6 +98,7 @@ class ServerSettings(Settings):
     cors: tuple[str, ...] = ()
     allow_roots: tuple[Path, ...] = ()
     watch: bool = False
+    fetch_images: bool = False
     log_json: bool = False
     limits: Limits = Limits()
 

@@ -47,9 +47,11 @@ async def status(request: Request) -> StatusAnswer:
                 path=plain(root.path),
                 online=root.online,
                 photos=root.photos,
+                removable=service.may_change(root.path),
             )
             for root in found.roots
         ],
+        may_add=[plain(folder) for folder in service.may_add],
         problems=[plain(f"{problem.path}: {problem.reason}") for problem in found.problems],
     )
 
