@@ -174,7 +174,7 @@ def test_figures_and_copies_are_written_beside_the_answer(
         assert image.format == "PNG"
     assert sorted(file.name for file in copies.iterdir()) == [f"001-{hits[0].name}", f"002-{hits[1].name}"]
     assert (copies / f"001-{hits[0].name}").read_bytes() == hits[0].read_bytes()
-    assert outcome.err == f"sterna: copied 2 to {copies}\n"
+    assert outcome.err == f"sterna: copied 2 photographs to {copies}\n"
 
 
 def test_copies_never_overwrite_and_skip_what_has_gone(sterna: Sterna, indexed: Path, tmp_path: Path) -> None:
@@ -191,7 +191,33 @@ def test_copies_never_overwrite_and_skip_what_has_gone(sterna: Sterna, indexed: 
     first.mkdir()
     outcome = sterna("search", "a dog", "-k", "12", "--copy-to", tmp_path / "unreadable")
     assert (outcome.code, len(list((tmp_path / "unreadable").iterdir()))) == (0, 11)
-    assert "copied 11" in outcome.err
+    assert outcome.err.endswith(
+        f"copied 11 photographs to {tmp_path / 'unreadable'}; 1 is not there any more\n"
+    )
+
+
+def test_what_was_copied_before_is_not_copied_again(sterna: Sterna, indexed: Path, tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    search = ("search", "a dog", "--copy-to", copies, "--format", "paths")
+    best = sterna(*search, "-k", "2").out.splitlines()
+    made = {file.name: file.stat().st_ino for file in copies.iterdir()}
+    (copies / f"001-{Path(best[0]).name}").rename(copies / "mine.jpg")
+    again = sterna(*search, "-k", "3")
+    assert again.err == f"sterna: copied 1 photograph to {copies}; 2 were there already\n"
+    third = Path(again.out.splitlines()[2]).name
+    names = {"mine.jpg", f"002-{Path(best[1]).name}", f"003-{third}"}
+    assert {file.name for file in copies.iterdir()} == names
+    assert (copies / "mine.jpg").stat().st_ino in made.values()
+    assert "copied 0 photographs" in sterna(*search, "-k", "3").err
+    Path(best[0]).write_bytes(Path(best[0]).read_bytes() + b"another end")  # of another size
+    sterna("index")
+    assert "copied 1 photograph to" in sterna(*search, "-k", "3").err
+    other = bytearray((copies / "mine.jpg").read_bytes())
+    other[-3] ^= 1
+    for file in copies.iterdir():
+        file.unlink()
+    (copies / "mine.jpg").write_bytes(other)  # of the same size
+    assert sterna(*search, "-k", "1").err == f"sterna: copied 1 photograph to {copies}\n"
 
 
 def test_names_that_break_lines_and_terminals_are_escaped_in_tables_and_raw_in_paths(

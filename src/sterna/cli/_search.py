@@ -143,7 +143,7 @@ def search(
             "--copy-to",
             parser=typed_path,
             metavar="DIR",
-            help="Also copy the hits there, best first; nothing is overwritten.",
+            help="Also copy the hits there, best first; what is there already stays and is not copied again.",
         ),
     ] = None,
 ) -> None:
@@ -210,8 +210,7 @@ def search(
     if copy_to is not None:
         from sterna.cli._copy import copy_photos
 
-        copied, missing = copy_photos([hit.path for hit in hits], copy_to)
-        say(f"copied {copied} to {copy_to}" + (f"; {missing} not there any more" if missing else ""))
+        copy_photos([hit.path for hit in hits], copy_to)
 
 
 def _names_no_file(query: str) -> bool:
