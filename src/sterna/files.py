@@ -16,13 +16,14 @@ from typing import Any
 from sterna._asides import beside, folder_lock, locked_aside, remove_asides
 from sterna._asides import try_lock as _try_lock
 from sterna._hashes import hash_bytes, hash_file, hash_json
-from sterna._printable import printable
+from sterna._printable import counted, printable
 from sterna.errors import DiskError, LockedError, SternaError
 
 __all__ = [
     "FileLock",
     "check_new_folder",
     "check_writable",
+    "counted",
     "disk_errors",
     "fsync_folder",
     "hash_bytes",

@@ -92,6 +92,19 @@ def test_status_as_a_table_names_folders_models_and_failures(
     assert "bro\\nken.jpg" in printed
 
 
+def test_one_photograph_is_told_as_one(sterna: Sterna, photos: Path, tiny_model: Path) -> None:
+    alone = photos.parent / "alone"
+    alone.mkdir()
+    (photos / "photo-00.jpg").rename(alone / "photo-00.jpg")
+    sterna("index", alone, "--model", tiny_model)
+    assert "\n1 photograph can be found\n" in sterna("status").out
+    assert " 1 photograph found by search, 0 failed" in sterna("doctor", "--model", tiny_model).out
+    backup = sterna("library", "backup", photos.parent / "backup")
+    assert backup.out.startswith("1 photograph, ")
+    gone = sterna("library", "forget", alone, "--yes").out
+    assert gone == f"{alone} is forgotten, and with it 1 photograph (1 file); the files are untouched\n"
+
+
 def test_status_of_a_library_that_is_not_there_makes_none(sterna: Sterna, tmp_path: Path) -> None:
     outcome = sterna("status", "--format", "json")
     assert outcome.code == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.cli._output import number, print_table
+from sterna.files import counted
 
 if TYPE_CHECKING:
     from sterna.evaluation import Captioned, Failures, Report, Worst
@@ -75,7 +76,7 @@ def _hubs(found: Failures, data: Captioned) -> Section:
             place,
             hub.captions / len(data.captions),
             Path(data.paths[hub.image]),
-            (f"among the first ten of {hub.captions:,} captions",),
+            (f"among the first ten of {counted(hub.captions, 'caption')}",),
         )
         for place, hub in enumerate(found.hubs, start=1)
     ]
@@ -93,7 +94,7 @@ def print_failures(found: Failures) -> None:
     print_table(heads, rows, right=range(1, len(heads)))
     most = found.hubs[0].captions
     print(
-        f"hubs: one photograph is among the first ten of {number(most)} captions "
+        f"hubs: one photograph is among the first ten of {counted(most, 'caption')} "
         f"({found.expected:.0f} if all were alike); "
         f"{found.never:.1%} of the photographs are among those of none"
     )

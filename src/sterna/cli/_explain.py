@@ -89,7 +89,7 @@ def explain(
             model=model,
             grid=grid,
             fill=fill,
-            progress=lambda done, total: line("looking", done, total, unit="times"),
+            progress=lambda done, total: line("looking", done, total, unit="time"),
         )
     if output == "json":
         print_json({**found.as_json(), "photo": str(photo)})

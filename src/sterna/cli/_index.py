@@ -54,7 +54,7 @@ def index(
 
         def show(progress: Progress) -> None:
             verb, unit = (
-                ("indexing", "photographs") if progress.phase == "embedding" else ("looking at", "files")
+                ("indexing", "photograph") if progress.phase == "embedding" else ("looking at", "file")
             )
             detail = f"{number(progress.failed)} failed" if progress.failed else ""
             line(

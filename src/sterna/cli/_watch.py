@@ -74,7 +74,7 @@ def watch(
 
         def show(progress: Progress) -> None:
             verb, unit = (
-                ("indexing", "photographs") if progress.phase == "embedding" else ("looking at", "files")
+                ("indexing", "photograph") if progress.phase == "embedding" else ("looking at", "file")
             )
             line(
                 verb,
