@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sterna.cli._output import number, print_table
+from sterna.cli._output import print_table
 from sterna.files import counted
 
 if TYPE_CHECKING:

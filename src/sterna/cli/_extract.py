@@ -19,7 +19,7 @@ from sterna.cli._data_options import (
 )
 from sterna.cli._extras import learning_wing
 from sterna.cli._options import FormatOption, SplitOption
-from sterna.cli._output import number, print_json, say, say_some
+from sterna.cli._output import print_json, say, say_some
 from sterna.cli._paths import typed_path
 from sterna.cli._progress import ProgressLine, duration, progress_line
 from sterna.errors import UsageError
