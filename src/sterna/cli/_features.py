@@ -141,11 +141,7 @@ def import_(
             dtype=dtype,
             progress=_show(line),
         )
-    _tell(
-        report,
-        f"{counted(report.done, report.kind.removesuffix('s'))} imported from {report.format}",
-        as_json=as_json,
-    )
+    _tell(report, f"imported from {report.format}", as_json=as_json)
 
 
 @group.command("export")
@@ -185,11 +181,7 @@ def export(
     captioned = _data(data, data_format=data_format, images=images, columns=columns)
     with progress_line() as line:
         report = export_features(store, out, format=layout, view=view, data=captioned, progress=_show(line))
-    _tell(
-        report,
-        f"{counted(report.done, report.kind.removesuffix('s'))} exported as {report.format}",
-        as_json=as_json,
-    )
+    _tell(report, f"exported as {report.format}", as_json=as_json)
 
 
 @group.command("show")
@@ -256,9 +248,8 @@ def show(
             {"schema": 1, "photo": str(what), "out": str(out), "regions": len(regions), "drawn": drawn}
         )
     else:
-        print(
-            f"{printable(out)}: {number(drawn)} of {counted(len(regions), 'region')} of {printable(what.name)}"
-        )
+        drawn_of = f"{number(drawn)} of {counted(len(regions), 'region')}"
+        print(f"{printable(out)}: {drawn_of} of {printable(what.name)}")
 
 
 def _data(
@@ -292,10 +283,9 @@ def _tell(report: ImportReport | ExportReport, done: str, *, as_json: bool) -> N
     if as_json:
         print_json({"schema": 1, **facts})
     else:
-        counts = [
-            f"{done} in {duration(report.seconds)}",
-            f"{counted(report.skipped, 'was', 'were')} there already",
-        ]
+        items = counted(report.done, report.kind.removesuffix("s"))
+        counts = [f"{items} {done} in {duration(report.seconds)}"]
+        counts.append(f"{counted(report.skipped, 'was', 'were')} there already")
         if facts.get("unmatched"):
             counts.append(f"{counted(facts['unmatched'], 'is', 'are')} not in the data")
         if report.failed:

@@ -65,9 +65,8 @@ def shortfall(segment: Segment) -> str | None:
     try:
         with segment.path.open("rb"):
             are = "is" if present == 1 else "are"
-            return (
-                f"the file is cut short ({present:,} of {counted(segment.rows, 'vector')} {are} left){ANEW}"
-            )
+            left = f"{present:,} of {counted(segment.rows, 'vector')} {are} left"
+            return f"the file is cut short ({left}){ANEW}"
     except OSError as error:
         return _refusal(error)
 
