@@ -96,15 +96,23 @@ def test_hits_can_be_narrowed_by_score_folder_and_date(sterna: Sterna, indexed: 
     assert len(paths("--after", "1990")) == 12
 
 
-def test_nothing_found_is_said_on_stderr_and_is_no_failure(sterna: Sterna) -> None:
+def test_nothing_found_is_said_on_stderr_and_is_no_failure(sterna: Sterna, indexed: Path) -> None:
     table = sterna("search", "a dog", "--before", "1990")
     assert (table.code, table.out, table.err) == (0, "", "sterna: nothing found\n")
     document = sterna("search", "a dog", "--min-score", "2", "--format", "json")
     assert (document.code, document.json["hits"]) == (0, [])
     assert document.err.startswith("sterna: nothing found with a score of 2 or more (the nearest scores ")
     nowhere = sterna("search", "a dog", "--folder", "nope", "--after", "2000")
-    assert (nowhere.code, nowhere.err) == (0, "sterna: nothing that is indexed lies in --folder nope\n")
+    assert (nowhere.code, nowhere.err) == (
+        0,
+        f"sterna: nothing that is indexed lies in --folder nope; name one of {indexed}, or a folder in it\n",
+    )
     assert sterna("search", "a dog", "--folder", "trip", "--before", "1990").err == "sterna: nothing found\n"
+    (indexed.parent / "scans").mkdir()
+    (indexed / "photo-00.jpg").rename(indexed.parent / "scans" / "photo-00.jpg")
+    sterna("index", indexed.parent / "scans")
+    roots = f"{indexed}, {indexed.parent / 'scans'}, or a folder in them"
+    assert roots in sterna("search", "a dog", "--folder", "nope").err
     asked = sterna("search", "a dog", "--min-score", "high")
     assert (asked.code, asked.err) == (2, "sterna: --min-score high: give a number, such as 0.3, or none\n")
 
@@ -174,7 +182,11 @@ def test_figures_and_copies_are_written_beside_the_answer(
         assert image.format == "PNG"
     assert sorted(file.name for file in copies.iterdir()) == [f"001-{hits[0].name}", f"002-{hits[1].name}"]
     assert (copies / f"001-{hits[0].name}").read_bytes() == hits[0].read_bytes()
-    assert outcome.err == f"sterna: copied 2 photographs to {copies}\n"
+    assert outcome.err.splitlines() == [
+        f"sterna: wrote {page}",
+        f"sterna: wrote {picture}",
+        f"sterna: copied 2 photographs to {copies}",
+    ]
 
 
 def test_copies_never_overwrite_and_skip_what_has_gone(sterna: Sterna, indexed: Path, tmp_path: Path) -> None:

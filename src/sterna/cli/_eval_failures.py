@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sterna.cli._output import number, print_table
+from sterna.cli._output import number, print_table, say_written
 from sterna.files import counted
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def write_failures(path: Path, report: Report, data: Captioned) -> Failures:
     sections = [_worst(one, data, images=found.images) for one in found.worst]
     title = f"{report.model} on {' '.join(filter(None, (report.data, report.split)))}: what it does not find"
     figures.write_html(path, [_kinds(found), *sections, _hubs(found, data)], title=title)
+    say_written(path)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sterna.cli._options import FormatOption, LibraryModelOption, LibraryOption
-from sterna.cli._output import number, print_json, print_table, say, size
+from sterna.cli._output import number, print_json, print_table, say, say_written, size
 from sterna.cli._paths import file_to_write, typed_path
 from sterna.cli._progress import ProgressLine, progress_line
 from sterna.files import counted, printable
@@ -273,5 +273,6 @@ def _write_page(path: Path, groups: Sequence[Sequence[Hit]]) -> None:
         for place, hits in enumerate(groups[:_SHOWN], start=1)
     ]
     figures.write_html(path, sections, title="Sterna: duplicates")
+    say_written(path)
     if len(groups) > _SHOWN:
         say(f"--html shows the first {_SHOWN} of {number(len(groups))} groups")

@@ -64,6 +64,12 @@ class ProgressLine:
             parts.append(f"{duration(seconds_left)} left")
         self._draw(" · ".join([*parts, detail] if detail else parts))
 
+    def begin(self, what: str) -> None:
+        """Tell what is done first, where nothing of it can be counted."""
+        if self._shown:
+            self._drawn = time.monotonic()
+            self._draw(what)
+
     def close(self) -> None:
         """Remove the line, so that what follows starts on an empty one."""
         if self._drawn:
