@@ -143,11 +143,14 @@ def check_folder(folder: str | Path) -> None:
 
 
 def check_folders(catalog: Catalog, folders: Sequence[str | Path]) -> None:
-    """Raise `UsageError` for what is no folder and belongs to no root: one that is known may be away."""
+    """Raise `UsageError` for a file, and for what is not there and belongs to no root, which may be away."""
     roots = known_roots(catalog)
     for folder in folders:
         path = resolved(folder)
-        if not any(root.reaches(path) for root in roots):
+        if any(root.path == path for root in roots):
+            continue
+        is_file = exists(os.fsdecode(path)) and not os.path.isdir(path)  # noqa: PTH112 (bytes)
+        if is_file or not any(root.reaches(path) for root in roots):
             check_folder(folder)
 
 
