@@ -70,8 +70,7 @@ def disk_errors(target: Path) -> Iterator[None]:
 
 
 def _is_full(error: OSError) -> bool:
-    short_write = error.errno is None and "requested and" in str(error)  # how NumPy says it
-    return error.errno in _FULL or short_write
+    return error.errno in _FULL or (error.errno is None and "requested and" in str(error))  # as NumPy says it
 
 
 def _disk_error(target: Path, error: OSError) -> DiskError:
