@@ -18,6 +18,7 @@ from sterna.errors import DiskError, ModelError, SettingsError, SternaError
 from sterna.files import (
     check_new_folder,
     check_writable,
+    counted,
     new_file,
     new_folder,
     read_json,
@@ -227,3 +228,17 @@ def test_what_a_killed_process_left_beside_a_folder_is_removed_and_what_a_living
     assert writers[1].returncode == 0
     assert set(tmp_path.iterdir()) - others == {tmp_path / "model"}
     assert (tmp_path / "model" / "half").is_file()
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "told"),
+    [
+        (0, ("photograph",), "0 photographs"),
+        (1, ("photograph",), "1 photograph"),
+        (12_345, ("photograph",), "12,345 photographs"),
+        (1, ("query", "queries"), "1 query"),
+        (2, ("query", "queries"), "2 queries"),
+    ],
+)
+def test_one_of_a_thing_is_told_as_one(number: int, words: tuple[str, ...], told: str) -> None:
+    assert counted(number, *words) == told

@@ -1,10 +1,10 @@
-"""Text from outside, on a line of a terminal."""
+"""Text from outside, and counts, on a line of a terminal."""
 
 from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["printable"]
+__all__ = ["counted", "printable"]
 
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _JOINERS = {"\u200c", "\u200d"}  # parts of emoji and of several scripts
@@ -18,6 +18,11 @@ def printable(text: object) -> str:
     Letters, signs, spaces and emoji of every script stay.
     """
     return "".join(_escaped(character) for character in str(text))
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A count of things for people: `1 photograph`, `12,345 photographs`; `many` where that is not `one`s."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def _escaped(character: str) -> str:

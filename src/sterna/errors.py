@@ -168,6 +168,8 @@ def check_whole(name: str, number: object, *, least: int, hint: str = "") -> int
     raise UsageError(f"{name}={number!r}: a whole number is needed{hint}")
 
 
-def is_whole(number: object) -> TypeGuard[Integral]:
-    """Whether a whole number came, of Python's or NumPy's."""
-    return isinstance(number, Integral) and not isinstance(number, bool)
+def is_whole(number: object, *, least: int | None = None) -> TypeGuard[Integral]:
+    """Whether a whole number came, of Python's or NumPy's, and not less than `least`."""
+    if not isinstance(number, Integral) or isinstance(number, bool):
+        return False
+    return least is None or int(number) >= least

@@ -16,13 +16,14 @@ from typing import Any
 from sterna._asides import beside, folder_lock, locked_aside, remove_asides
 from sterna._asides import try_lock as _try_lock
 from sterna._hashes import hash_bytes, hash_file, hash_json
-from sterna._printable import printable
+from sterna._printable import counted, printable
 from sterna.errors import DiskError, LockedError, SternaError
 
 __all__ = [
     "FileLock",
     "check_new_folder",
     "check_writable",
+    "counted",
     "disk_errors",
     "fsync_folder",
     "hash_bytes",
@@ -69,8 +70,7 @@ def disk_errors(target: Path) -> Iterator[None]:
 
 
 def _is_full(error: OSError) -> bool:
-    short_write = error.errno is None and "requested and" in str(error)  # how NumPy says it
-    return error.errno in _FULL or short_write
+    return error.errno in _FULL or (error.errno is None and "requested and" in str(error))  # as NumPy says it
 
 
 def _disk_error(target: Path, error: OSError) -> DiskError:

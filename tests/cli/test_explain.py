@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +43,22 @@ def test_a_picture_and_a_page_are_written(
     sterna: Sterna, photos: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     png, html = tmp_path / "why.png", tmp_path / "new" / "why.html"
-    assert sterna(*ask(photos, tiny_model, "--png", png, "--html", html, "--fill", "mean")).code == 0
+    done = sterna(*ask(photos, tiny_model, "--png", png, "--html", html, "--fill", "mean"))
+    assert (done.code, done.err) == (0, f"sterna: wrote {html}\nsterna: wrote {png}\n")
     assert Image.open(png).width == 1200
     assert html.read_text(encoding="utf-8").count('type="radio"') == 4
+
+
+def test_a_terminal_shows_how_far_it_is_from_the_start(photos: Path, tiny_model: Path) -> None:
+    pty = pytest.importorskip("pty")
+    shown, terminal = pty.openpty()
+    command = [sys.executable, "-m", "sterna", *map(str, ask(photos, tiny_model))]
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=terminal, check=True)
+    os.close(terminal)
+    drawn = os.read(shown, 1 << 16).decode()
+    os.close(shown)
+    places = [drawn.index(what) for what in ("opening the model", "looking 0 of ", "looking 16 of 16 times")]
+    assert places == sorted(places)
 
 
 def test_a_model_that_aligns_says_alignment(sterna: Sterna, photos: Path, aligned_model: Path) -> None:

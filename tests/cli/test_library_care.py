@@ -93,7 +93,8 @@ def test_equal_files_are_listed_where_asked(sterna: Sterna, copied: Path) -> Non
 
 def test_duplicates_make_a_page_with_pictures(sterna: Sterna, copied: Path, tmp_path: Path) -> None:
     page = tmp_path / "duplicates.html"
-    assert sterna("library", "duplicates", "--min-score", "0.999", "--html", page).code == 0
+    done = sterna("library", "duplicates", "--min-score", "0.999", "--html", page)
+    assert (done.code, done.err) == (0, f"sterna: wrote {page}\n")
     text = page.read_text(encoding="utf-8")
     assert text.count("data:image/jpeg;base64,") == 2
     assert "1. photo-03.jpg" in text

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +58,48 @@ def test_index_names_the_failures_of_its_own_folders_alone(
     assert [line.split(": ")[1] for line in outcome.err.splitlines()] == [str(photos / "broken.jpg")]
 
 
+def test_index_gives_1_where_a_folder_cannot_be_listed_and_0_for_a_file(
+    sterna: Sterna, photos: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in range(11):
+        (photos / f"{place}.jpg").write_bytes(b"no photograph")
+    (photos / "zoo").mkdir()
+    assert sterna("index", photos, "--model", tiny_model).code == 0
+    plain = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if os.fsencode(path).rstrip(b"/") == os.fsencode(photos / "zoo"):
+            raise PermissionError(13, "Permission denied")
+        return plain(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    closed = sterna("index", "--format", "json")
+    assert (closed.code, closed.json["failed"]) == (1, 12)
+    first, *_, last = closed.err.splitlines()
+    assert first == f"sterna: {photos / 'zoo'}: cannot be listed: you have no permission to read it"
+    assert last == "sterna: 1 folder could not be listed; what lies there was not looked at"
+
+
+def test_index_says_which_folders_are_part_of_another_now(
+    sterna: Sterna, photos: Path, tiny_model: Path
+) -> None:
+    (photos / "trips").mkdir()
+    (photos / "photo-00.jpg").rename(photos / "trips" / "photo-00.jpg")
+    sterna("index", photos / "trips", "--model", tiny_model)
+    outcome = sterna("index", photos)
+    assert (outcome.code, outcome.err) == (0, f"sterna: {photos / 'trips'} is now part of {photos}\n")
+
+
+@pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="it tells what is a drive")
+def test_index_refuses_what_is_the_system_s_own(sterna: Sterna, tiny_model: Path) -> None:
+    refused = sterna("index", "/proc/self", "--model", tiny_model)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        "sterna: /proc/self: holds no files of a drive but what the system tells of itself; name a folder of "
+        "photographs\n"
+    )
+
+
 def test_index_without_folders_in_an_empty_library_says_what_to_do(sterna: Sterna) -> None:
     outcome = sterna("index", "--format", "json")
     assert outcome.code in {1, 2}
@@ -90,6 +134,19 @@ def test_status_as_a_table_names_folders_models_and_failures(
     assert "tiny-0" in printed
     assert "failed (1)" in printed
     assert "bro\\nken.jpg" in printed
+
+
+def test_one_photograph_is_told_as_one(sterna: Sterna, photos: Path, tiny_model: Path) -> None:
+    alone = photos.parent / "alone"
+    alone.mkdir()
+    (photos / "photo-00.jpg").rename(alone / "photo-00.jpg")
+    sterna("index", alone, "--model", tiny_model)
+    assert "\n1 photograph can be found\n" in sterna("status").out
+    assert " 1 photograph found by search, 0 failed" in sterna("doctor", "--model", tiny_model).out
+    backup = sterna("library", "backup", photos.parent / "backup")
+    assert backup.out.startswith("1 photograph, ")
+    gone = sterna("library", "forget", alone, "--yes").out
+    assert gone == f"{alone} is forgotten, and with it 1 photograph (1 file); the files are untouched\n"
 
 
 def test_status_of_a_library_that_is_not_there_makes_none(sterna: Sterna, tmp_path: Path) -> None:

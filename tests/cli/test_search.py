@@ -96,15 +96,23 @@ def test_hits_can_be_narrowed_by_score_folder_and_date(sterna: Sterna, indexed: 
     assert len(paths("--after", "1990")) == 12
 
 
-def test_nothing_found_is_said_on_stderr_and_is_no_failure(sterna: Sterna) -> None:
+def test_nothing_found_is_said_on_stderr_and_is_no_failure(sterna: Sterna, indexed: Path) -> None:
     table = sterna("search", "a dog", "--before", "1990")
     assert (table.code, table.out, table.err) == (0, "", "sterna: nothing found\n")
     document = sterna("search", "a dog", "--min-score", "2", "--format", "json")
     assert (document.code, document.json["hits"]) == (0, [])
     assert document.err.startswith("sterna: nothing found with a score of 2 or more (the nearest scores ")
     nowhere = sterna("search", "a dog", "--folder", "nope", "--after", "2000")
-    assert (nowhere.code, nowhere.err) == (0, "sterna: nothing that is indexed lies in --folder nope\n")
+    assert (nowhere.code, nowhere.err) == (
+        0,
+        f"sterna: nothing that is indexed lies in --folder nope; name one of {indexed}, or a folder in it\n",
+    )
     assert sterna("search", "a dog", "--folder", "trip", "--before", "1990").err == "sterna: nothing found\n"
+    (indexed.parent / "scans").mkdir()
+    (indexed / "photo-00.jpg").rename(indexed.parent / "scans" / "photo-00.jpg")
+    sterna("index", indexed.parent / "scans")
+    roots = f"{indexed}, {indexed.parent / 'scans'}, or a folder in them"
+    assert roots in sterna("search", "a dog", "--folder", "nope").err
     asked = sterna("search", "a dog", "--min-score", "high")
     assert (asked.code, asked.err) == (2, "sterna: --min-score high: give a number, such as 0.3, or none\n")
 
@@ -174,7 +182,11 @@ def test_figures_and_copies_are_written_beside_the_answer(
         assert image.format == "PNG"
     assert sorted(file.name for file in copies.iterdir()) == [f"001-{hits[0].name}", f"002-{hits[1].name}"]
     assert (copies / f"001-{hits[0].name}").read_bytes() == hits[0].read_bytes()
-    assert outcome.err == f"sterna: copied 2 to {copies}\n"
+    assert outcome.err.splitlines() == [
+        f"sterna: wrote {page}",
+        f"sterna: wrote {picture}",
+        f"sterna: copied 2 photographs to {copies}",
+    ]
 
 
 def test_copies_never_overwrite_and_skip_what_has_gone(sterna: Sterna, indexed: Path, tmp_path: Path) -> None:
@@ -191,7 +203,33 @@ def test_copies_never_overwrite_and_skip_what_has_gone(sterna: Sterna, indexed: 
     first.mkdir()
     outcome = sterna("search", "a dog", "-k", "12", "--copy-to", tmp_path / "unreadable")
     assert (outcome.code, len(list((tmp_path / "unreadable").iterdir()))) == (0, 11)
-    assert "copied 11" in outcome.err
+    assert outcome.err.endswith(
+        f"copied 11 photographs to {tmp_path / 'unreadable'}; 1 is not there any more\n"
+    )
+
+
+def test_what_was_copied_before_is_not_copied_again(sterna: Sterna, indexed: Path, tmp_path: Path) -> None:
+    copies = tmp_path / "copies"
+    search = ("search", "a dog", "--copy-to", copies, "--format", "paths")
+    best = sterna(*search, "-k", "2").out.splitlines()
+    made = {file.name: file.stat().st_ino for file in copies.iterdir()}
+    (copies / f"001-{Path(best[0]).name}").rename(copies / "mine.jpg")
+    again = sterna(*search, "-k", "3")
+    assert again.err == f"sterna: copied 1 photograph to {copies}; 2 were there already\n"
+    third = Path(again.out.splitlines()[2]).name
+    names = {"mine.jpg", f"002-{Path(best[1]).name}", f"003-{third}"}
+    assert {file.name for file in copies.iterdir()} == names
+    assert (copies / "mine.jpg").stat().st_ino in made.values()
+    assert "copied 0 photographs" in sterna(*search, "-k", "3").err
+    Path(best[0]).write_bytes(Path(best[0]).read_bytes() + b"another end")  # of another size
+    sterna("index")
+    assert "copied 1 photograph to" in sterna(*search, "-k", "3").err
+    other = bytearray((copies / "mine.jpg").read_bytes())
+    other[-3] ^= 1
+    for file in copies.iterdir():
+        file.unlink()
+    (copies / "mine.jpg").write_bytes(other)  # of the same size
+    assert sterna(*search, "-k", "1").err == f"sterna: copied 1 photograph to {copies}\n"
 
 
 def test_names_that_break_lines_and_terminals_are_escaped_in_tables_and_raw_in_paths(

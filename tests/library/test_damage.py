@@ -49,7 +49,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, int]] = {  # what, the wo
     "missing": (lambda path: path.unlink(), "the file is missing", 0),
     "no vectors": (lambda path: shutil.rmtree(path.parents[1]), "the file is missing", 0),
     "empty": (lambda path: path.write_bytes(b""), r"the file is cut short \(0 of 3 vectors are left\)", 0),
-    "short": (lambda path: os.truncate(path, ROW + 9), r"cut short \(1 of 3 vectors are left\)", 0),
+    "short": (lambda path: os.truncate(path, ROW + 9), r"cut short \(1 of 3 vectors is left\)", 0),
     "folder": (folder, r"cannot be read \(a folder, not a file\)", 0),
     "noise": (noise, "damaged", 3),
     "zeros": (lambda path: path.write_bytes(bytes(3 * ROW)), "damaged", 3),
@@ -111,7 +111,7 @@ def test_only_what_is_damaged_is_embedded_again(
     path.write_bytes(data)
     encoder.embedded.clear()
     (sentence,) = library.check()
-    assert f"{path}: the file is damaged (1 of 4 vectors are not what was written)" in sentence
+    assert f"{path}: the file is damaged (1 of 4 vectors is not what was written)" in sentence
     assert counts(library.index()) == {"new": 1}
     assert encoder.embedded == ["lime.png"]
     assert names(library) == ["blue.png", "lime.png", "red.png", "white.png"]

@@ -49,6 +49,19 @@ class Drive:
         self._aside.rename(self.point)
         self.number = number
 
+    def pretend(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have `os.stat` tell its number."""
+        plain = os.stat
+
+        def stat(path: Any, **options: Any) -> Any:
+            status = plain(path, **options)
+            if isinstance(path, int) or self.number is None:
+                return status
+            inside = (os.fsencode(path) + b"/").startswith(os.fsencode(self.point) + b"/")
+            return _Elsewhere(status, self.number) if inside else status
+
+        monkeypatch.setattr(os, "stat", stat)
+
 
 @pytest.fixture
 def usb(colours: Path, monkeypatch: pytest.MonkeyPatch) -> Drive:
@@ -56,16 +69,7 @@ def usb(colours: Path, monkeypatch: pytest.MonkeyPatch) -> Drive:
     drive = Drive(colours / "usb")
     save(drive.point / "gold.png", "gold")
     save(drive.point / "2020" / "navy.png", "navy")
-    plain = os.stat
-
-    def stat(path: Any, **options: Any) -> Any:
-        status = plain(path, **options)
-        if isinstance(path, int) or drive.number is None:
-            return status
-        inside = (os.fsencode(path) + b"/").startswith(os.fsencode(drive.point) + b"/")
-        return _Elsewhere(status, drive.number) if inside else status
-
-    monkeypatch.setattr(os, "stat", stat)
+    drive.pretend(monkeypatch)
     return drive
 
 

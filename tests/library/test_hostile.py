@@ -245,13 +245,15 @@ def test_folders_that_cannot_be_listed_lose_nothing(
         patch.setattr(os, "scandir", scandir)
         report = library.index()
     assert (report.removed, report.failed) == (0, 1)
+    assert report.unlisted == (colours / "trips",)
     (failure,) = library.status().failed
     assert (failure.path, failure.reason) == (
         colours / "trips",
         "cannot be listed: you have no permission to read it",
     )
     assert library.status().indexed == 3
-    assert library.index().failed == 0
+    again = library.index()
+    assert (again.failed, again.unlisted) == (0, ())
 
 
 def test_a_file_that_the_drive_refuses_keeps_what_was_known_of_it(

@@ -79,6 +79,25 @@ def test_new_patterns_for_a_folder_replace_those_of_the_folders_inside_it(
     assert library.status().roots[0].exclude == ()
 
 
+def test_a_file_in_a_known_folder_is_not_taken_for_the_folder(library: Library, colours: Path) -> None:
+    library.index(colours)
+    with pytest.raises(UsageError, match=r"red\.png: a file, not a folder; name the folder it lies in"):
+        library.index(colours / "red.png")
+    (colours / "trips").rename(colours.parent / "elsewhere")
+    assert counts(library.index(colours / "trips")) == {"removed": 2}
+
+
+def test_folders_that_become_part_of_one_around_them_are_told(library: Library, colours: Path) -> None:
+    other = save(colours.parent / "scans" / "white.png", "white").parent
+    library.index(colours / "trips" / "sea", other)
+    assert library.index(colours / "trips").taken_in == ((colours / "trips" / "sea", colours / "trips"),)
+    report = library.index(colours.parent)
+    around = colours.parent
+    assert report.taken_in == ((colours / "trips", around), (other, around))
+    assert (report.removed, report.moved, report.new) == (0, 0, 1)
+    assert library.index(around).taken_in == library.index(colours).taken_in == ()
+
+
 def test_a_folder_named_with_one_inside_it_is_one_root(library: Library, colours: Path) -> None:
     assert counts(library.index(colours / "trips", colours, colours / "trips" / "sea")) == {"new": 3}
     assert roots(library) == ["photos"]

@@ -487,3 +487,13 @@ def test_a_drive_inside_a_root_is_not_let_go(library: Library, colours: Path) ->
         (colours / "red.png").unlink()
         watching.comes_to(removed=1)
     assert names(library) == ["blue.png", "green.png"]
+
+
+def test_a_folder_that_becomes_part_of_one_around_it_is_told_as_that(library: Library, colours: Path) -> None:
+    library.index(colours / "trips")
+    with Watching(library) as watching:
+        library.index(colours)
+        until(lambda: f"watching {colours}" in watching.notices, lambda: watching.notices)
+        save(colours / "trips" / "white.png", "white")
+        watching.comes_to(new=1)
+    assert watching.notices[1] == f"{colours / 'trips'}: now part of {colours}"

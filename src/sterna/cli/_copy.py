@@ -6,39 +6,85 @@ import contextlib
 import itertools
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from sterna.cli._output import say
 from sterna.errors import UsageError
-from sterna.files import disk_errors
+from sterna.files import counted, disk_errors
 
 __all__ = ["copy_photos"]
 
 _LONGEST_NAME = 255  # bytes, on the usual file systems
+_CHUNK = 1 << 20
 
 
-def copy_photos(paths: Sequence[Path], folder: Path) -> tuple[int, int]:
-    """Copy files into `folder` as `001-name.jpg`, `002-...`, in the order given; never overwrite anything.
+@dataclass
+class _Counts:
+    """What became of the files that were to be copied."""
 
-    Returns: how many were copied, and how many are not there any more or cannot be read.
+    copied: int = 0
+    there: int = 0
+    missing: int = 0
+
+
+def copy_photos(paths: Sequence[Path], folder: Path) -> None:
+    """Copy files into `folder` as `001-name.jpg`, `002-...`, in the order given, and say how many.
+
+    Nothing is overwritten: a file that lies there with the same content, under whatever name, is not copied
+    again, and one of another content whose name is taken gets another name.
+
     Raises `UsageError` where `folder` is a file, `DiskError` where it cannot be written; no half is left.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--copy-to {folder}: a file; name a folder")
-    copied = missing = 0
+    counts = _Counts()
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        there = _by_size(folder)
     for rank, path in enumerate(paths, start=1):
         try:
             source = path.open("rb")
         except OSError:
-            missing += 1
+            counts.missing += 1
             continue
         with source, disk_errors(folder):
+            if any(_equal(source, one) for one in there[os.fstat(source.fileno()).st_size]):
+                counts.there += 1
+                continue
             _copy(source, path, folder, prefix=f"{rank:03}-")
-        copied += 1
-    return copied, missing
+        counts.copied += 1
+    sentence = f"copied {counted(counts.copied, 'photograph')} to {folder}"
+    if counts.there:
+        sentence += f"; {counted(counts.there, 'was', 'were')} there already"
+    say(sentence + (f"; {counted(counts.missing, 'is', 'are')} not there any more" if counts.missing else ""))
+
+
+def _by_size(folder: Path) -> dict[int, list[Path]]:
+    """The files in a folder, by how many bytes they have."""
+    files: dict[int, list[Path]] = defaultdict(list)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                files[entry.stat(follow_symlinks=False).st_size].append(Path(entry.path))
+    return files
+
+
+def _equal(source: BinaryIO, other: Path) -> bool:
+    """Whether a file has the same content, as far as it can be read; `source` is at its beginning again."""
+    try:
+        with other.open("rb") as file:
+            while (ours := source.read(_CHUNK)) == file.read(_CHUNK):
+                if not ours:
+                    return True
+    except OSError:
+        return False
+    finally:
+        source.seek(0)
+    return False
 
 
 def _copy(source: BinaryIO, path: Path, folder: Path, *, prefix: str) -> None:
@@ -46,7 +92,8 @@ def _copy(source: BinaryIO, path: Path, folder: Path, *, prefix: str) -> None:
     try:
         with target.open("wb") as copy:
             shutil.copyfileobj(source, copy)
-        shutil.copystat(path, target)
+        with contextlib.suppress(OSError):  # its times, where the file system keeps them
+            shutil.copystat(path, target)
     except BaseException:
         target.unlink(missing_ok=True)
         raise

@@ -13,6 +13,7 @@ from sterna.cli._model import describe_model, what_is_wrong
 from sterna.cli._options import FormatOption, LibraryOption, ModelOption
 from sterna.cli._output import number, print_json, print_table, size
 from sterna.errors import SternaError
+from sterna.files import counted
 
 __all__ = ["doctor"]
 
@@ -131,7 +132,6 @@ def _library(path: Path | None) -> _Check:
     if wrong:
         more = f" (and {number(len(wrong) - 1)} more)" if len(wrong) > 1 else ""
         return _Check("library", "broken", f"{wrong[0]}{more}")
-    counts = (
-        f"{number(answer['indexed'])} photographs found by search, {number(len(answer['failed']))} failed"
-    )
+    found = counted(answer["indexed"], "photograph")
+    counts = f"{found} found by search, {number(len(answer['failed']))} failed"
     return _Check("library", "ok", f"{counts}, {size(answer['bytes'])}")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sterna.cli._output import number, print_table
+from sterna.cli._output import number, print_table, say_written
+from sterna.files import counted
 
 if TYPE_CHECKING:
     from sterna.evaluation import Captioned, Failures, Report, Worst
@@ -37,6 +38,7 @@ def write_failures(path: Path, report: Report, data: Captioned) -> Failures:
     sections = [_worst(one, data, images=found.images) for one in found.worst]
     title = f"{report.model} on {' '.join(filter(None, (report.data, report.split)))}: what it does not find"
     figures.write_html(path, [_kinds(found), *sections, _hubs(found, data)], title=title)
+    say_written(path)
     return found
 
 
@@ -75,7 +77,7 @@ def _hubs(found: Failures, data: Captioned) -> Section:
             place,
             hub.captions / len(data.captions),
             Path(data.paths[hub.image]),
-            (f"among the first ten of {hub.captions:,} captions",),
+            (f"among the first ten of {counted(hub.captions, 'caption')}",),
         )
         for place, hub in enumerate(found.hubs, start=1)
     ]
@@ -93,7 +95,7 @@ def print_failures(found: Failures) -> None:
     print_table(heads, rows, right=range(1, len(heads)))
     most = found.hubs[0].captions
     print(
-        f"hubs: one photograph is among the first ten of {number(most)} captions "
+        f"hubs: one photograph is among the first ten of {counted(most, 'caption')} "
         f"({found.expected:.0f} if all were alike); "
         f"{found.never:.1%} of the photographs are among those of none"
     )

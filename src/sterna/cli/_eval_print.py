@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sterna.cli._output import number, print_table
+from sterna.cli._output import print_table
+from sterna.files import counted
 
 if TYPE_CHECKING:
     from sterna.evaluation import Figures, Report, RunReport, Threshold
@@ -23,7 +24,8 @@ def print_report(report: Report, *, metrics: Sequence[str] | None) -> None:
         metrics: those to show; the usual ones where not given.
     """
     part = f"{report.data}, split {report.split}" if report.split else report.data
-    print(f"{report.model} on {part}: {number(report.images)} images, {number(report.captions)} captions")
+    sizes = f"{counted(report.images, 'image')}, {counted(report.captions, 'caption')}"
+    print(f"{report.model} on {part}: {sizes}")
     for remark in _remarks(report):
         print(remark)
     ways = {"i2t": report.i2t, "t2i": report.t2i}
@@ -43,8 +45,8 @@ def print_report(report: Report, *, metrics: Sequence[str] | None) -> None:
 
 def print_run(report: RunReport, *, metrics: Sequence[str] | None) -> None:
     """The report of someone else's run; arguments as for `print_report`."""
-    queries = number(len(report.ranking.counts))
-    print(f"{report.run} by {report.qrels}: {queries} queries, {number(report.answers)} answers")
+    queries = counted(len(report.ranking.counts), "query", "queries")
+    print(f"{report.run} by {report.qrels}: {queries}, {counted(report.answers, 'answer')}")
     if report.min_score is not None:
         print(f"answers that score less than {report.min_score:g} are not counted")
     _print_figures({"": report.figures}, metrics=metrics)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from sterna.cli._options import FormatOption, ModelOption
-from sterna.cli._output import print_json, print_table
+from sterna.cli._output import print_json, print_table, say_written
 from sterna.cli._paths import file_to_write, typed_path
 from sterna.cli._progress import progress_line
 from sterna.errors import UsageError
@@ -83,13 +83,14 @@ def explain(
     from sterna import explanations
 
     with progress_line() as line:
+        line.begin("opening the model")
         found = explanations.explain(
             photo,
             text,
             model=model,
             grid=grid,
             fill=fill,
-            progress=lambda done, total: line("looking", done, total, unit="times"),
+            progress=lambda done, total: line("looking", done, total, unit="time"),
         )
     if output == "json":
         print_json({**found.as_json(), "photo": str(photo)})
@@ -133,6 +134,7 @@ def _write(found: Explanation, photo: Path, *, png: Path | None, html: Path | No
         strongest = sorted(found.words, key=lambda word: -word.share)[:_MOST]
         shown = [word for word in found.words if word in strongest and word.share >= _LEAST]
         figures.write_heat_png(png, photo, [whole, *map(_heat, shown)], area=found.area)
+    say_written(html, png)
 
 
 def _heat(word: Word) -> Heat:

@@ -110,7 +110,7 @@ def export(
                 runs, out, dim=dim, name=name or out.resolve().name, image_weights=image_weights,
                 text_weights=text_weights, image_arithmetic=image_arithmetic, image_tuning=image_tuning,
                 text_tuning=text_tuning, results=figures,
-                progress=lambda what, done, total: line("reading", done, total, unit=what),
+                progress=lambda what, done, total: line("reading", done, total, unit=what.removesuffix("s")),
             )  # fmt: skip
     answer = describe_model(str(out), verify=False)
     if output == "json":

@@ -19,10 +19,11 @@ from sterna.cli._data_options import (
 )
 from sterna.cli._extras import learning_wing
 from sterna.cli._options import FormatOption, SplitOption
-from sterna.cli._output import number, print_json, say, say_some
+from sterna.cli._output import print_json, say, say_some
 from sterna.cli._paths import typed_path
 from sterna.cli._progress import ProgressLine, duration, progress_line
 from sterna.errors import UsageError
+from sterna.files import counted
 
 if TYPE_CHECKING:
     from sterna.features import ExtractProgress
@@ -172,8 +173,9 @@ def extract(
     if output == "json":
         print_json({"schema": 1, **asdict(report)})
     else:
-        made = f"{number(report.images)} views of images and {number(report.captions)} captions"
-        print(f"{made} in {duration(report.seconds)}; {number(report.skipped)} were there already")
+        views = counted(report.images, "view of an image", "views of images")
+        made = f"{views} and {counted(report.captions, 'caption')}"
+        print(f"{made} in {duration(report.seconds)}; {counted(report.skipped, 'was', 'were')} there already")
     failed = [f"{one.path}: {one.reason}" for one in report.failed]
     say_some(failed, rest=f"; all are in {out / 'images' / 'failed.jsonl'}")
 
@@ -189,7 +191,7 @@ def show_extraction(line: ProgressLine, *, first: str | None = None) -> Callable
             f"extracting {progress.stage}",
             progress.done,
             progress.total,
-            unit="items",
+            unit="item",
             rate=progress.per_second,
             seconds_left=progress.seconds_left,
         )

@@ -15,7 +15,7 @@ from sterna.cli._output import number, print_json, say, say_some
 from sterna.cli._paths import file_to_write, typed_path
 from sterna.cli._progress import ProgressLine, duration, progress_line
 from sterna.errors import UsageError
-from sterna.files import printable
+from sterna.files import counted, printable
 
 if TYPE_CHECKING:
     from sterna.data import CaptionedImages
@@ -141,7 +141,7 @@ def import_(
             dtype=dtype,
             progress=_show(line),
         )
-    _tell(report, f"{number(report.done)} {report.kind} imported from {report.format}", as_json=as_json)
+    _tell(report, f"imported from {report.format}", as_json=as_json)
 
 
 @group.command("export")
@@ -181,7 +181,7 @@ def export(
     captioned = _data(data, data_format=data_format, images=images, columns=columns)
     with progress_line() as line:
         report = export_features(store, out, format=layout, view=view, data=captioned, progress=_show(line))
-    _tell(report, f"{number(report.done)} {report.kind} exported as {report.format}", as_json=as_json)
+    _tell(report, f"exported as {report.format}", as_json=as_json)
 
 
 @group.command("show")
@@ -248,9 +248,8 @@ def show(
             {"schema": 1, "photo": str(what), "out": str(out), "regions": len(regions), "drawn": drawn}
         )
     else:
-        print(
-            f"{printable(out)}: {number(drawn)} of {number(len(regions))} regions of {printable(what.name)}"
-        )
+        drawn_of = f"{number(drawn)} of {counted(len(regions), 'region')}"
+        print(f"{printable(out)}: {drawn_of} of {printable(what.name)}")
 
 
 def _data(
@@ -271,7 +270,7 @@ def _data(
 
 def _show(line: ProgressLine) -> Callable[[TransferProgress], None]:
     def show(progress: TransferProgress) -> None:
-        line(progress.stage, progress.done, unit="items", detail=f"{progress.share:.0%}")
+        line(progress.stage, progress.done, unit="item", detail=f"{progress.share:.0%}")
 
     return show
 
@@ -284,9 +283,11 @@ def _tell(report: ImportReport | ExportReport, done: str, *, as_json: bool) -> N
     if as_json:
         print_json({"schema": 1, **facts})
     else:
-        counts = [f"{done} in {duration(report.seconds)}", f"{number(report.skipped)} were there already"]
+        items = counted(report.done, report.kind.removesuffix("s"))
+        counts = [f"{items} {done} in {duration(report.seconds)}"]
+        counts.append(f"{counted(report.skipped, 'was', 'were')} there already")
         if facts.get("unmatched"):
-            counts.append(f"{number(facts['unmatched'])} are not in the data")
+            counts.append(f"{counted(facts['unmatched'], 'is', 'are')} not in the data")
         if report.failed:
             counts.append(f"{number(report.failed)} could not be used")
         print("; ".join(counts))

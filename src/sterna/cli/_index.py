@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sterna.cli._options import ExcludeOption, FormatOption, LibraryModelOption, LibraryOption
-from sterna.cli._output import number, print_json, print_table, say_some
+from sterna.cli._output import number, print_json, print_table, say, say_some
 from sterna.cli._paths import typed_path
 from sterna.cli._progress import duration, progress_line
+from sterna.files import counted
 
 if TYPE_CHECKING:
     from sterna.library import IndexReport, Progress
 
-__all__ = ["index"]
+__all__ = ["index", "say_findings"]
+
+_NAMED = 10  # folders of the system, on one line
 
 
 def index(
@@ -39,7 +42,8 @@ def index(
     """Add folders of photographs, or bring the library up to date.
 
     Only what is new or changed is looked at again; stop at any time and run it again to go on.
-    A folder that is not there (an unplugged drive) loses nothing.
+    A folder that is not there (an unplugged drive) loses nothing. The exit code is 1 where a folder could not
+    be listed.
 
     \b
     Examples:
@@ -54,7 +58,7 @@ def index(
 
         def show(progress: Progress) -> None:
             verb, unit = (
-                ("indexing", "photographs") if progress.phase == "embedding" else ("looking at", "files")
+                ("indexing", "photograph") if progress.phase == "embedding" else ("looking at", "file")
             )
             detail = f"{number(progress.failed)} failed" if progress.failed else ""
             line(
@@ -68,12 +72,28 @@ def index(
             )
 
         report = opened.index(*(roots or ()), exclude=exclude or (), progress=show, wait=None if wait else 0)
-    say_some([f"{one.path}: {one.reason}" for one in report.failures], rest="; `sterna status` shows all")
+    say_findings(report)
     say_some([f"{path}: not there now; nothing of it was touched" for path in report.offline_roots], rest="")
     if output == "json":
         print_json(report.as_json())
     else:
         _print(report)
+    if report.unlisted:
+        folders = counted(len(report.unlisted), "folder")
+        say(f"{folders} could not be listed; what lies there was not looked at")
+        raise typer.Exit(1)
+
+
+def say_findings(report: IndexReport) -> None:
+    """Tell on stderr what cannot be read, what was left out, and which folders are part of another now."""
+    say_some([f"{inner} is now part of {outer}" for inner, outer in report.taken_in], rest="")
+    if report.left_out:
+        some = ", ".join(str(path) for path in report.left_out[:_NAMED])
+        more = len(report.left_out) - _NAMED
+        names = f"{some} and {number(more)} more" if more > 0 else some
+        say(f"left out, since no photographs lie in what the system tells of itself: {names}")
+    failures = sorted(report.failures, key=lambda one: one.path not in report.unlisted)
+    say_some([f"{one.path}: {one.reason}" for one in failures], rest="; `sterna status` shows all")
 
 
 def _print(report: IndexReport) -> None:

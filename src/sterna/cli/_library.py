@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sterna.cli._options import FormatOption, LibraryModelOption, LibraryOption
-from sterna.cli._output import number, print_json, print_table, say, size
+from sterna.cli._output import number, print_json, print_table, say, say_written, size
 from sterna.cli._paths import file_to_write, typed_path
 from sterna.cli._progress import ProgressLine, progress_line
-from sterna.files import printable
+from sterna.files import counted, printable
 
 if TYPE_CHECKING:
     from sterna.library import Hit, Progress
@@ -95,7 +95,7 @@ def backup(
     if output == "json":
         print_json(made.as_json())
     else:
-        print(f"{number(made.photos)} photographs, {size(made.bytes)}, to {printable(made.path)}")
+        print(f"{counted(made.photos, 'photograph')}, {size(made.bytes)}, to {printable(made.path)}")
 
 
 @group.command("restore")
@@ -128,7 +128,8 @@ def restore(
         answer = {"library": str(restored.path), "indexed": status.indexed, "offline": away}
         print_json({"schema": 1, **answer})
     else:
-        print(f"library {printable(restored.path)}: {number(status.indexed)} photographs can be found")
+        found = counted(status.indexed, "photograph")
+        print(f"library {printable(restored.path)}: {found} can be found")
     if away:
         say(f"not there now: {', '.join(away)}")
 
@@ -180,7 +181,7 @@ def duplicates(
     with Library.open(library, model=model) as opened, progress_line() as line:
 
         def show(progress: Progress) -> None:
-            line("comparing", progress.done, progress.total, unit="photographs")
+            line("comparing", progress.done, progress.total, unit="photograph")
 
         groups = opened.duplicates(min_score=least, copies=copies, progress=show)
     if output == "json":
@@ -224,7 +225,7 @@ def forget(
     if output == "json":
         print_json(gone.as_json())
     else:
-        counts = f"{number(gone.photos)} photographs ({number(gone.files)} files)"
+        counts = f"{counted(gone.photos, 'photograph')} ({counted(gone.files, 'file')})"
         print(f"{printable(gone.path)} is forgotten, and with it {counts}; the files are untouched")
 
 
@@ -272,5 +273,6 @@ def _write_page(path: Path, groups: Sequence[Sequence[Hit]]) -> None:
         for place, hits in enumerate(groups[:_SHOWN], start=1)
     ]
     figures.write_html(path, sections, title="Sterna: duplicates")
+    say_written(path)
     if len(groups) > _SHOWN:
         say(f"--html shows the first {_SHOWN} of {number(len(groups))} groups")

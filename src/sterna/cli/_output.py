@@ -22,6 +22,7 @@ __all__ = [
     "print_table",
     "say",
     "say_some",
+    "say_written",
     "size",
 ]
 
@@ -47,6 +48,13 @@ def say_some(sentences: Sequence[str], *, rest: str, at_most: int = 10) -> None:
         say(sentence)
     if len(sentences) > at_most:
         say(f"and {number(len(sentences) - at_most)} more{rest}")
+
+
+def say_written(*files: Path | None) -> None:
+    """Tell on stderr which files were written beside the answer; `None` is one that was not asked for."""
+    for file in files:
+        if file is not None:
+            say(f"wrote {file}")
 
 
 def print_json(value: object, *, indent: int | None = 2) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from sterna.files import printable
+from sterna.files import counted, printable
 
 __all__ = ["ProgressLine", "duration", "progress_line"]
 
@@ -40,7 +40,7 @@ class ProgressLine:
         Arguments:
             verb: what is being done ("indexing").
             total: left out where it is not known.
-            unit: what is counted ("photographs").
+            unit: what one of them is called ("photograph"); an abbreviation is in capitals ("MB").
             rate, seconds_left: a second, and until the end; worked out here where they are not given.
             detail: more to tell, at the end of the line.
         """
@@ -52,7 +52,8 @@ class ProgressLine:
         elif now - self._drawn < _SECONDS_BETWEEN and done != total:
             return
         self._drawn = now
-        parts = [f"{verb} {done:,}" + (f" of {total:,}" if total else "") + f" {unit}"]
+        counts = counted(total or done, unit, unit if unit.isupper() else None)
+        parts = [f"{verb} {done:,} of {counts}" if total else f"{verb} {counts}"]
         if rate is None and now > self._start[0]:
             rate = (done - self._start[1]) / (now - self._start[0])
         if rate:
@@ -62,6 +63,12 @@ class ProgressLine:
         if seconds_left is not None:
             parts.append(f"{duration(seconds_left)} left")
         self._draw(" · ".join([*parts, detail] if detail else parts))
+
+    def begin(self, what: str) -> None:
+        """Tell what is done first, where nothing of it can be counted."""
+        if self._shown:
+            self._drawn = time.monotonic()
+            self._draw(what)
 
     def close(self) -> None:
         """Remove the line, so that what follows starts on an empty one."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["search"]
 
 _Shape = Literal["landscape", "portrait", "square"]
+_NAMED = 5  # folders of the library, on one line
 _SUFFIX = re.compile(r"\S\.\w{3,5}$")
 
 
@@ -143,7 +144,7 @@ def search(
             "--copy-to",
             parser=typed_path,
             metavar="DIR",
-            help="Also copy the hits there, best first; nothing is overwritten.",
+            help="Also copy the hits there, best first; what is there already stays and is not copied again.",
         ),
     ] = None,
 ) -> None:
@@ -197,21 +198,18 @@ def search(
         )
         hits = look(k=k, offset=offset, min_score=least, rerank=rerank)
         nearest = look(k=1, min_score=None) if not hits and not offset and least is not None else []
-        elsewhere = folder is not None and not (
-            hits
-            or opened.search(query, image=image, plus=added, minus=taken, k=1, min_score=None, folder=folder)
-        )
+        elsewhere = folder is not None and not hits and not opened.photos(k=1, folder=folder)
+        there = [root.path for root in opened.status().roots] if elsewhere else []
         model_name = opened.encoder().name if output == "json" else ""
     title = _title(query, image, plus=plus or (), minus=minus or ())
     print_hits(hits, output=output, null=null, query=title, model=model_name)
     if not hits:
-        say(f"nothing that is indexed lies in --folder {folder}" if elsewhere else _nothing(least, nearest))
+        say(_no_folder(folder, there) if elsewhere else _nothing(least, nearest))
     write_figures(hits, title=title, image=image, html=html, png=png)
     if copy_to is not None:
         from sterna.cli._copy import copy_photos
 
-        copied, missing = copy_photos([hit.path for hit in hits], copy_to)
-        say(f"copied {copied} to {copy_to}" + (f"; {missing} not there any more" if missing else ""))
+        copy_photos([hit.path for hit in hits], copy_to)
 
 
 def _names_no_file(query: str) -> bool:
@@ -233,6 +231,16 @@ def _least_score(text: str) -> float | Literal["model"] | None:
         return float(text)
     except ValueError:
         raise UsageError(f"--min-score {text}: give a number, such as 0.3, or none") from None
+
+
+def _no_folder(folder: str | None, there: Sequence[Path]) -> str:
+    """What is said where no photograph lies in a folder, and which folders are `there`."""
+    some = ", ".join(str(path) for path in there[:_NAMED])
+    more = f" and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
+    return (
+        f"nothing that is indexed lies in --folder {folder}; name one of {some}{more}, or a folder in "
+        f"{'it' if len(there) == 1 else 'them'}"
+    )
 
 
 def _nothing(min_score: float | Literal["model"] | None, nearest: Sequence[Hit]) -> str:

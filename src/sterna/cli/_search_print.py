@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sterna.cli._output import print_csv, print_json, print_paths, print_table, say
+from sterna.cli._output import print_csv, print_json, print_paths, print_table, say, say_written
 
 if TYPE_CHECKING:
     from sterna.library import Hit
@@ -81,3 +81,4 @@ def write_figures(
         figures.write_html(html, [section], title=f"Sterna: {title}")
     if png is not None:
         figures.write_png(png, [section])
+    say_written(html, png)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sterna.cli._options import FormatOption, LibraryOption
 from sterna.cli._output import number, print_json, print_table, size
-from sterna.files import printable
+from sterna.files import counted, printable
 
 if TYPE_CHECKING:
     from sterna.library import Status
@@ -37,8 +37,8 @@ def _print(answer: Status) -> None:
         print(f"library {printable(answer.path)}: nothing is indexed there yet; sterna index DIR begins it")
         return
     print(f"library {printable(answer.path)}, {size(answer.bytes)}")
-    waiting = f"; {number(answer.stale)} wait for `sterna index`" if answer.stale else ""
-    print(f"{number(answer.indexed)} photographs can be found{waiting}")
+    waiting = f"; {counted(answer.stale, 'waits', 'wait')} for `sterna index`" if answer.stale else ""
+    print(f"{counted(answer.indexed, 'photograph')} can be found{waiting}")
     if answer.journal == "delete":
         print("its drive allows no write-ahead log: searches wait while `sterna index` writes a batch")
     if answer.roots:

@@ -160,7 +160,7 @@ def _train_several(
 
 def _show(line: ProgressLine, what: str, progress: TrainProgress) -> None:
     steps, left = (progress.step, progress.steps), progress.seconds_left
-    line(what, *steps, unit="steps", seconds_left=left, detail=progress.detail)
+    line(what, *steps, unit="step", seconds_left=left, detail=progress.detail)
 
 
 def _print_one(result: RunResult, out: Path, *, moved: bool, output: str) -> None:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sterna.cli._index import say_findings
 from sterna.cli._options import ExcludeOption, FormatOption, LibraryModelOption, LibraryOption
-from sterna.cli._output import number, print_json, say, say_some
+from sterna.cli._output import number, print_json, say
 from sterna.cli._paths import typed_path
 from sterna.cli._progress import progress_line
 
@@ -74,7 +75,7 @@ def watch(
 
         def show(progress: Progress) -> None:
             verb, unit = (
-                ("indexing", "photographs") if progress.phase == "embedding" else ("looking at", "files")
+                ("indexing", "photograph") if progress.phase == "embedding" else ("looking at", "file")
             )
             line(
                 verb,
@@ -87,9 +88,7 @@ def watch(
 
         def tell(report: IndexReport) -> None:
             line.close()
-            say_some(
-                [f"{one.path}: {one.reason}" for one in report.failures], rest="; `sterna status` shows all"
-            )
+            say_findings(report)
             _print(report, output)
 
         def notice(sentence: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sterna.encoders._config import read_config
 from sterna.errors import ModelError
-from sterna.files import disk_errors, sole_writer, write_json, write_text
+from sterna.files import counted, disk_errors, sole_writer, write_json, write_text
 
 __all__ = ["write_calibration"]
 
@@ -41,11 +41,15 @@ def write_calibration(folder: str | Path, calibration: Mapping[str, Any]) -> Non
 
 def _section(calibration: Mapping[str, Any]) -> str:
     whole = " ".join(str(calibration[name]) for name in ("data", "split") if calibration.get(name))
+    photos, captions = (
+        counted(calibration["images"], "photograph"),
+        counted(calibration["captions"], "caption"),
+    )
     return (
         f"{_HEADING}\n\n"
         f"Searching for a sentence leaves out photographs that score less than {calibration['min_score']:g}, "
-        f"unless it is told otherwise. On {whole} ({calibration['images']:,} photographs, "
-        f"{calibration['captions']:,} captions) that keeps the photograph that a caption was written for in "
+        f"unless it is told otherwise. On {whole} ({photos}, {captions}) "
+        f"that keeps the photograph that a caption was written for in "
         f"{_percent(calibration['recall'])} of the cases (recall) and leaves out "
         f"{_percent(calibration['hidden'])} of all others. Of what it keeps, "
         f"{_percent(calibration['precision'])} is what the sentence was written for (precision); many of the "

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import UsageError
+from sterna.errors import UsageError, is_whole
 from sterna.evaluation._blocks import Adjust, first_of, scored_blocks
-from sterna.evaluation._metrics import Values, gains_of, is_whole
+from sterna.evaluation._metrics import Values, gains_of
 from sterna.evaluation._relevance import are_grades
 from sterna.scoring import Score, Vectors, dot
 
@@ -48,7 +48,7 @@ def graded_ndcg(
     shape = (len(text_vectors), len(image_vectors))
     if grades.shape != shape:
         raise UsageError(f"grades have the shape {grades.shape}; [captions, images] {shape} is needed")
-    if not at or not all(is_whole(cutoff, 1) for cutoff in at):
+    if not at or not all(is_whole(cutoff, least=1) for cutoff in at):
         raise UsageError(f"cut-offs {list(at)}; whole numbers from 1 are needed, such as 25")
     deepest = min(max(at), shape[1])
     discounts = 1 / np.log2(np.arange(deepest) + 2.0)

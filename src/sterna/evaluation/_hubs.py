@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import UsageError, check_known
+from sterna.errors import UsageError, check_known, is_whole
 from sterna.evaluation._blocks import Adjust, bounded, distinct_rows, finite_rows
-from sterna.evaluation._metrics import is_whole
 from sterna.evaluation._relevance import Way
 from sterna.scoring import Score, Vectors, blocks
 
@@ -42,7 +41,7 @@ class Hubs:
 
     def __post_init__(self) -> None:
         check_known("hubs", self.name, HUBS)
-        if not is_whole(self.k, 1):
+        if not is_whole(self.k, least=1):
             raise UsageError(f"k={self.k}; CSLS needs a whole number of neighbours, at least 1")
         if not (self.beta > 0 and np.isfinite(self.beta)):
             raise UsageError(f"beta={self.beta}; the inverted softmax needs a number above 0")

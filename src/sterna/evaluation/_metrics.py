@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import UsageError, check_known
+from sterna.errors import UsageError, check_known, is_whole
 from sterna.evaluation._ranks import Ranking
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "Values",
     "chosen_metrics",
     "gains_of",
-    "is_whole",
 ]
 
 CUTOFFS = (1, 5, 10)
@@ -203,15 +202,10 @@ def chosen_metrics(
     """
     for name in names:
         check_known("metric", name, METRICS)
-    if not at or not all(is_whole(cutoff, 1) for cutoff in at):
+    if not at or not all(is_whole(cutoff, least=1) for cutoff in at):
         raise UsageError(f"cut-offs {list(at)}; whole numbers from 1 are needed, such as 1, 5, 10")
     return {
         f"{name}.{cutoff}" if cutoff else name: (METRICS[name], cutoff)
         for name in dict.fromkeys(names)
         for cutoff in (dict.fromkeys(at) if METRICS[name].at else (0,))
     }
-
-
-def is_whole(value: object, least: int) -> bool:
-    """Whether it is a whole number, of Python or NumPy, and `least` or more."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= least

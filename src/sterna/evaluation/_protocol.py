@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import DataError, UsageError
+from sterna.errors import DataError, UsageError, is_whole
 from sterna.evaluation._hubs import Hubs
-from sterna.evaluation._metrics import CUTOFFS, DEFAULT, chosen_metrics, is_whole
+from sterna.evaluation._metrics import CUTOFFS, DEFAULT, chosen_metrics
 
 __all__ = ["Protocol", "parse_folds"]
 
@@ -45,14 +45,14 @@ class Protocol:
 
     def __post_init__(self) -> None:
         chosen_metrics(self.metrics, at=self.at)
-        if self.folds is not None and not all(is_whole(number, 1) for number in self.folds):
+        if self.folds is not None and not all(is_whole(number, least=1) for number in self.folds):
             raise UsageError(f"folds {self.folds}; at least 1 fold of at least 1 image is needed")
         if self.min_score is not None and self.max_distance is not None:
             raise UsageError("give a lowest score or a largest distance, not both")
         for name, value in (("min_score", self.min_score), ("max_distance", self.max_distance)):
             if value is not None and not np.isfinite(value):
                 raise UsageError(f"{name} is {value:g}; a finite number is needed")
-        if not is_whole(self.top, 0):
+        if not is_whole(self.top, least=0):
             raise UsageError(f"top={self.top!r}; a whole number is needed, 0 for none")
 
     @property

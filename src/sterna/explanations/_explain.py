@@ -50,7 +50,7 @@ def explain(
         grid: cells of a side, 2 to 20. The model looks about `grid * grid / 2` times, and the one that ships
             looks at about ten photographs a second. A model's own regions are as many as they are.
         fill: what hides: "blur", the photograph blurred beyond recognition, or "mean", its mean colour.
-        progress: called with how many looks are done, and of how many.
+        progress: called with how many looks are done, 0 when the model is ready, and of how many.
 
     Raises `UsageError` for arguments that cannot be used, `PhotoError` where the photograph cannot be read,
     `ModelError` where the model cannot be used.
@@ -101,6 +101,8 @@ def _occlude(
     size = (opened.width, opened.height)
     area = seen(getattr(encoder, "fit", ""), size)
     masks = windows((grid, grid))
+    if progress is not None:
+        progress(0, len(masks))
     compare = _comparison(encoder, texts)
     image = small(opened.image)
     whole = compare([photo])[0]
@@ -135,6 +137,8 @@ def _readable(
 
 def _leave_out(encoder: Aligns, found: RegionGrid, texts: list[str], *, progress: Progress | None) -> _Found:
     masks = windows(found.shape)
+    if progress is not None:
+        progress(0, len(masks))
     nothing = np.zeros((1, *found.shape), dtype=bool)
     scores = region_scores(encoder, found, np.concatenate([nothing, masks]), texts)
     if progress is not None:

@@ -56,7 +56,7 @@ def check_filters(
     if shape is not None and shape not in known:
         raise UsageError(f"orientation={shape!r} is not known; known: {', '.join(sorted(known))}")
     for name, size in sizes.items():
-        if size is not None and (not is_whole(size) or size < 1):
+        if size is not None and not is_whole(size, least=1):
             raise UsageError(f"{name}={size!r}: a whole number of pixels is needed, such as 1920")
     for name, text in texts.items():
         if text is not None and (not isinstance(text, str) or not text.strip()):

@@ -45,6 +45,8 @@ class Scan:
         away: folders (paths below the root that end with a slash, or empty for the root itself) whose drives
             are not there; nothing that was found in them is told.
         devices: `st_dev` to note of the root (an empty path) and of the folders in it on drives of their own.
+        system: folders that show what the system tells of itself, which are not walked.
+        unlisted: those of `folders` that were to be walked.
         walked: folders that were listed, by their paths below the root.
         linked: whether a link within the root was followed: what it leads to may be known by the link's path.
     """
@@ -57,6 +59,8 @@ class Scan:
     gone_sidecars: list[bytes] = field(default_factory=list)
     away: tuple[bytes, ...] = ()
     devices: dict[bytes, int] = field(default_factory=dict)
+    system: list[bytes] = field(default_factory=list)
+    unlisted: list[bytes] = field(default_factory=list)
     walked: list[bytes] = field(default_factory=list)
     linked: bool = False
 

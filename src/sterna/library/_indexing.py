@@ -6,7 +6,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +41,8 @@ class _Walked:
     items: list[Item] = field(default_factory=list)
     gone: list[tuple[Root, bytes]] = field(default_factory=list)
     away: list[tuple[Root, bytes]] = field(default_factory=list)  # drives inside roots, as in `Scan`
+    unlisted: list[Path] = field(default_factory=list)
+    system: list[Path] = field(default_factory=list)
 
 
 def run_index(
@@ -93,6 +95,8 @@ def run_index(
         seconds=time.monotonic() - start,
         failures=failed,
         offline_roots=tuple(walked.offline),
+        unlisted=tuple(walked.unlisted),
+        left_out=tuple(walked.system),
     )
 
 
@@ -101,7 +105,7 @@ def _walk(catalog: Catalog, root: Root, *, part: Part, walked: _Walked, report: 
     scan, part = look(
         catalog, root, part=part, report=lambda looked: report(Progress("looking", before + looked))
     )
-    walked.offline += [Path(full_path(root.path, prefix)) for prefix in scan.away]
+    walked.offline += _paths(root, scan.away)
     if b"" in scan.away:  # the root itself: what was not seen proves nothing
         return
     walked.looked += scan.looked
@@ -109,6 +113,8 @@ def _walk(catalog: Catalog, root: Root, *, part: Part, walked: _Walked, report: 
     walked.items.extend(_item(root, found) for found in scan.files)
     walked.gone.extend((root, path) for path in scan.gone)
     walked.away.extend((root, prefix) for prefix in scan.away)
+    walked.unlisted += _paths(root, scan.unlisted)
+    walked.system += _paths(root, scan.system)
     with catalog.transaction():
         if scan.devices != root.devices:
             _note_devices(catalog, root, devices=scan.devices)
@@ -126,6 +132,10 @@ def _walk(catalog: Catalog, root: Root, *, part: Part, walked: _Walked, report: 
             "INSERT OR REPLACE INTO sidecars VALUES (?, ?, ?, ?, ?)",
             [(root.number, one.path, one.size, one.mtime_ns, _sentences(root, one)) for one in scan.sidecars],
         )
+
+
+def _paths(root: Root, folders: Iterable[bytes]) -> list[Path]:
+    return [Path(full_path(root.path, folder)) for folder in sorted(folders)]
 
 
 def _note_devices(catalog: Catalog, root: Root, *, devices: Mapping[bytes, int]) -> None:

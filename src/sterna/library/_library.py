@@ -126,7 +126,8 @@ class Library:
 
         Arguments:
             roots: folders. One inside a known folder means that folder; one around known folders replaces
-                them. One that is left out there (hidden, of thumbnails, excluded) is a folder of its own.
+                them (`IndexReport.taken_in`). One that is left out there (hidden, of thumbnails, excluded) is
+                a folder of its own. What the system tells of itself (`/proc`, `/sys`) is left out.
             model: what to embed with; `None` for this library's model.
             exclude: `fnmatch` patterns of names, or of paths below the folder, to leave out; remembered for
                 these folders. Where it is empty, what is remembered counts; `[""]` forgets it.
@@ -135,9 +136,10 @@ class Library:
 
         Vectors that are missing or damaged are made anew; a library whose catalogue is lost begins afresh.
 
-        Raises `UsageError` for what is no folder, `LockedError` where another process indexes for longer than
-        `wait`, `DiskError` where the disk is full (nothing that was committed is lost), `LibraryError`
-        where the library cannot be used, `ModelError` where the model cannot.
+        Raises `UsageError` for what is no folder or shows what the system tells of itself, `LockedError`
+        where another process indexes for longer than `wait`, `DiskError` where the disk is full (nothing that
+        was committed is lost), `LibraryError` where the library cannot be used, `ModelError` where the model
+        cannot.
         """
         check_paths(*roots)
         check_patterns(exclude)

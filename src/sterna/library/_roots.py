@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sterna.errors import LibraryError, UsageError
 from sterna.library._catalog import Catalog
-from sterna.library._drives import device_of, exists, is_online
+from sterna.library._drives import device_of, exists, is_of_the_system, is_online, lies_behind_the_system
 from sterna.library._paths import escaped, full_path, is_inside, is_skipped, within
 
 __all__ = [
@@ -50,7 +50,9 @@ class Root:
         """Whether its walk comes to a folder, given as an absolute path."""
         if folder == self.path or not is_inside(folder, self.path):
             return folder == self.path
-        return not is_skipped(_below(folder, self.path), self.exclude)
+        if is_skipped(_below(folder, self.path), self.exclude):
+            return False
+        return not lies_behind_the_system(folder, root=self.path)
 
 
 class Drives:
@@ -133,19 +135,31 @@ def check_folder(folder: str | Path) -> None:
         raise UsageError(f"{folder}: no such folder; name a folder of photographs")
     if not path.is_dir():
         raise UsageError(f"{folder}: a file, not a folder; name the folder it lies in")
+    if is_of_the_system(resolved(folder)):
+        raise UsageError(
+            f"{folder}: holds no files of a drive but what the system tells of itself; name a folder of "
+            "photographs"
+        )
 
 
 def check_folders(catalog: Catalog, folders: Sequence[str | Path]) -> None:
-    """Raise `UsageError` for what is no folder and belongs to no root: one that is known may be away."""
+    """Raise `UsageError` for a file, and for what is not there and belongs to no root, which may be away."""
     roots = known_roots(catalog)
     for folder in folders:
         path = resolved(folder)
-        if not any(root.reaches(path) for root in roots):
+        if any(root.path == path for root in roots):
+            continue
+        is_file = exists(os.fsdecode(path)) and not os.path.isdir(path)  # noqa: PTH112 (bytes)
+        if is_file or not any(root.reaches(path) for root in roots):
             check_folder(folder)
 
 
-def choose_roots(catalog: Catalog, folders: Sequence[str | Path], *, exclude: Sequence[str]) -> list[Root]:
+def choose_roots(
+    catalog: Catalog, folders: Sequence[str | Path], *, exclude: Sequence[str]
+) -> tuple[list[Root], list[tuple[Path, Path]]]:
     """The roots a run is about: all, or those named, which are added where they are new.
+
+    With them come those that have become part of one around them, each with that one.
 
     A folder inside a root means that root. A folder around roots takes their place: what is known of their
     files stays known. One that the walk of the root around it leaves out (hidden, of thumbnails, excluded) is
@@ -156,6 +170,7 @@ def choose_roots(catalog: Catalog, folders: Sequence[str | Path], *, exclude: Se
     now.
     """
     check_folders(catalog, folders)
+    taken_in: list[tuple[Path, Path]] = []
     with catalog.transaction():
         chosen: list[int] = []
         for folder in folders:
@@ -171,8 +186,8 @@ def choose_roots(catalog: Catalog, folders: Sequence[str | Path], *, exclude: Se
         for number in chosen:
             for root in known_roots(catalog):
                 if root.number == number:  # not where it has become a part of another just now
-                    _absorb(catalog, root, patterns=not exclude)
-        return [root for root in known_roots(catalog) if not folders or root.number in chosen]
+                    taken_in += _absorb(catalog, root, patterns=not exclude)
+        return [root for root in known_roots(catalog) if not folders or root.number in chosen], taken_in
 
 
 def _add(catalog: Catalog, path: bytes) -> int:
@@ -186,8 +201,11 @@ def _remember(catalog: Catalog, root: int, *, exclude: Sequence[str]) -> None:
         catalog.run("UPDATE roots SET exclude = ? WHERE id = ?", (patterns, root))
 
 
-def _absorb(catalog: Catalog, outer: Root, *, patterns: bool) -> None:
-    """Make the roots inside one that its walk comes to a part of it, with their `patterns` or without."""
+def _absorb(catalog: Catalog, outer: Root, *, patterns: bool) -> list[tuple[Path, Path]]:
+    """Make the roots inside one that its walk comes to a part of it, with their `patterns` or without.
+
+    Returns each of them with that one.
+    """
     inner = [root for root in known_roots(catalog) if root.path != outer.path and outer.reaches(root.path)]
     exclude = list(outer.exclude)
     for root in inner:
@@ -211,6 +229,7 @@ def _absorb(catalog: Catalog, outer: Root, *, patterns: bool) -> None:
     if inner:
         _remember(catalog, outer.number, exclude=list(dict.fromkeys(exclude)) or [""])
         catalog.touch(losses=True)
+    return [(Path(os.fsdecode(root.path)), Path(os.fsdecode(outer.path))) for root in inner]
 
 
 def _below(path: bytes, root: bytes) -> bytes:

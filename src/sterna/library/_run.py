@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,14 +48,15 @@ def index_library(
         try:
             check_folders(catalog, roots)
             encoder, spec = opened.encoder(catalog, model)
+            taken_in: list[tuple[Path, Path]] = []
             with catalog.transaction():
                 if parts is None:
-                    chosen = choose_roots(catalog, roots, exclude=exclude)
+                    chosen, taken_in = choose_roots(catalog, roots, exclude=exclude)
                 else:  # one that has been forgotten meanwhile stays so
                     named = {resolved(root) for root in roots}
                     chosen = [root for root in known_roots(catalog) if root.path in named]
                 number = register(catalog, encoder, spec=spec, models=opened.models)
-            return run_index(
+            report_of_run = run_index(
                 catalog,
                 chosen,
                 encoder=encoder,
@@ -63,5 +65,6 @@ def index_library(
                 parts=parts,
                 patience=patience,
             )
+            return replace(report_of_run, taken_in=tuple(taken_in))
         finally:
             catalog.close()

@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from sterna.library._drives import device_of
+from sterna.library._drives import device_of, is_of_the_system
 from sterna.library._found import Found, Known, Scan, size_and_time, why
 from sterna.library._paths import SKIPPED, is_inside, is_skipped, matcher, sidecar_names, within
 
@@ -52,7 +52,7 @@ def scan_root(
             else:
                 left.append(Found(link, reason=_LEADS_OUT))
     scan = walk.scan
-    closed = tuple(within(folder.path) for folder in scan.folders) + tuple(walk.lost)
+    closed = tuple(within(folder) for folder in scan.unlisted) + tuple(walk.lost)
     scan.folders += left  # what was once found in them is gone
     scan.away = away = _away(walk, known, devices=devices, closed=closed)
     closed += away
@@ -61,6 +61,7 @@ def scan_root(
     if away:
         for found in (scan.files, scan.sidecars, scan.folders):
             found[:] = [one for one in found if not within(one.path).startswith(away)]
+        scan.unlisted = [folder for folder in scan.unlisted if not within(folder).startswith(away)]
     scan.devices = {path: one for path, one in walk.drives.items() if not within(path).startswith(away)}
     scan.devices |= {path: one for path, one in devices.items() if within(path).startswith(closed)}
     return scan
@@ -76,9 +77,10 @@ def _away(
     drive, be there stray files in it or none.
     """
     away: tuple[bytes, ...] = ()
+    system = tuple(within(folder) for folder in walk.scan.system)
     for folder, noted in sorted({**walk.drives, **devices}.items()):
         prefix = within(folder)
-        if prefix.startswith(away) or (folder and is_skipped(folder, walk.exclude)):
+        if prefix.startswith(away + system) or (folder and is_skipped(folder, walk.exclude)):
             continue
         now, walked = device_of(walk.root + b"/" + folder, unknown=noted), walk.devices.get(folder)
         if walked == now == noted or (now is not None and prefix.startswith(closed)):
@@ -150,6 +152,9 @@ class Walk:
                 if (device, status.st_ino) in self._visited:
                     continue
                 self._visited.add((device, status.st_ino))
+                if device != outer and folder and is_of_the_system(os.path.realpath(path)):
+                    self.scan.system.append(folder.rstrip(b"/"))
+                    continue
                 if device != outer:
                     self.drives[folder.rstrip(b"/")] = device
                 with os.scandir(path) as entries:
@@ -159,6 +164,7 @@ class Walk:
             except FileNotFoundError:
                 self.lost.append(folder)  # moved away just now, or its drive is: nothing is said of its files
             except OSError as error:
+                self.scan.unlisted.append(folder.rstrip(b"/"))
                 self.scan.folders.append(Found(folder.rstrip(b"/"), reason=f"cannot be listed: {why(error)}"))
 
     def recognises(self, files: Sequence[bytes]) -> bool:

@@ -12,7 +12,7 @@ __all__ = ["Settling", "Signs"]
 
 Signs = dict[bytes, dict[bytes, Sign]]  # for each root, by its path, what files were seen to be
 
-_AGAIN, _SLOWER = 1.5, 4.0  # the first pause before the next try, in quiet times, and how it grows
+_AGAIN, _SLOWER = 1.5, 2.0  # the first pause before the next try, in quiet times, and how it grows
 _SLOWEST = 3600.0  # seconds
 _PATIENCE = 5.0  # quiet times that what is settled waits for what is not
 _PARTNER = 30.0  # quiet times that a file that is gone may wait for it to turn up elsewhere
@@ -84,7 +84,7 @@ class Settling:
             for path, sign in signs.items():
                 state = self._states[root].get(path)
                 if state is not None and state.sign == sign:
-                    pause = min(_AGAIN * self._quiet * _SLOWER ** min(state.tries, 12), _SLOWEST)
+                    pause = min(_AGAIN * self._quiet * _SLOWER ** min(state.tries, 24), _SLOWEST)
                     state.due, state.tries = now + pause, state.tries + 1
                     self._next_try = min(self._next_try, state.due)
 

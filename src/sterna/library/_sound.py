@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import LibraryError
+from sterna.files import counted
 from sterna.library._catalog import Catalog
 from sterna.library._found import why
 from sterna.library._segments import SUMMED, Segment
@@ -63,7 +64,9 @@ def shortfall(segment: Segment) -> str | None:
         return None
     try:
         with segment.path.open("rb"):
-            return f"the file is cut short ({present:,} of {segment.rows:,} vectors are left){ANEW}"
+            are = "is" if present == 1 else "are"
+            left = f"{present:,} of {counted(segment.rows, 'vector')} {are} left"
+            return f"the file is cut short ({left}){ANEW}"
     except OSError as error:
         return _refusal(error)
 

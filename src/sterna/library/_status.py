@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sterna.errors import LibraryError
+from sterna.files import counted
 from sterna.library._catalog import Catalog
 from sterna.library._models import index_command
 from sterna.library._paths import full_path
@@ -99,7 +100,8 @@ def read_check(catalog: Catalog) -> list[str]:
         reason = shortfall(segment)
         count = int(np.count_nonzero(lost))
         if reason is None and count:
-            share = f"{count:,} of {segment.rows:,} vectors are not what was written"
+            are = "is" if count == 1 else "are"
+            share = f"{count:,} of {counted(segment.rows, 'vector')} {are} not what was written"
             return f"the file is damaged ({share}){ANEW}"
         return reason or _unwritten(catalog, segment)
 
@@ -111,7 +113,7 @@ def _unwritten(catalog: Catalog, segment: Segment) -> str | None:
     count = catalog.value(
         "SELECT COUNT(*) FROM vectors WHERE segment = ? AND row >= ?", (segment.number, segment.rows)
     )
-    return f"the catalogue names {count:,} vectors behind its end{ANEW}" if count else None
+    return f"the catalogue names {counted(count, 'vector')} behind its end{ANEW}" if count else None
 
 
 def failures(catalog: Catalog, roots: Sequence[Root]) -> tuple[Failure, ...]:

@@ -129,6 +129,9 @@ class IndexReport:
         seconds: how long it took.
         failures: those counted as `failed`, by path.
         offline_roots: those counted as `offline`.
+        unlisted: folders among the failures: what lies in them is not known, or not as it is now.
+        left_out: folders in the roots that show what the system tells of itself (`/proc`, `/sys`, `/dev`).
+        taken_in: folders of the library that have become part of one around them, each with that one.
     """
 
     new: int = 0
@@ -140,6 +143,9 @@ class IndexReport:
     seconds: float = 0.0
     failures: tuple[Failure, ...] = ()
     offline_roots: tuple[Path, ...] = ()
+    unlisted: tuple[Path, ...] = ()
+    left_out: tuple[Path, ...] = ()
+    taken_in: tuple[tuple[Path, Path], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The report as `sterna index --format json` ends with it."""

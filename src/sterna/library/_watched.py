@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from sterna.files import printable
 from sterna.library._found import Scan
 from sterna.library._look import EVERYTHING, Part
 from sterna.library._paths import full_path, is_inside, is_skipped
 from sterna.library._roots import Root
 
-__all__ = ["Watched"]
+__all__ = ["Watched", "farewell"]
 
 _Identity = tuple[tuple[int, int] | None, ...]
 
@@ -113,6 +114,14 @@ class Watched:
         """The listed folders that can be watched, those whose names are text, by their absolute paths."""
         paths = {full_path(self.root.path, folder).rstrip("/") or "/": folder for folder in self.folders}
         return {path: folder for path, folder in paths.items() if _is_text(path)}
+
+
+def farewell(path: bytes, roots: Sequence[Root]) -> str:
+    """What is said of a root that is none any more, where `roots` are those that there are."""
+    outer = next((root.path for root in roots if root.reaches(path)), None)
+    if outer is None:
+        return f"{printable(os.fsdecode(path))}: not watched any more; it left the library"
+    return f"{printable(os.fsdecode(path))}: now part of {printable(os.fsdecode(outer))}"
 
 
 def _outside(folders: set[bytes], folder: bytes) -> set[bytes]:

@@ -23,7 +23,7 @@ from sterna.library._run import index_library
 from sterna.library._settling import Settling
 from sterna.library._trouble import Trouble
 from sterna.library._types import Failure, IndexReport, Progress, Reporter
-from sterna.library._watched import Watched
+from sterna.library._watched import Watched, farewell
 
 if TYPE_CHECKING:
     from sterna.encoders import Encoder
@@ -147,15 +147,16 @@ class Watcher:
             root = next((one for one in by_length if is_inside(path, one)), None)
             if root is None or is_inside(path, library):  # what a look does there would cause the next
                 continue
-            file = self._roots[root].notice(path, suffixes=self._suffixes, made=change.name != "modified")
-            if file is not None:
+            made = change.name != "modified"
+            if file := self._roots[root].notice(path, suffixes=self._suffixes, made=made):
                 self._settling.touch(root, file, now=now)
 
     def _glance(self, now: float) -> None:
         """See which roots there are, and which are there; have looked at what it is time for."""
-        known = {root.path: root for root in known_roots(self._catalog_now()) if self._is_meant(root)}
+        roots = known_roots(self._catalog_now())
+        known = {root.path: root for root in roots if self._is_meant(root)}
         for path in [path for path in self._roots if path not in known]:
-            self._tell(f"{printable(os.fsdecode(path))}: not watched any more; it left the library")
+            self._tell(farewell(path, roots))
             self._settling.forget(path)
             del self._roots[path]
         for path, root in known.items():
@@ -187,10 +188,9 @@ class Watcher:
     def _look_at_pending(self) -> None:
         catalog = self._catalog_now()
         start = time.monotonic()
-        pending = [one for one in self._roots.values() if one.pending]
-        for one in pending:
-            self._look(catalog, one)
-        if pending:
+        if pending := [one for one in self._roots.values() if one.pending]:
+            for one in pending:
+                self._look(catalog, one)
             now = time.monotonic()
             self._next_look = now + max(now - start, min(_SOON, self._quiet / 2))
 
