@@ -25,7 +25,7 @@ def fit(text: str, width: int, *, size: int) -> str:
     if len(text) <= _LONGEST and letters.getlength(shown) <= width:
         return shown
     cuts = range(len(shown) + 1)
-    too_long = bisect_right(cuts, width, key=lambda cut: letters.getlength(f"{shown[:cut]}…"))
+    too_long = bisect_right(cuts, float(width), key=lambda cut: letters.getlength(f"{shown[:cut]}…"))
     return f"{shown[: max(too_long - 1, 0)]}…"
 
 
