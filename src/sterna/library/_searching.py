@@ -200,7 +200,7 @@ class _File:
     @property
     def date(self) -> datetime | None:
         try:
-            return datetime.fromtimestamp(self.changed // 10**9)  # noqa: DTZ006 (local, as `taken_at` is)
+            return datetime.fromtimestamp(self.changed // 10**9)
         except (OverflowError, OSError, ValueError):
             return None  # no year that a calendar has
 
@@ -219,8 +219,8 @@ def hits_of(
     """
     found = found[offset:]
     query = (
-        f"SELECT photos.id, {condition}, roots.path, files.path, roots.id, mtime_ns, width, height, taken_at, captions "
-        f"{FILES} WHERE photos.id IN ({{keys}}) ORDER BY roots.path, files.path"
+        f"SELECT photos.id, {condition}, roots.path, files.path, roots.id, mtime_ns, "
+        f"width, height, taken_at, captions {FILES} WHERE photos.id IN ({{keys}}) ORDER BY roots.path, files.path"
     )
     files: dict[int, list[_File]] = defaultdict(list)
     facts: dict[int, tuple[int, int, str | None, str]] = {}

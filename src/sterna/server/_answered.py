@@ -55,8 +55,8 @@ class PhotoAnswer(_Answered):
             "examples": [
                 {
                     "id": 7, "path": "2019/beach.jpg", "root": {"id": 1, "name": "Pictures"}, "width": 4000,
-                    "height": 3000, "taken_at": "2019-05-31T12:00:00", "file_date": "2019-06-02T18:20:00", "captions": [],
-                    "online": True,
+                    "height": 3000, "taken_at": "2019-05-31T12:00:00", "file_date": "2019-06-02T18:20:00",
+                    "captions": [], "online": True,
                 }
             ]
         }

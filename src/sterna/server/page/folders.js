@@ -58,7 +58,7 @@ function adding(allowed, { start }) {
         await start([field.value.trim()]);
         field.value = allowed.length === 1 ? allowed[0] : "";
       } catch (error) {
-        said.textContent = error.message;
+        said.textContent = error.message.replace(/^roots: (.)/i, (_, first) => first.toUpperCase());
         field.focus();
       } finally {
         button.disabled = false;
