@@ -220,7 +220,8 @@ def hits_of(
     found = found[offset:]
     query = (
         f"SELECT photos.id, {condition}, roots.path, files.path, roots.id, mtime_ns, "
-        f"width, height, taken_at, captions {FILES} WHERE photos.id IN ({{keys}}) ORDER BY roots.path, files.path"
+        f"width, height, taken_at, captions "
+        f"{FILES} WHERE photos.id IN ({{keys}}) ORDER BY roots.path, files.path"
     )
     files: dict[int, list[_File]] = defaultdict(list)
     facts: dict[int, tuple[int, int, str | None, str]] = {}
