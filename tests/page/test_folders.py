@@ -119,4 +119,5 @@ def test_an_empty_library_leads_to_its_folders(
     page.goto(serve(tmp_path / "library").url)
     page.get_by_role("button", name="Add a folder").click()
     expect(page.get_by_role("region", name="Folders")).to_contain_text("None yet")
+    expect(page.get_by_role("button", name="Bring up to date")).to_have_count(0)
     assert focused(page) == "main"

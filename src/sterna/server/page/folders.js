@@ -41,7 +41,7 @@ export function folders(status, { start, trouble, forgotten }) {
 
 function adding(allowed, { start }) {
   const said = el("p", { className: "wrong", id: "folder-said", role: "alert" });
-  const told = allowed.length === 1 ? `A folder in ${allowed[0]}.` : `A folder in one of: ${allowed.join(", ")}.`;
+  const told = allowed.length === 1 ? `${allowed[0]}, or a folder in it.` : `One of ${allowed.join(", ")}, or a folder in it.`;
   const field = el("input", {
     id: "folder-path", name: "path", required: true, maxLength: 4000, spellcheck: false, autocapitalize: "off",
     value: allowed.length === 1 ? allowed[0] : "", "aria-describedby": "folder-told folder-said",

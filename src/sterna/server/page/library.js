@@ -18,7 +18,7 @@ export async function show({ tell, trouble, changed, forget }) {
       ask("/api/status"), ask("/api/models"), ask(`/api/failures?limit=${FAILURES}`), jobs.last(),
     ]);
     if (own !== shows) return; // it has been asked for again since
-    const run = new Run({ changed });
+    const run = new Run({ changed, empty: status.roots.length === 0 });
     place.replaceChildren(
       el("h2", {}, "Library"),
       counts(status),
@@ -34,8 +34,8 @@ export async function show({ tell, trouble, changed, forget }) {
           tell(`${root.name} is forgotten. Its photographs are still where they were.`);
         },
       }),
-      unread(failures, { trouble }),
-      known(models.models),
+      ...(failures.total + status.roots.length === 0 ? [] : [unread(failures, { trouble })]),
+      ...(models.models.length === 0 ? [] : [known(models.models)]),
     );
     run.show(job);
     tell("");
@@ -47,6 +47,7 @@ export async function show({ tell, trouble, changed, forget }) {
 const many = (count, one, more = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : more}`;
 
 function counts(status) {
+  if (status.indexed === 0) return el("p", { className: "counts" }, "No photographs yet");
   const parts = [many(status.indexed, "photograph"), `its index takes ${bytes(status.bytes)}`];
   if (status.stale > 0) parts.push(`${status.stale.toLocaleString()} to be looked at again`);
   return el("p", { className: "counts" }, parts.join(" · "));
@@ -61,12 +62,13 @@ function bytes(count) {
 
 /** The button that starts a run, and how far it is. */
 class Run {
-  constructor({ changed }) {
+  constructor({ changed, empty }) {
     this.changed = changed;
+    this.empty = empty; // there is nothing to bring up to date, until a folder is being added
     this.job = null;
     this.said = el("p", { role: "status", className: "said" });
     this.bar = el("progress", { hidden: true, "aria-label": "Indexing" });
-    this.button = el("button", { className: "strong", on: { click: () => this.toggle() } }, "Bring up to date");
+    this.button = el("button", { className: "strong", hidden: empty, on: { click: () => this.toggle() } }, "Bring up to date");
     this.element = el("div", { className: "run" }, this.button, this.bar, this.said);
   }
 
@@ -92,6 +94,7 @@ class Run {
     if (job === undefined) return;
     this.job = job;
     const running = job.state === "running";
+    this.button.hidden = this.empty && !running;
     this.button.textContent = running ? "Stop" : "Bring up to date";
     this.said.textContent = jobs.sentence(job);
     this.bar.hidden = !running;
