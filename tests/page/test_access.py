@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.page.conftest import PATIENCE, Service, watch
-from tests.page.looking import TILES
+from tests.page.looking import TILES, status_says
 
 pytestmark = pytest.mark.browser
 
@@ -39,6 +39,8 @@ def show(page: Page, service: Service, view: str) -> None:
         expect(page.locator("#heat-wait")).to_be_visible()
         page.unroute_all(behavior="ignoreErrors")
     elif view == "forget":
+        status_says(page)
+        page.reload()
         page.get_by_role("button", name="Forget photos").click()
     elif view == "viewer":
         page.locator(f"{TILES} .photo").first.click()

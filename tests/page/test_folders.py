@@ -12,19 +12,14 @@ from playwright.sync_api import Page, Route, expect
 from sterna.library import Library
 from tests.conftest import draw_photo
 from tests.page.conftest import Service
-from tests.page.looking import focused
+from tests.page.looking import focused, status_says
 
 pytestmark = pytest.mark.browser
 
 
-def library_page(page: Page, service: Service, **facts: Any) -> None:
+def library_page(page: Page, service: Service, *, removable: bool = True, **facts: Any) -> None:
     """Show the page of a library whose status says these things, too."""
-
-    def told(route: Route) -> None:
-        answer = route.fetch()
-        route.fulfill(response=answer, json=answer.json() | facts)
-
-    page.route("**/api/status", told)
+    status_says(page, removable=removable, **facts)
     page.goto(f"{service.url}/?view=library")
     expect(page.locator(".counts")).to_be_visible()
 
@@ -106,7 +101,7 @@ def test_a_folder_that_is_not_there_or_may_not_be_forgotten(page: Page, service:
         "online": False,
         "removable": False,
     }
-    library_page(page, service, roots=[root])
+    library_page(page, service, removable=False, roots=[root])
     folders = page.get_by_role("region", name="Folders")
     expect(folders).to_contain_text("1 photograph, not there now")
     expect(folders.get_by_role("button", name="Update Drive")).to_be_visible()

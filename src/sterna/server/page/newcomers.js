@@ -5,6 +5,7 @@ import { byId, el } from "./dom.js";
 
 const PAUSE = 8000; // milliseconds between two looks
 const SHARE = 30; // so many times as long as a look takes is waited at least: a large library has other things to do
+const LONGEST = 60_000; // a machine that slept meanwhile makes a look seem to take hours
 const TOP = 40; // pixels that count as the top of the page
 
 /** `results()` are those that are shown, or null; `take(take)` shows what has come. */
@@ -38,7 +39,7 @@ export class Newcomers {
       if (own.loading === null && !own.searched) {
         const begun = performance.now();
         const news = await own.news();
-        this.pause = Math.max(PAUSE, SHARE * (performance.now() - begun));
+        this.pause = Math.min(LONGEST, Math.max(PAUSE, SHARE * (performance.now() - begun)));
         if (own !== this.results()) return;
         this.#show(own, news);
       }
