@@ -121,7 +121,12 @@ def test_the_date_inside_a_photograph_counts_before_its_file_s(library: Library,
     path.parent.mkdir()
     Image.new("RGB", (20, 20), "red").save(path, exif=exif)
     library.index(path.parent)
-    assert library.search("red", before="2012")[0].taken_at == datetime(2011, 2, 3, 4, 5, 6)
+    os.utime(path, (10**9, 10**9))
+    library.index(path.parent)
+    hit = library.search("red", before="2012")[0]
+    assert hit.taken_at == datetime(2011, 2, 3, 4, 5, 6)
+    assert hit.file_date == datetime.fromtimestamp(10**9)
+    assert library.photo(hit.photo_id).file_date == hit.file_date
     assert library.search("red", after="2012") == []
     assert len(library.search("red", after="2011-02-03", before="2011-02-04")) == 1
 

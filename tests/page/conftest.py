@@ -67,8 +67,8 @@ def serve() -> Iterator[Callable[..., Service]]:
     """Start a service of a library folder."""
     started: list[Service] = []
 
-    def begin(folder: Path, *, model: str = "colours", token: str = "") -> Service:
-        service = start([sys.executable, "-m", "tests.page.serve", str(folder), "0", model, token])
+    def begin(folder: Path, *, model: str = "colours", token: str = "", allowed: str = "") -> Service:
+        service = start([sys.executable, "-m", "tests.page.serve", str(folder), "0", model, token, allowed])
         started.append(service)
         return service
 

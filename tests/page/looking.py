@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 TILES = "#grid .tile"
 
@@ -31,3 +32,15 @@ def focused(page: Page) -> str:
 
 def has_query(page: Page, pattern: str) -> None:
     expect(page).to_have_url(re.compile(pattern))
+
+
+def status_says(page: Page, *, removable: bool = True, **facts: Any) -> None:
+    """Let the library's status say these things from now on, and whether its folders may be forgotten."""
+
+    def told(route: Route) -> None:
+        answer = route.fetch()
+        said = answer.json() | facts
+        said["roots"] = [{**root, "removable": removable} for root in said["roots"]]
+        route.fulfill(response=answer, json=said)
+
+    page.route("**/api/status", told)

@@ -1,6 +1,7 @@
-"""`python -m tests.page.serve LIBRARY PORT MODEL TOKEN`: a service in a process of its own, as a user runs it.
+"""`python -m tests.page.serve LIBRARY PORT MODEL TOKEN ALLOWED`: a service in a process of its own, as a user runs it.
 
-MODEL is a model folder, or "colours" for the encoder of colours; TOKEN may be empty.
+MODEL is a model folder, or "colours" for the encoder of colours; TOKEN may be empty, and
+ALLOWED, a folder in which requests may add others.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ def end_with_input() -> None:
 
 def main() -> None:
     threading.Thread(target=end_with_input, daemon=True).start()
-    folder, port, model, token = sys.argv[1:]
+    folder, port, model, token, allowed = sys.argv[1:]
     library = Library.open(folder, model=ColourEncoder() if model == "colours" else Path(model))
-    settings = ServerSettings(port=int(port), token=SecretStr(token) if token else None)
+    settings = ServerSettings(
+        port=int(port),
+        token=SecretStr(token) if token else None,
+        allow_roots=(Path(allowed),) if allowed else (),
+    )
     run(library, settings=settings, announce=lambda address: print(address, flush=True))
 
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.page.conftest import PATIENCE, Service, watch
-from tests.page.looking import TILES
+from tests.page.looking import TILES, status_says
 
 pytestmark = pytest.mark.browser
 
@@ -21,18 +21,35 @@ VIEWS = {
     "viewer": "/?q=really+red&min=none",
     "duplicates": "/?view=duplicates&likeness=0.95",
     "library": "/?view=library",
+    "one": "/?name=red.png",
+    "alone": "/?name=grey-00*",
+    "looking": "/?q=really+red&min=none",
+    "forget": "/?view=library",
 }
 
 
 def show(page: Page, service: Service, view: str) -> None:
     page.goto(service.url + VIEWS[view])
-    if view == "viewer":
+    if view == "alone":
+        page.locator(f"{TILES} .photo").first.click()
+    elif view == "looking":
+        page.route("**/explain", lambda route: None)  # it is waited for
+        page.locator(f"{TILES} .photo").first.click()
+        page.get_by_role("button", name="Show", exact=True).click()
+        expect(page.locator("#heat-wait")).to_be_visible()
+        page.unroute_all(behavior="ignoreErrors")
+    elif view == "forget":
+        status_says(page)
+        page.reload()
+        page.get_by_role("button", name="Forget photos").click()
+    elif view == "viewer":
         page.locator(f"{TILES} .photo").first.click()
         page.get_by_role("button", name="Show", exact=True).click()
         expect(page.locator("#heat-words button").first).to_be_visible()
     elif view == "search":
         page.get_by_role("button", name="Filters").click()
-    ready = {"nothing": "#note h2", "duplicates": ".group", "library": ".counts", "viewer": "#viewer-name"}
+    ready = {"nothing": "#note h2", "duplicates": ".group", "library": ".counts", "forget": "#forget-title"}
+    ready |= dict.fromkeys(["viewer", "alone", "looking"], "#viewer-name")
     expect(page.locator(ready.get(view, TILES)).first).to_be_visible()
 
 
@@ -66,7 +83,8 @@ def test_nothing_is_wider_than_the_screen(width: int, browser: Browser, service:
     for view in VIEWS:
         show(page, service, view)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, view
-        box = page.locator("#viewer-close" if view == "viewer" else "#theme").bounding_box()
+        corner = {"forget": "#forget-go", **dict.fromkeys(["viewer", "alone", "looking"], "#viewer-close")}
+        box = page.locator(corner.get(view, "#theme")).bounding_box()
         assert box is not None
         assert box["x"] + box["width"] <= width, view
     context.close()

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import os
+import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from sterna.library import Library
-from tests.library.fake import ColourEncoder
+from tests.library.fake import ColourEncoder, save
 from tests.page.conftest import Service, greys
 from tests.page.looking import TILES, first_is, focused, has_query, names, search
 
 pytestmark = pytest.mark.browser
 
+LOOK = 61_000  # milliseconds after which the page looks for what is new at the latest
+
 
 def test_the_page_begins_with_the_newest_photographs(page: Page, service: Service) -> None:
     page.goto(service.url)
     assert names(page, count=3) == ["blue.png", "green.png", "a red wall"]
-    expect(page.get_by_role("status").first).to_have_text("10 photographs, newest first")
+    expect(page.locator("#status")).to_have_text("10 photographs, newest first")
 
 
 def test_a_slash_leads_to_the_search_and_the_back_button_out_of_it(page: Page, service: Service) -> None:
@@ -131,7 +137,12 @@ def test_an_image_that_is_chosen_is_searched_by_and_can_be_shared(
     other = context.new_page()
     other.goto(page.url)
     first_is(other, "green.png")
-    expect(other.locator(".chip .words")).to_have_text("like your image")
+    expect(other.locator(".chip .words")).to_have_text("like an image")
+    expect(other.locator(".chip > .i")).to_be_visible()
+    page.reload()
+    first_is(page, "green.png")
+    expect(page.locator(".chip .words")).to_have_text("like green.png")
+    expect(page.locator(".chip img")).to_have_js_property("naturalWidth", 56)
 
 
 GIVE = """([kind, data]) => {
@@ -247,6 +258,93 @@ def test_scrolling_brings_the_rest(page: Page, serve: Callable[..., Service], tm
     page.mouse.wheel(0, 20_000)
     expect(page.locator(TILES)).to_have_count(64)
     expect(page.locator("#status")).to_have_text("64 photographs, best first")
+
+
+def newer(root: Path, name: str, *, days: int) -> None:
+    """A photograph that was changed on a day of 2040."""
+    save(root / name, (3 * days, 90, 200 - 3 * days), size=(64, 48))
+    seconds = datetime(2040, 1, 1, 12).timestamp() + days * 86400
+    os.utime(root / name, (seconds, seconds))
+
+
+def wait_for_look(page: Page, wanted: Locator) -> None:
+    """Let time pass until something is there; a look that has begun may have been too early."""
+    for _ in range(20):
+        page.clock.fast_forward(LOOK)
+        with contextlib.suppress(AssertionError):
+            expect(wanted).to_be_attached(timeout=1000)
+            return
+    expect(wanted).to_be_attached(timeout=1)
+
+
+def test_photographs_that_come_are_taken_in_at_the_top_and_offered_elsewhere(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    root = tmp_path / "photos"
+    page.clock.install()
+    page.goto(serve(tmp_path / "library").url)
+    expect(page.locator("#note h2")).to_have_text("No photographs yet")
+    greys(root, count=40)
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(root)
+    wait_for_look(page, page.locator(TILES).nth(39))
+    expect(page.locator(TILES)).to_have_count(40)
+    expect(page.locator("#note")).to_be_hidden()
+    page.evaluate(f"document.querySelector('{TILES}').dataset.same = 'yes'")
+
+    newer(root, "first.png", days=1)
+    library.index(root)
+    wait_for_look(page, page.locator(f"{TILES} [alt='first.png']"))
+    first_is(page, "first.png")
+    assert page.locator(TILES).nth(1).get_attribute("data-same") == "yes"  # nothing is drawn again
+    expect(page.locator("#status")).to_have_text("41 photographs, newest first")
+
+    page.locator(f"{TILES} .photo").nth(5).focus()
+    newer(root, "second.png", days=2)
+    newer(root, "third.png", days=3)
+    library.index(root)
+    offer = page.get_by_role("button", name="2 new photographs")
+    wait_for_look(page, offer)
+    expect(page.locator(TILES)).to_have_count(41)
+    offer.click()
+    assert names(page, count=3) == ["third.png", "second.png", "first.png"]
+    expect(offer).to_have_count(0)
+    assert focused(page) == "main"
+
+
+def test_results_stay_as_they_were_found(page: Page, serve: Callable[..., Service], tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    greys(root, count=2)
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(root)
+    page.clock.install()
+    page.goto(serve(tmp_path / "library").url + "/?q=red&min=none")
+    expect(page.locator(TILES)).to_have_count(2)
+    newer(root, "first.png", days=1)
+    library.index(root)
+    page.clock.fast_forward(LOOK)
+    page.wait_for_timeout(300)
+    expect(page.locator(TILES)).to_have_count(2)
+    expect(page.locator("#news")).to_be_empty()
+    page.get_by_role("link", name="Sterna, start").click()
+    expect(page.locator(TILES)).to_have_count(3)
+
+
+def test_one_that_is_found_is_not_counted_as_several(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?name=red.png")
+    expect(page.locator("#status")).to_have_text("1 photograph")
+
+
+def test_nothing_jumps_while_pictures_come(page: Page, service: Service) -> None:
+    page.route("**/thumbnail*", lambda route: (time.sleep(0.05), route.continue_()))
+    page.add_init_script(
+        "window.jumped = 0; new PerformanceObserver((list) => {"
+        " for (const one of list.getEntries()) window.jumped += one.value;"
+        "}).observe({ type: 'layout-shift', buffered: true })"
+    )
+    page.goto(f"{service.url}/?q=red&min=none")
+    expect(page.locator(f"{TILES} img.there").nth(5)).to_be_attached()
+    assert page.evaluate("window.jumped") < 0.02
 
 
 def test_a_photograph_has_its_shape_before_its_picture_is_there(page: Page, service: Service) -> None:

@@ -169,6 +169,68 @@ def test_words_show_where_they_are(page: Page, service: Service) -> None:
     expect(page.locator("#heat-said")).to_be_empty()
 
 
+def test_a_map_that_takes_its_time_is_waited_for_and_can_be_left(page: Page, service: Service) -> None:
+    held: list[Route] = []
+    left: list[str] = []
+    page.on("requestfailed", lambda one: left.append(one.url) if one.url.endswith("/explain") else None)
+    page.route("**/explain", lambda route: held.append(route))  # noqa: PLW0108 (playwright marks it)
+    page.goto(f"{service.url}/?q=really+red&min=none")
+    page.locator(f"{TILES} .photo").first.click()
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.get_by_role("progressbar", name="Looking at the photograph")).to_be_visible()
+    expect(page.locator(".word.yet")).to_have_text(["really", "red"])
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.locator("#heat-said")).to_have_text("Stopped.")
+    expect(page.locator("#heat-wait")).to_be_hidden()
+    assert focused(page) == "heat-go"
+    page.keyboard.press("Enter")
+    expect(page.locator("#heat-wait")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#viewer")).to_be_hidden()
+    for _ in range(50):
+        if len(left) < 2:
+            page.wait_for_timeout(100)
+    assert (len(held), len(left)) == (2, 2)
+    page.locator(f"{TILES} .photo").first.click()
+    expect(page.locator("#heat-wait")).to_be_hidden()
+    expect(page.locator(".word.yet")).to_have_count(0)
+
+
+def test_a_date_that_is_the_file_s_is_called_so(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    page.locator(f"{TILES} .photo").first.click()
+    expect(page.locator("#viewer-facts")).to_contain_text(re.compile("File date.*1 January 2030"))
+    expect(page.locator("#viewer-facts")).not_to_contain_text("Taken")
+
+
+def test_a_small_photograph_is_not_blown_up(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?name=grey-00*")
+    page.locator(f"{TILES} .photo").first.click()
+    box = page.locator("#viewer-photo").bounding_box()
+    assert box is not None
+    assert (box["width"], box["height"]) == (128, 96)
+    page.goto(f"{service.url}/?name=blue*")
+    page.locator(f"{TILES} .photo").first.click()
+    box = page.locator("#viewer-photo").bounding_box()
+    stage = page.locator("#stage").bounding_box()
+    assert box is not None
+    assert stage is not None
+    assert box["width"] == stage["width"]  # all that is there of 1800
+
+
+def test_the_ring_of_the_focus_covers_nothing(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?q=red&min=none")
+    expect(page.locator(".score").first).to_be_visible()
+    page.locator("#query").focus()
+    page.keyboard.press("ArrowDown")
+    ring = page.evaluate(
+        "(() => { const photo = document.activeElement, of = getComputedStyle(photo.closest('.tile'));"
+        " return [of.outlineStyle, parseFloat(of.outlineOffset) >= 0, getComputedStyle(photo).outlineStyle,"
+        " getComputedStyle(photo).boxShadow, getComputedStyle(photo, '::after').content]; })()"
+    )
+    assert ring == ["solid", True, "none", "none", "none"]
+
+
 def test_duplicates_are_shown_in_groups(page: Page, service: Service) -> None:
     page.goto(f"{service.url}/?view=duplicates&likeness=0.95")
     expect(page.locator(".group").first).to_be_visible()

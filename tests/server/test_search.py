@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,8 @@ def test_a_sentence_finds_what_it_describes(service: Running, root: Path) -> Non
     assert hit["root"]["name"] == root.name
     assert hit["score"] == pytest.approx(1, abs=1e-3)
     assert (hit["online"], hit["taken_at"], hit["captions"]) == (True, None, [])
+    changed = (root / "trips" / "green.png").stat().st_mtime
+    assert hit["file_date"] == datetime.fromtimestamp(int(changed)).isoformat()
 
 
 def test_ids_vectors_and_uploads_find_their_like(service: Running, ids: dict[str, int]) -> None:

@@ -191,10 +191,18 @@ class _File:
     root: bytes
     path: bytes
     number: int  # of the root
+    changed: int  # nanoseconds
 
     @property
     def full(self) -> str:
         return full_path(self.root, self.path)
+
+    @property
+    def date(self) -> datetime | None:
+        try:
+            return datetime.fromtimestamp(self.changed // 10**9)
+        except (OverflowError, OSError, ValueError):
+            return None  # no year that a calendar has
 
 
 def hits_of(
@@ -211,16 +219,17 @@ def hits_of(
     """
     found = found[offset:]
     query = (
-        f"SELECT photos.id, {condition}, roots.path, files.path, roots.id, width, height, taken_at, captions "
+        f"SELECT photos.id, {condition}, roots.path, files.path, roots.id, mtime_ns, "
+        f"width, height, taken_at, captions "
         f"{FILES} WHERE photos.id IN ({{keys}}) ORDER BY roots.path, files.path"
     )
     files: dict[int, list[_File]] = defaultdict(list)
     facts: dict[int, tuple[int, int, str | None, str]] = {}
     with catalog.reading():
-        for photo, fits, root, path, number, *rest in catalog.rows_for(
+        for photo, fits, root, path, number, changed, *rest in catalog.rows_for(
             query, [p for _, p in found], values=values
         ):
-            files[photo].append(_File(bool(fits), root, path, number))
+            files[photo].append(_File(bool(fits), root, path, number, changed))
             facts[photo] = (rest[0], rest[1], rest[2], rest[3])
         beside = _sentences_beside(catalog, files)
     drives = Drives(catalog)
@@ -249,6 +258,7 @@ def hits_of(
                 also=tuple(Path(file.full) for file in paths[1:]),
                 online=away is None,
                 away=away,
+                file_date=paths[0].date,
             )
         )
     return hits

@@ -32,9 +32,10 @@ class Hit:
     `path` is absolute, the first path of the photograph (by name, those that exist first) that passes the
     search's filters; `also` are its other known paths. `online` is false where the drive the path lies on is
     not there now; `away` is then the folder that is missed: the root, or the drive inside it. `width` and
-    `height` are of the upright original; `taken_at` is local time. `score` is a cosine; `alignment` is how
-    well its regions fit the words, in a scale of the model's own, where the search was re-ranked. `root_id`
-    and `photo_id` are the numbers of the library.
+    `height` are of the upright original; `taken_at` is local time, and so is `file_date`, when the file at
+    `path` was last changed. `score` is a cosine; `alignment` is how well its regions fit the words, in a
+    scale of the model's own, where the search was re-ranked. `root_id` and `photo_id` are the numbers of the
+    library.
     """
 
     rank: int
@@ -51,6 +52,7 @@ class Hit:
     away: Path | None = None
     alignment: float | None = None
     root_id: int = 0
+    file_date: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class PhotoRecord:
     also: tuple[Path, ...]
     online: bool
     away: Path | None
+    file_date: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class PhotoAnswer(_Answered):
     width: int
     height: int
     taken_at: str | None
+    file_date: str | None = Field(default=None, description="When its file was last changed, local time.")
     captions: list[str]
     online: bool
 
@@ -55,7 +56,8 @@ class PhotoAnswer(_Answered):
             "examples": [
                 {
                     "id": 7, "path": "2019/beach.jpg", "root": {"id": 1, "name": "Pictures"}, "width": 4000,
-                    "height": 3000, "taken_at": "2019-05-31T12:00:00", "captions": [], "online": True,
+                    "height": 3000, "taken_at": "2019-05-31T12:00:00", "file_date": "2019-06-02T18:20:00",
+                    "captions": [], "online": True,
                 }
             ]
         }

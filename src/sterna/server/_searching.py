@@ -203,6 +203,7 @@ def photo_facts(photo: Hit | PhotoRecord) -> dict[str, Any]:
         "width": photo.width,
         "height": photo.height,
         "taken_at": None if photo.taken_at is None else photo.taken_at.isoformat(),
+        "file_date": None if photo.file_date is None else photo.file_date.isoformat(),
         "captions": [plain(caption) for caption in photo.captions],
         "online": photo.online,
     }

@@ -4,11 +4,13 @@ import { byId, isTyping } from "./dom.js";
 import { bring } from "./images.js";
 import { empty, get, go } from "./state.js";
 
+const UNNAMED = "image.png"; // what a browser calls pixels that were copied
+
 export function setUp({ busy, trouble }) {
-  const search = async (file) => {
+  const search = async (file, name = file.name) => {
     busy("Looking at the image…");
     try {
-      const image = await bring(file, get().model);
+      const image = await bring(file, get().model, name);
       go({ ...empty(), image, filters: get().filters, model: get().model });
     } catch (error) {
       // what cannot be searched by leaves the page as it is
@@ -28,7 +30,7 @@ export function setUp({ busy, trouble }) {
     // a program that copies text may put a picture of it beside it
     if (isTyping(event.target) && event.clipboardData.types.includes("text/plain")) return;
     event.preventDefault();
-    search(file);
+    search(file, file.name === UNNAMED ? "the pasted image" : file.name);
   });
   setUpDrop(search);
 }

@@ -91,5 +91,5 @@ async function chooseModel(name) {
   const model = models.find((one) => one.name === name)?.default ? null : name;
   const { image } = get();
   const own = image === null ? undefined : preview(image);
-  go({ model, open: null, image: own === undefined ? null : await bring(own.file, model) });
+  go({ model, open: null, image: own?.file === undefined ? null : await bring(own.file, model, own.name) });
 }

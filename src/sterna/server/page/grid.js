@@ -24,6 +24,7 @@ export class Grid {
     this.link = link;
     this.open = open;
     this.like = like;
+    this.shown = new WeakMap(); // by tile: its photograph, as a text
     list.addEventListener("keydown", (event) => this.#walk(event));
     // Tab comes in where one was last; arrows go from photograph to photograph
     list.addEventListener("focusin", (event) => this.#enter(event.target.closest(".tile")));
@@ -35,6 +36,17 @@ export class Grid {
 
   append(photos) {
     this.list.append(...photos.map((photo) => this.#tile(photo)));
+    if (this.list.querySelector('.photo[tabindex="0"]') === null) this.#enter(this.list.firstElementChild);
+  }
+
+  /** Show these in this order; a tile whose photograph is as it was stays, with its picture. */
+  update(photos) {
+    const before = new Map([...this.list.children].map((tile) => [tile.dataset.id, tile]));
+    const tiles = photos.map((photo) => {
+      const tile = before.get(String(photo.id));
+      return tile !== undefined && this.shown.get(tile) === JSON.stringify(photo) ? tile : this.#tile(photo);
+    });
+    this.list.replaceChildren(...tiles);
     if (this.list.querySelector('.photo[tabindex="0"]') === null) this.#enter(this.list.firstElementChild);
   }
 
@@ -57,6 +69,7 @@ export class Grid {
     );
     const tile = el("li", { className: "tile", data: { id: photo.id }, vars: { ratio } }, link);
     if (this.like !== null) tile.append(this.#likeButton(photo));
+    this.shown.set(tile, JSON.stringify(photo));
     return tile;
   }
 

@@ -6,6 +6,7 @@ import { byId, el } from "./dom.js";
 const MORE = [230, 97, 1]; // orange and blue are told apart by everyone who tells colours apart at all
 const LESS = [60, 130, 210];
 const STRONGEST = 0.8; // of opaque
+const MOST = 30; // words that are outlined while they are looked for
 const known = new Map(); // answers by what was asked: each takes seconds
 
 /** The part of the viewer that explains; `model()` is the one that is searched with. */
@@ -16,7 +17,8 @@ export class Heat {
     this.asking = null;
     byId("heat-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      this.explain(byId("heat-text").value.trim());
+      if (this.asking === null) this.explain(byId("heat-text").value.trim());
+      else this.#stop();
     });
   }
 
@@ -32,21 +34,36 @@ export class Heat {
 
   clear() {
     this.asking?.abort();
-    this.asking = null;
+    this.#ask(null);
     byId("heat-said").textContent = "";
     byId("heat-words").replaceChildren();
     byId("heat-legend").hidden = true;
     this.#uncover();
   }
 
+  /** Show that an answer is waited for, or that none is. */
+  #ask(asking) {
+    this.asking = asking;
+    byId("heat-wait").hidden = asking === null;
+    byId("heat-go").textContent = asking === null ? "Show" : "Stop";
+    byId("stage").classList.toggle("looking", asking !== null);
+  }
+
+  #stop() {
+    this.clear();
+    byId("heat-said").textContent = "Stopped.";
+  }
+
   async explain(text) {
     if (text === "" || this.photo === null) return;
     this.clear();
     const { photo } = this;
-    const asking = (this.asking = new AbortController());
+    const asking = new AbortController();
+    this.#ask(asking);
     const model = this.model();
     const key = JSON.stringify([photo.id, text, model]);
     byId("heat-said").textContent = "Looking; this takes a few seconds…";
+    byId("heat-words").replaceChildren(...text.split(/\s+/).slice(0, MOST).map(outline));
     try {
       const json = model === null ? { text } : { text, model };
       const found =
@@ -55,7 +72,11 @@ export class Heat {
       known.set(key, found);
       if (this.asking === asking) this.#show(found);
     } catch (error) {
-      if (error.name !== "AbortError" && this.asking === asking) byId("heat-said").textContent = error.message;
+      if (error.name === "AbortError" || this.asking !== asking) return;
+      byId("heat-said").textContent = error.message;
+      byId("heat-words").replaceChildren();
+    } finally {
+      if (this.asking === asking) this.#ask(null);
     }
   }
 
@@ -98,6 +119,11 @@ export class Heat {
     byId("viewer-heat").hidden = true;
     byId("stage").classList.remove("heated");
   }
+}
+
+/** The shape of a word's button, where it will be. */
+function outline(word) {
+  return el("span", { className: "word yet", "aria-hidden": "true" }, word);
 }
 
 /** Draw a map, of a photograph's proportions, so that it lies on it as `object-fit` lays both. */

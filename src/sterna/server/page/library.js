@@ -2,13 +2,14 @@
 
 import { ask } from "./api.js";
 import { byId, el } from "./dom.js";
+import { folders } from "./folders.js";
 import * as jobs from "./jobs.js";
 
 const FAILURES = 50;
 let shows = 0;
 
-/** Show it. `changed()` is called when a run of indexing has ended. */
-export async function show({ tell, trouble, changed }) {
+/** Show it. `changed()` is called when a run of indexing has ended, `forget()` when a folder has been taken out. */
+export async function show({ tell, trouble, changed, forget }) {
   const place = byId("library");
   const own = (shows += 1);
   if (place.childElementCount === 0) tell("Counting…");
@@ -17,15 +18,24 @@ export async function show({ tell, trouble, changed }) {
       ask("/api/status"), ask("/api/models"), ask(`/api/failures?limit=${FAILURES}`), jobs.last(),
     ]);
     if (own !== shows) return; // it has been asked for again since
-    const run = new Run({ changed });
+    const run = new Run({ changed, empty: status.roots.length === 0 });
     place.replaceChildren(
       el("h2", {}, "Library"),
       counts(status),
       ...status.problems.map((problem) => el("p", { className: "wrong" }, problem)),
       run.element,
-      roots(status.roots, run),
-      unread(failures, { trouble }),
-      known(models.models),
+      folders(status, {
+        start: (roots) => run.start(roots),
+        trouble: (sentence) => run.say(sentence),
+        forgotten: async (root) => {
+          forget();
+          byId("main").focus({ preventScroll: true });
+          await show({ tell, trouble, changed, forget });
+          tell(`${root.name} is forgotten. Its photographs are still where they were.`);
+        },
+      }),
+      ...(failures.total + status.roots.length === 0 ? [] : [unread(failures, { trouble })]),
+      ...(models.models.length === 0 ? [] : [known(models.models)]),
     );
     run.show(job);
     tell("");
@@ -37,7 +47,8 @@ export async function show({ tell, trouble, changed }) {
 const many = (count, one, more = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : more}`;
 
 function counts(status) {
-  const parts = [many(status.indexed, "photograph"), bytes(status.bytes)];
+  if (status.indexed === 0) return el("p", { className: "counts" }, "No photographs yet");
+  const parts = [many(status.indexed, "photograph"), `its index takes ${bytes(status.bytes)}`];
   if (status.stale > 0) parts.push(`${status.stale.toLocaleString()} to be looked at again`);
   return el("p", { className: "counts" }, parts.join(" · "));
 }
@@ -46,17 +57,18 @@ function bytes(count) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
   const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, count)) / 3));
   const value = count / 1000 ** step;
-  return `${value.toFixed(value < 10 && step > 0 ? 1 : 0)} ${units[step]} on disk`;
+  return `${value.toFixed(value < 10 && step > 0 ? 1 : 0)} ${units[step]}`;
 }
 
 /** The button that starts a run, and how far it is. */
 class Run {
-  constructor({ changed }) {
+  constructor({ changed, empty }) {
     this.changed = changed;
+    this.empty = empty; // there is nothing to bring up to date, until a folder is being added
     this.job = null;
     this.said = el("p", { role: "status", className: "said" });
     this.bar = el("progress", { hidden: true, "aria-label": "Indexing" });
-    this.button = el("button", { className: "strong", on: { click: () => this.toggle() } }, "Bring up to date");
+    this.button = el("button", { className: "strong", hidden: empty, on: { click: () => this.toggle() } }, "Bring up to date");
     this.element = el("div", { className: "run" }, this.button, this.bar, this.said);
   }
 
@@ -65,22 +77,24 @@ class Run {
       if (this.job?.state === "running") await jobs.stop(this.job.id);
       else await this.start([]);
     } catch (error) {
-      this.said.textContent = error.message;
+      this.say(error.message);
     }
   }
 
+  /** Begin a run; fails with a sentence where it may not. */
   async start(roots) {
-    try {
-      this.show(await jobs.start(roots));
-    } catch (error) {
-      this.said.textContent = error.message;
-    }
+    this.show(await jobs.start(roots));
+  }
+
+  say(sentence) {
+    this.said.textContent = sentence;
   }
 
   show(job) {
     if (job === undefined) return;
     this.job = job;
     const running = job.state === "running";
+    this.button.hidden = this.empty && !running;
     this.button.textContent = running ? "Stop" : "Bring up to date";
     this.said.textContent = jobs.sentence(job);
     this.bar.hidden = !running;
@@ -93,20 +107,6 @@ class Run {
       if (now.state !== "running") this.changed();
     });
   }
-}
-
-function roots(list, run) {
-  const rows = list.map((root) =>
-    el(
-      "li",
-      {},
-      el("div", {}, el("strong", {}, root.name), " ", el("span", { className: "path" }, root.path)),
-      el("span", { className: root.online ? "quiet" : "wrong" }, root.online ? many(root.photos, "photograph") : "not there now"),
-      el("button", { "aria-label": `Look at ${root.name} again`, on: { click: () => run.start([root.id]) } }, "Look again"),
-    ),
-  );
-  const none = el("p", { className: "quiet" }, "None yet. Add one with ", el("code", {}, "sterna index ~/Pictures"), ".");
-  return el("section", {}, el("h3", {}, "Folders"), list.length === 0 ? none : el("ul", { className: "rows" }, ...rows));
 }
 
 function unread({ total, failures }, { trouble }) {

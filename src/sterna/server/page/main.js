@@ -6,6 +6,7 @@ import * as duplicates from "./duplicates.js";
 import * as filters from "./filters.js";
 import { Grid } from "./grid.js";
 import * as library from "./library.js";
+import { Newcomers } from "./newcomers.js";
 import { noNote, note, tell } from "./note.js";
 import * as refine from "./refine.js";
 import { forget, resultsOf } from "./results.js";
@@ -23,6 +24,7 @@ const like = (photo) => {
   byId("main").focus({ preventScroll: true });
   scrollTo(0, 0);
 };
+const newcomers = new Newcomers({ results: () => results, take: takeIn });
 const grid = new Grid(byId("grid"), {
   link: (photo) => write({ ...get(), open: photo.id }),
   open: (photo) => go({ open: photo.id }),
@@ -52,6 +54,7 @@ function show(state, { back = false, y = 0, again = false } = {}) {
     shownKey = key;
     noNote();
     showView(state, { fresh: !back });
+    newcomers.rest();
     if (back) requestAnimationFrame(() => scrollTo(0, y));
     else if (state.open === null) scrollTo(0, 0);
   }
@@ -67,7 +70,7 @@ function showView(state, { fresh = false } = {}) {
   results = null;
   grid.clear();
   if (state.view === "duplicates") duplicates.show(state, { ...sayFor("duplicates"), fresh });
-  else library.show({ ...sayFor("library"), changed: indexed });
+  else library.show({ ...sayFor("library"), changed: indexed, forget: forgetAll });
 }
 
 /** For answers that may come late: what they say is said only while their view is shown. */
@@ -92,6 +95,21 @@ function showPhotos(state, { fresh }) {
   }
 }
 
+/** Put in what has come since; `take` changes what is listed. */
+function takeIn(take) {
+  take();
+  noNote();
+  grid.update(results.items);
+  filters.noteFolders(results.items);
+  count();
+  moreInSight(results);
+}
+
+/** The line at the end may still be in sight, and then nothing tells that it is. */
+function moreInSight(own) {
+  if (!own.complete && byId("end").getBoundingClientRect().top < innerHeight * 2) more();
+}
+
 /** Load and show the next page. */
 async function more() {
   const own = results;
@@ -103,8 +121,7 @@ async function more() {
     grid.append(fresh);
     filters.noteFolders(fresh);
     count();
-    // the line at the end may still be in sight, and then nothing tells that it is
-    if (!own.complete && byId("end").getBoundingClientRect().top < innerHeight * 2) more();
+    moreInSight(own);
   } catch (error) {
     if (own === results && !shared) trouble(error);
   } finally {
@@ -120,7 +137,8 @@ function count() {
     return;
   }
   const number = `${length.toLocaleString()} ${length === 1 ? "photograph" : "photographs"}`;
-  if (results.searched) tell(results.complete ? `${number}, best first` : `The best ${number} so far`);
+  if (length === 1 && results.complete) tell(number);
+  else if (results.searched) tell(results.complete ? `${number}, best first` : `The best ${number} so far`);
   else tell(results.complete ? `${number}, newest first` : "Newest first");
 }
 
@@ -152,8 +170,8 @@ function emptyLibrary() {
   tell("");
   note(
     "No photographs yet",
-    ["Tell Sterna where yours are:", "sterna index ~/Pictures", "They appear here; this page shows how far it is, too."],
-    [{ label: "Look again", act: () => changed() }, { label: "Library", act: () => goAnd({ ...empty(), view: "library" }) }],
+    ["Tell Sterna where yours are:", "sterna index ~/Pictures", "They appear here by themselves, the newest first."],
+    [{ label: "Look again", act: () => changed() }, { label: "Add a folder", act: () => goAnd({ ...empty(), view: "library" }) }],
   );
   byId("note").querySelectorAll("p")[1].className = "code";
 }
@@ -190,6 +208,7 @@ function changed() {
   forgetAll();
   noNote();
   showView(get(), { fresh: true });
+  newcomers.rest();
 }
 
 function showViewer(state) {

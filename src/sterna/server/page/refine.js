@@ -93,9 +93,9 @@ function photoChip(kind, id, without) {
 
 function imageChip(text) {
   const own = preview(text);
-  const picture = own === undefined ? icon("image") : small(own.url);
-  if (own !== undefined) picture.addEventListener?.("error", () => picture.replaceWith(icon("image")));
-  return chip(own === undefined || own.name === "" ? "like your image" : `like ${own.name}`, () => ({ image: null }), picture);
+  const picture = own?.url === undefined ? icon("image") : small(own.url);
+  if (own?.url !== undefined) picture.addEventListener("error", () => picture.replaceWith(icon("image")));
+  return chip(`like ${own?.name || "an image"}`, () => ({ image: null }), picture);
 }
 
 function partChip(state, sign, part, place) {

@@ -6,6 +6,7 @@ import { vector } from "./images.js";
 import { asks, searchKey } from "./state.js";
 
 const PAGE = 60;
+const MOST = 200; // that the service tells at one time
 const KEPT = 12;
 const kept = new Map();
 
@@ -42,12 +43,36 @@ class Results {
     this.stopped.abort();
   }
 
+  /**
+   * The newest photographs as they are now, where those are what is listed: {fresh, same, take}.
+   * `fresh` are those that are not shown, `same` says that nothing is different, `take()` puts them in.
+   */
+  async news() {
+    const { signal } = this.stopped;
+    const before = this.items;
+    const count = Math.min(MOST, Math.max(PAGE, before.length));
+    const { photos, next } = await ask(listing(this.state, 0, count), { signal, once: true });
+    const ids = (list) => list.slice(0, count).map((one) => one.id).join();
+    const shown = new Set(before.map((one) => one.id));
+    const fresh = photos.filter((one) => !shown.has(one.id));
+    const take = () => {
+      const now = new Set(photos.map((one) => one.id));
+      const rest = next === null ? [] : this.items.slice(count).filter((one) => !now.has(one.id));
+      this.items = [...photos, ...rest];
+      if (rest.length === 0) this.next = next;
+      else if (this.next !== null) this.next = this.items.length;
+      this.begun = true;
+    };
+    return { fresh, same: this.begun && ids(before) === ids(photos), take };
+  }
+
   async #load() {
     const { signal } = this.stopped;
     const answer = this.searched
       ? await ask("/api/search", { method: "POST", json: question(this.state, this.next), signal })
       : await ask(listing(this.state, this.next), { signal });
-    const fresh = answer.hits ?? answer.photos;
+    const shown = new Set(this.items.map((one) => one.id)); // pages shift where photographs come meanwhile
+    const fresh = (answer.hits ?? answer.photos).filter((one) => !shown.has(one.id));
     this.items.push(...fresh);
     this.begun = true;
     this.next = answer.next;
@@ -87,7 +112,7 @@ function question(state, cursor) {
   return asked;
 }
 
-function listing(state, offset) {
-  const params = new URLSearchParams({ k: PAGE, offset: offset ?? 0, ...state.filters });
+function listing(state, offset, count = PAGE) {
+  const params = new URLSearchParams({ k: count, offset: offset ?? 0, ...state.filters });
   return `/api/photos?${params}`;
 }

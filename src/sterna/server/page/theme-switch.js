@@ -3,6 +3,7 @@
 import { byId } from "./dom.js";
 
 const ORDER = ["system", "light", "dark"];
+const PAPER = { light: "#ffffff", dark: "#131415" }; // what a phone paints around the page
 const LABELS = { system: "Colours: as the system", light: "Colours: light", dark: "Colours: dark" };
 
 export function setUp() {
@@ -10,6 +11,9 @@ export function setUp() {
   const show = () => {
     button.setAttribute("aria-label", LABELS[now()]);
     button.title = LABELS[now()];
+    for (const meta of document.querySelectorAll('meta[name="theme-color"]')) {
+      meta.content = PAPER[now()] ?? PAPER[meta.media.includes("dark") ? "dark" : "light"];
+    }
   };
   button.addEventListener("click", () => {
     set(ORDER[(ORDER.indexOf(now()) + 1) % ORDER.length]);

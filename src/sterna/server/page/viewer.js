@@ -7,6 +7,7 @@ import { Heat } from "./heat.js";
 
 const LARGE = 1024; // the server's largest small picture
 const SHOWN = /\.(jpe?g|png|webp|gif|avif|bmp)$/i; // what browsers show as it is
+const LARGER = 2; // times its pixels, at most: beyond that there is nothing to see but squares
 const SWIPE = 60; // pixels
 const REST = 250; // milliseconds on a photograph before its whole file is asked for
 
@@ -127,6 +128,8 @@ export class Viewer {
     image.alt = said(photo);
     image.width = photo.width;
     image.height = photo.height;
+    byId("stage").style.setProperty("--most-wide", `${photo.width * LARGER}px`);
+    byId("stage").style.setProperty("--most-high", `${photo.height * LARGER}px`);
     if (!photo.online) {
       image.removeAttribute("src");
       this.#trouble("The drive of this photograph is not there now.");
@@ -182,6 +185,7 @@ export class Viewer {
     byId("viewer-captions").hidden = photo.captions.length === 0;
     const facts = [
       ["Taken", photo.taken_at === null ? null : moment(photo.taken_at)],
+      ["File date", photo.taken_at !== null || !photo.file_date ? null : moment(photo.file_date)],
       ["Size", `${photo.width} × ${photo.height}`],
       ["File", `${photo.root.name}/${photo.path}`],
       ["Also at", photo.also?.join("\n") || null],

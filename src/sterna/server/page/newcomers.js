@@ -1,0 +1,87 @@
+// Photographs that come while the newest ones are shown: taken in by themselves where that disturbs nobody, and
+// offered by a button where somebody is looking.
+
+import { byId, el } from "./dom.js";
+
+const PAUSE = 8000; // milliseconds between two looks
+const SHARE = 30; // so many times as long as a look takes is waited at least: a large library has other things to do
+const LONGEST = 60_000; // a machine that slept meanwhile makes a look seem to take hours
+const TOP = 40; // pixels that count as the top of the page
+
+/** `results()` are those that are shown, or null; `take(take)` shows what has come. */
+export class Newcomers {
+  constructor({ results, take }) {
+    this.results = results;
+    this.take = take;
+    this.waiting = null;
+    this.pause = PAUSE;
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.look();
+    });
+  }
+
+  /** Something else is shown: look from now on whether it grows. */
+  rest() {
+    this.#offer(null);
+    this.#wait();
+  }
+
+  #wait() {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.look(), this.pause);
+  }
+
+  async look() {
+    clearTimeout(this.waiting);
+    const own = this.results();
+    if (document.hidden || own === null) return; // whoever comes back, or goes on, begins anew
+    try {
+      if (own.loading === null && !own.searched) {
+        const begun = performance.now();
+        const news = await own.news();
+        this.pause = Math.min(LONGEST, Math.max(PAUSE, SHARE * (performance.now() - begun)));
+        if (own !== this.results()) return;
+        this.#show(own, news);
+      }
+    } catch {
+      // nothing is indexed yet, or the server is gone, which the page says elsewhere
+    }
+    if (own === this.results()) this.#wait();
+  }
+
+  #show(own, { fresh, same, take }) {
+    const takeIn = () => {
+      this.#offer(null);
+      this.take(take);
+    };
+    if (same) this.#offer(null);
+    else if (!own.begun || undisturbed()) takeIn();
+    else if (fresh.length > 0) this.#offer(fresh.length, takeIn);
+  }
+
+  #offer(count, takeIn) {
+    const place = byId("news");
+    if (count === null) {
+      place.replaceChildren();
+      return;
+    }
+    const label = `${count.toLocaleString()} new ${count === 1 ? "photograph" : "photographs"}`;
+    if (place.textContent === label) place.firstElementChild.onclick = () => this.#go(takeIn);
+    else place.replaceChildren(el("button", { onclick: () => this.#go(takeIn) }, label));
+  }
+
+  /** The button vanishes, and the focus goes on to the photographs. */
+  #go(takeIn) {
+    takeIn();
+    scrollTo(0, 0);
+    byId("main").focus({ preventScroll: true });
+  }
+}
+
+/** Whether photographs may move: nobody has gone into them, and no pointer is on its way to one. */
+function undisturbed() {
+  const grid = byId("grid");
+  return (
+    scrollY < TOP && document.querySelector("dialog[open]") === null && !grid.contains(document.activeElement) && !grid.matches(":hover")
+  );
+}

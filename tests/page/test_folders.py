@@ -1,0 +1,118 @@
+"""The folders of the library, on its page: one is added, and one is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from sterna.library import Library
+from tests.conftest import draw_photo
+from tests.page.conftest import Service
+from tests.page.looking import focused, status_says
+
+pytestmark = pytest.mark.browser
+
+
+def library_page(page: Page, service: Service, *, removable: bool = True, **facts: Any) -> None:
+    """Show the page of a library whose status says these things, too."""
+    status_says(page, removable=removable, **facts)
+    page.goto(f"{service.url}/?view=library")
+    expect(page.locator(".counts")).to_be_visible()
+
+
+def test_where_none_may_be_added_it_is_said_how(page: Page, service: Service, photographs: Path) -> None:
+    library_page(page, service, may_add=[])
+    folders = page.get_by_role("region", name="Folders")
+    expect(folders).to_contain_text("sterna index FOLDER")
+    expect(folders).to_contain_text("sterna serve --allow-roots FOLDER")
+    expect(folders.get_by_role("listitem")).to_contain_text([str(photographs / "photos")])
+    expect(folders.get_by_role("textbox")).to_have_count(0)
+
+
+def test_a_folder_is_added(
+    page: Page, serve: Callable[..., Service], tmp_path: Path, tiny_model: Path
+) -> None:
+    for name in ["old", "new folder"]:
+        (tmp_path / name).mkdir()
+        draw_photo(len(name)).save(tmp_path / name / "1.jpg")
+    Library.open(tmp_path / "library", model=tiny_model).index(tmp_path / "old")
+    service = serve(tmp_path / "library", model=str(tiny_model), allowed=str(tmp_path))
+    library_page(page, service, may_add=[str(tmp_path)])
+    field = page.get_by_label("Add a folder")
+    expect(field).to_have_value(str(tmp_path))
+    field.fill(str(tmp_path / "nowhere"))
+    field.press("Enter")
+    expect(page.locator("#folder-said")).to_contain_text("No such folder")
+    assert focused(page) == "folder-path"
+    field.fill("/")
+    field.press("Enter")
+    expect(page.locator("#folder-said")).to_contain_text("no folder may be added")
+    field.fill(str(tmp_path / "new folder"))
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.locator(".said")).to_have_text("Up to date: 1 new.")
+    expect(page.get_by_role("button", name="Update new folder")).to_be_visible()
+    page.get_by_role("button", name="Update old").click()
+    expect(page.locator(".said")).to_have_text("Up to date: nothing had changed.")
+
+
+def test_a_folder_is_forgotten_after_a_question(page: Page, service: Service) -> None:
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.method)
+        if len(asked) == 1:
+            route.fulfill(status=405, body="no")
+        else:
+            route.fulfill(status=204)
+
+    page.route("**/api/roots/*", answer)
+    library_page(page, service)
+    button = page.get_by_role("button", name="Forget photos…")
+    button.click()
+    dialog = page.get_by_role("dialog", name="Forget photos?")
+    expect(dialog).to_contain_text("No file is deleted")
+    assert focused(page) == "forget-keep"
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(button).to_be_focused()
+    assert asked == []
+    button.click()
+    page.get_by_role("button", name="Forget it").click()
+    expect(page.locator("#forget-said")).to_contain_text("sterna forget")
+    page.get_by_role("button", name="Forget it").click()
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#status")).to_have_text(
+        "photos is forgotten. Its photographs are still where they were."
+    )
+    assert asked == ["DELETE", "DELETE"]
+    assert focused(page) == "main"
+
+
+def test_a_folder_that_is_not_there_or_may_not_be_forgotten(page: Page, service: Service) -> None:
+    root = {
+        "id": 1,
+        "name": "Drive",
+        "path": "/media/Drive",
+        "photos": 1,
+        "online": False,
+        "removable": False,
+    }
+    library_page(page, service, removable=False, roots=[root])
+    folders = page.get_by_role("region", name="Folders")
+    expect(folders).to_contain_text("1 photograph, not there now")
+    expect(folders.get_by_role("button", name="Update Drive")).to_be_visible()
+    expect(folders.get_by_role("button", name="Forget")).to_have_count(0)
+
+
+def test_an_empty_library_leads_to_its_folders(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    page.goto(serve(tmp_path / "library").url)
+    page.get_by_role("button", name="Add a folder").click()
+    expect(page.get_by_role("region", name="Folders")).to_contain_text("None yet")
+    expect(page.get_by_role("button", name="Bring up to date")).to_have_count(0)
+    assert focused(page) == "main"
