@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from sterna.library import Library
 from tests.conftest import draw_photo
@@ -59,37 +59,44 @@ def test_a_folder_is_added(
     expect(page.locator(".said")).to_have_text("Up to date: nothing had changed.")
 
 
-def test_a_folder_is_forgotten_after_a_question(page: Page, service: Service) -> None:
-    asked: list[str] = []
-
-    def answer(route: Route) -> None:
-        asked.append(route.request.method)
-        if len(asked) == 1:
-            route.fulfill(status=405, body="no")
-        else:
-            route.fulfill(status=204)
-
-    page.route("**/api/roots/*", answer)
-    library_page(page, service)
-    button = page.get_by_role("button", name="Forget photos…")
+def test_a_folder_is_forgotten_after_a_question(
+    page: Page, serve: Callable[..., Service], tmp_path: Path, tiny_model: Path
+) -> None:
+    for seed, name in enumerate(["kept", "gone"]):
+        (tmp_path / name).mkdir()
+        draw_photo(seed).save(tmp_path / name / f"{name}.jpg")
+    library = Library.open(tmp_path / "library", model=tiny_model)
+    library.index(tmp_path / "kept", tmp_path / "gone")
+    service = serve(tmp_path / "library", model=str(tiny_model), allowed=str(tmp_path))
+    page.goto(f"{service.url}/?view=library")
+    button = page.get_by_role("button", name="Forget gone…")
     button.click()
-    dialog = page.get_by_role("dialog", name="Forget photos?")
+    dialog = page.get_by_role("dialog", name="Forget gone?")
     expect(dialog).to_contain_text("No file is deleted")
     assert focused(page) == "forget-keep"
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(button).to_be_focused()
-    assert asked == []
+    assert len(library.status().roots) == 2
     button.click()
+    problem = {
+        "status": 409,
+        "content_type": "application/problem+json",
+        "body": '{"detail": "job 1 is running"}',
+    }
+    page.route("**/api/roots/*", lambda route: route.fulfill(**problem))
     page.get_by_role("button", name="Forget it").click()
-    expect(page.locator("#forget-said")).to_contain_text("sterna forget")
+    expect(page.locator("#forget-said")).to_contain_text("job 1 is running")
+    page.unroute("**/api/roots/*")
     page.get_by_role("button", name="Forget it").click()
     expect(dialog).to_be_hidden()
     expect(page.locator("#status")).to_have_text(
-        "photos is forgotten. Its photographs are still where they were."
+        "gone is forgotten. Its photographs are still where they were."
     )
-    assert asked == ["DELETE", "DELETE"]
+    expect(page.get_by_role("button", name="Forget gone…")).to_have_count(0)
     assert focused(page) == "main"
+    assert [root.path.name for root in library.status().roots] == ["kept"]
+    assert (tmp_path / "gone" / "gone.jpg").exists()
 
 
 def test_a_folder_that_is_not_there_or_may_not_be_forgotten(page: Page, service: Service) -> None:

@@ -27,7 +27,8 @@ __all__ = [
 class RemotePhoto:
     """What a library elsewhere knows of a photograph, with the names of `sterna.library.Hit`.
 
-    `path` is below its root, `root` that folder's name.
+    `path` is below its root, `root` that folder's name; `file_date` is when the file was last changed, by the
+    clock of the service.
     """
 
     photo_id: int
@@ -39,6 +40,7 @@ class RemotePhoto:
     taken_at: datetime | None
     captions: tuple[str, ...]
     online: bool
+    file_date: datetime | None
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,6 @@ class RemoteForgotten:
 
 
 def _facts(said: Mapping[str, Any]) -> dict[str, Any]:
-    taken_at = said["taken_at"]
     return {
         "photo_id": said["id"],
         "path": PurePosixPath(said["path"]),
@@ -101,10 +102,15 @@ def _facts(said: Mapping[str, Any]) -> dict[str, Any]:
         "root_id": said["root"]["id"],
         "width": said["width"],
         "height": said["height"],
-        "taken_at": None if taken_at is None else datetime.fromisoformat(taken_at),
+        "taken_at": _time(said["taken_at"]),
+        "file_date": _time(said["file_date"]),
         "captions": tuple(said["captions"]),
         "online": said["online"],
     }
+
+
+def _time(said: str | None) -> datetime | None:
+    return None if said is None else datetime.fromisoformat(said)
 
 
 def read_photo(said: Mapping[str, Any]) -> RemotePhoto:

@@ -3,8 +3,6 @@
 import { ask } from "./api.js";
 import { byId, el } from "./dom.js";
 
-const NEITHER = "This service cannot take folders out. On its machine, do it with";
-
 const many = (count) => `${count.toLocaleString()} ${count === 1 ? "photograph" : "photographs"}`;
 
 /**
@@ -13,7 +11,7 @@ const many = (count) => `${count.toLocaleString()} ${count === 1 ? "photograph" 
  * `forgotten(root)` is called when one has been taken out.
  */
 export function folders(status, { start, trouble, forgotten }) {
-  const { roots, may_add: allowed = [] } = status;
+  const { roots, may_add: allowed } = status;
   const rows = roots.map((root) =>
     el(
       "li",
@@ -24,9 +22,9 @@ export function folders(status, { start, trouble, forgotten }) {
         "div",
         { className: "actions" },
         el("button", { "aria-label": `Update ${root.name}`, on: { click: () => start([root.id]).catch((error) => trouble(error.message)) } }, "Update"),
-        root.removable === false
-          ? null
-          : el("button", { "aria-label": `Forget ${root.name}…`, on: { click: () => forget(root, forgotten) } }, "Forget…"),
+        root.removable
+          ? el("button", { "aria-label": `Forget ${root.name}…`, on: { click: () => forget(root, forgotten) } }, "Forget…")
+          : null,
       ),
     ),
   );
@@ -81,7 +79,7 @@ function howTo() {
     { className: "quiet how" },
     "To add one, run ", command("sterna index FOLDER"), " on the machine of this service (with the same ", command("--library"),
     ", if it has one), or start the service with ", command("sterna serve --allow-roots FOLDER"), ": then folders in that one can be added here. ",
-    command("sterna forget FOLDER"), " takes one out; no file is deleted.",
+    command("sterna library forget FOLDER"), " takes one out; no file is deleted.",
   );
 }
 
@@ -104,7 +102,7 @@ function forget(root, forgotten) {
       dialog.close();
       forgotten(root);
     } catch (error) {
-      said.textContent = cannot(error) ? `${NEITHER} sterna forget "${root.path}".` : error.message;
+      said.textContent = error.message;
       go.disabled = false;
       go.focus();
     }
@@ -112,6 +110,3 @@ function forget(root, forgotten) {
   dialog.showModal();
   byId("forget-keep").focus(); // what is pressed by mistake does nothing
 }
-
-/** Whether the service has no such thing, rather than this folder. */
-const cannot = (error) => error.status === 405 || (error.status === 404 && /at this address|not found/i.test(error.message));
