@@ -82,11 +82,11 @@ def test_a_folder_is_forgotten_after_a_question(
     problem = {
         "status": 409,
         "content_type": "application/problem+json",
-        "body": '{"detail": "job 1 is running"}',
+        "body": '{"type": "urn:sterna:problem:job-running", "detail": "job 1 is running"}',
     }
     page.route("**/api/roots/*", lambda route: route.fulfill(**problem))
     page.get_by_role("button", name="Forget it").click()
-    expect(page.locator("#forget-said")).to_contain_text("job 1 is running")
+    expect(page.locator("#forget-said")).to_have_text("Job 1 is running.")
     page.unroute("**/api/roots/*")
     page.get_by_role("button", name="Forget it").click()
     expect(dialog).to_be_hidden()
