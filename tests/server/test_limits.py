@@ -207,7 +207,7 @@ def test_too_many_requests_at_one_time_are_told_to_wait(tmp_path: Path) -> None:
         encoder.gate.clear()
         with ThreadPoolExecutor(3) as pool:
             answers = [pool.submit(insist, service, text) for text in "abc"]
-            until(lambda: service.get("/healthz").status == 503)
+            until(lambda: service.get("/api/jobs").status == 503)
             encoder.gate.set()
             assert [answer.result().status for answer in answers] == [200] * 3
         assert service.get("/healthz").status == 200
@@ -282,3 +282,38 @@ def test_a_model_that_answers_too_little_is_an_error_and_not_a_silence(tmp_path:
     with serving(library) as service:
         assert service.post("/api/embed", {"texts": ["red"]}).problem == "internal"
         assert len(service.post("/api/embed", {"texts": ["blue", "lime"]}).json["vectors"]) == 2
+
+
+def test_many_wrong_fields_are_counted_and_not_told_one_by_one(service: Running) -> None:
+    asked = {"text": "red", **{f"wrong{number}": 0 for number in range(150_000)}}
+    answer = service.post("/api/search", asked)
+    assert answer.status == 422
+    assert answer.json["detail"].startswith("150,000 fields are unknown or wrong")
+    assert "errors" not in answer.json
+    asked = {"vector": ["x"] * 8000}
+    answer = service.post("/api/search", asked)
+    assert answer.status == 422
+    assert len(answer.body) < 1000
+
+
+def test_json_may_not_be_as_long_as_an_image(tmp_path: Path) -> None:
+    with gated(tmp_path, json_body=2000) as (service, _):
+        answer = service.post("/api/search", {"text": "red", "name": "x" * 2000})
+        assert answer.status == 413
+        assert "longer than 2,000 bytes" in answer.json["detail"]
+        assert service.search({"text": "red", "k": 1}) == ["red.png"]
+
+
+def test_strangers_who_send_slowly_keep_nobody_out(tmp_path: Path) -> None:
+    with gated(tmp_path, requests=3) as (service, _):
+        head = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n"
+        with contextlib.ExitStack() as connections:
+            for _ in range(6):
+                connection = connections.enter_context(
+                    socket.create_connection(("127.0.0.1", service.port), 10)
+                )
+                connection.sendall(head + b"{")
+            until(lambda: service.get("/").status == 503)
+            assert service.get("/healthz").status == 200
+            assert service.get("/readyz").status == 200
+            assert service.search({"text": "red", "k": 1}) == ["red.png"]

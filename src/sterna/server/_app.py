@@ -76,6 +76,7 @@ def build(
         openapi_url="/api/openapi.json",
         docs_url=None,  # they load scripts of others
         redoc_url=None,
+        redirect_slashes=False,  # behind a proxy it would lead to an address without TLS
         # it tells others nothing, whatever the environment says: what is asked is nobody's business
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )

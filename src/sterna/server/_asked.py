@@ -44,7 +44,7 @@ Url: TypeAlias = Annotated[
     ),
 ]
 PhotoId: TypeAlias = Annotated[int, Field(ge=0, lt=1 << 63)]
-Numbers: TypeAlias = Annotated[list[float], Field(min_length=1, max_length=_MOST_DIM)]
+Numbers: TypeAlias = Annotated[list[float], Field(min_length=1, max_length=_MOST_DIM, fail_fast=True)]
 Encoded: TypeAlias = Annotated[str, Field(min_length=4, max_length=_MOST_DIM * 6)]
 
 

@@ -20,6 +20,8 @@ __all__ = ["Bodies", "GoneError", "read_body", "read_request"]
 
 M = TypeVar("M", bound=BaseModel)
 _FIELD = 1 << 20  # bytes of the JSON beside an image
+_JSON = "application/json"
+_MANY = 100  # wrong fields of a body that are looked at one by one
 _CLOSE = {"Connection": "close"}
 
 
@@ -72,20 +74,21 @@ async def read_body(receive: Receive, headers: Headers, *, limits: Limits, bodie
     Raises `Problem` where it is too long, takes too long to come, or there is no room for it; `GoneError`
     where the rest never comes. Nothing is held then.
     """
+    most = min(limits.body, limits.json_body) if _media(headers) == _JSON else limits.body
     stated = headers.get("content-length", "0")
     if stated.isdecimal() and len(stated) < 19:
-        _check_length(int(stated), limits=limits)
+        _check_length(int(stated), most=most)
         if int(stated) > bodies.room:
             raise _full()
     try:
         async with asyncio.timeout(limits.upload_seconds):
-            return await _read(receive, limits=limits, bodies=bodies)
+            return await _read(receive, most=most, bodies=bodies)
     except TimeoutError:
         sentence = f"the request took longer than {limits.upload_seconds:g} seconds to come"
         raise Problem(408, sentence, headers=_CLOSE) from None
 
 
-async def _read(receive: Receive, *, limits: Limits, bodies: Bodies) -> bytes:
+async def _read(receive: Receive, *, most: int, bodies: Bodies) -> bytes:
     parts: list[bytes] = []
     length = 0
     try:
@@ -94,7 +97,7 @@ async def _read(receive: Receive, *, limits: Limits, bodies: Bodies) -> bytes:
             if message["type"] == "http.disconnect":
                 raise GoneError
             part = message.get("body", b"")
-            _check_length(length + len(part), limits=limits)
+            _check_length(length + len(part), most=most)
             bodies.take(len(part))
             parts.append(part)
             length += len(part)
@@ -105,9 +108,9 @@ async def _read(receive: Receive, *, limits: Limits, bodies: Bodies) -> bytes:
         raise
 
 
-def _check_length(length: int, *, limits: Limits) -> None:
-    if length > limits.body:
-        raise Problem(413, f"the request is longer than {limits.body:,} bytes", headers=_CLOSE)
+def _check_length(length: int, *, most: int) -> None:
+    if length > most:
+        raise Problem(413, f"the request is longer than {most:,} bytes", headers=_CLOSE)
 
 
 def _full() -> Problem:
@@ -122,13 +125,17 @@ async def read_request(
     The body is JSON, or, where up to `images` may come, a form: the same JSON in its field `json`, and files
     named `image`. Raises `Problem` for anything else.
     """
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media == "application/json":
+    media = _media(request.headers)
+    if media == _JSON:
         return _parsed(kind, await request.body()), []
     if media == "multipart/form-data" and images:
         return await _read_form(request, kind, limits=limits, images=images)
-    needed = "application/json" + (" or multipart/form-data" if images else "")
+    needed = _JSON + (" or multipart/form-data" if images else "")
     raise Problem(415, f"the body has to be {needed}, and its Content-Type has to say so")
+
+
+def _media(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def _read_form(
@@ -161,4 +168,9 @@ def _parsed(kind: type[M], text: bytes) -> M:
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
+        count = error.error_count()
+        if count > _MANY:  # to tell of each would take longer than all other work
+            raise Problem(
+                422, f"{count:,} fields are unknown or wrong; /api/openapi.json says which there are"
+            ) from None
         raise invalid(error.errors(include_url=False), kind=kind) from None

@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 import traceback
+from collections import Counter
 from collections.abc import Awaitable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = ["Entrance"]
 _STRANGER = 8192  # bytes of a body at an address that answers anybody: a token fits
 _STRANGER_SECONDS = 5.0
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SIGNS = {"/healthz", "/readyz"}  # signs of life are given however many ask for other things
 _GONE = 499  # in the log alone: whoever asked did not wait for the answer
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -66,7 +68,7 @@ class Entrance:
         self._apart = Bodies(limits.requests * _STRANGER, routes=())
         self._log = log
         self._metrics = metrics
-        self._inside = 0
+        self._inside: Counter[bool] = Counter()  # by whether they are at an address that answers anybody
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; see the ASGI specification."""
@@ -78,12 +80,13 @@ class Entrance:
         line = Line(_request_id(headers), scope["method"])
         scope.setdefault("state", {})["request_id"] = line.request_id
         start = time.perf_counter()
-        self._inside += 1
+        stranger = self._guard.is_open(scope["path"])
+        self._inside[stranger] += 1
         try:
             page = headers.get("origin") if self._guard.allows_page(headers) else None
             await self._answer(scope, receive, _told(send, line, page=page), headers=headers, line=line)
         finally:
-            self._inside -= 1
+            self._inside[stranger] -= 1
             line.route = _route(scope)
             line.seconds = time.perf_counter() - start
             self._metrics.request(line)
@@ -96,7 +99,7 @@ class Entrance:
         stranger = self._guard.is_open(scope["path"])
         bodies, limits = (self._apart, self._strangers) if stranger else (self._bodies, self._limits)
         try:
-            if self._inside > self._limits.requests:
+            if self._inside[stranger] > self._limits.requests and scope["path"] not in _SIGNS:
                 raise busy("too many requests at one time")
             self._guard.check(method=scope["method"], path=scope["path"], headers=headers)
             if self._bodies.wanted(scope, headers):

@@ -28,7 +28,8 @@ class Limits(Settings):
     """How much of anything a service takes; sizes are bytes.
 
     Arguments:
-        body: the most of one request, and `bodies` of all that are read at one time.
+        body: the most of one request, `json_body` of one without images, and `bodies` of all that are read at
+            one time.
         upload_seconds: how long a request's body may take to come.
         image: the most of one uploaded image, `pixels` its width times height; `decoded` the pixels of all
             that are decoded at one time.
@@ -39,7 +40,8 @@ class Limits(Settings):
         parts: things that are added to and taken from a query.
         queue: texts, images and other work that wait; more are answered with 503.
         batch: texts or images embedded together; `batch_wait` seconds that the first waits for others.
-        requests: requests that are answered at one time; `watchers` of them follow a job.
+        requests: requests that are answered at one time, and as many at the addresses that answer anybody;
+            `watchers` of them follow a job.
         explaining: explanations that wait, comparisons for duplicates, and searches that read photographs
             again: each takes seconds.
         fetches: images that are fetched at one time, and `fetch_seconds` how long one may take in all.
@@ -49,6 +51,7 @@ class Limits(Settings):
     """
 
     body: int = Field(default=32_000_000, ge=1000)
+    json_body: int = Field(default=4_000_000, ge=1000)
     bodies: int = Field(default=256_000_000, ge=1000)
     upload_seconds: float = Field(default=30.0, gt=0)
     image: int = Field(default=25_000_000, ge=1000)
