@@ -106,7 +106,8 @@ class Service:
         self.log = Log(as_json=settings.log_json)
         self.guard = Guard(settings)
         self.workers = Workers(limits.threads, queue=limits.queue)
-        self.reading = Workers(limits.threads, queue=limits.requests)  # each request reads a block at a time
+        # a drive may sleep: files wait for each other alone, and each request reads a block at a time
+        self.reading = Workers(limits.threads, queue=limits.requests)
         # threads of their own: an image that takes long must not hold back a search
         self.decoding = Workers(limits.decoders, queue=limits.queue)
         # what takes seconds waits for its like alone
