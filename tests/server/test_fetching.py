@@ -549,7 +549,18 @@ def test_nothing_of_an_address_is_logged(
 
 def test_a_client_names_an_image_elsewhere(service: Running, root: Path, elsewhere: Elsewhere) -> None:
     with sterna.Client(service.url) as client:
-        assert client.search(image_url=elsewhere.url("/red.png"), k=1)[0].path.name == "red.png"
+        url = elsewhere.url("/red.png")
+        assert client.search(image_url=url, k=1)[0].path.name == "red.png"
+        ranked = client.captions(image_url=url, captions=["all blue", "all red"])
+        assert [one.caption for one in ranked] == ["all red", "all blue"]
+        alone, both = client.embed_images(image_url=url), client.embed_images([png("blue")], image_url=url)
+        assert (len(alone), len(both)) == (1, 2)
+        assert (both[1] == alone[0]).all()
+        for asked in ({}, {"photo": 1, "image_url": url}):
+            with pytest.raises(UsageError, match="captions: one photograph is needed"):
+                client.captions(**asked, captions=["a dog"])  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="captions: sentences are needed"):
+            client.captions(image_url=url)
         with pytest.raises(UsageError, match="no server of the public Internet"):
             client.search(image_url="http://10.0.0.1/")
         with pytest.raises(UsageError, match="image_url=3: the address of an image"):

@@ -13,8 +13,9 @@ from sterna.errors import PhotoError
 from sterna.library import Library, Original
 from sterna.server._answered import PhotoAnswer
 from sterna.server._described import PROBLEMS, binary
+from sterna.server._plain import plain
 from sterna.server._problems import Problem
-from sterna.server._searching import photo_facts, plain
+from sterna.server._searching import photo_facts
 from sterna.server._service import Service, service_of
 
 __all__ = ["has_already", "read", "router", "unreadable"]
