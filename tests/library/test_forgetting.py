@@ -44,6 +44,33 @@ def test_a_folder_that_is_not_there_can_be_forgotten(library: Library, colours: 
     assert len(library.search("red", k=10)) == 3
 
 
+def test_the_id_of_a_forgotten_folder_is_not_another_one_s(
+    library: Library, colours: Path, scans: Path, tmp_path: Path
+) -> None:
+    library.index(colours, scans)
+    first, last = (root.root_id for root in library.roots())
+    library.forget(scans)
+    library.index(scans)
+    assert [root.root_id for root in library.roots()] == [first, last + 1]
+    library.index(tmp_path, exclude=["nothing"])  # takes both in
+    (whole,) = library.roots()
+    library.forget(tmp_path)
+    library.index(colours)
+    assert library.roots()[0].root_id == whole.root_id + 1 == last + 3
+
+
+def test_folders_are_told_without_counting_anything(library: Library, colours: Path, scans: Path) -> None:
+    assert library.roots() == ()
+    library.index(colours)
+    library.index(scans, exclude=["*.gif"])
+    shutil.rmtree(scans)
+    assert [(root.path, root.online, root.exclude) for root in library.roots()] == [
+        (colours, True, ()),
+        (scans, False, ("*.gif",)),
+    ]
+    assert [root.root_id for root in library.roots()] == [root.root_id for root in library.status().roots]
+
+
 def test_what_it_was_known_by_before_a_link_moved_still_names_it(
     library: Library, colours: Path, tmp_path: Path
 ) -> None:

@@ -74,6 +74,14 @@ def test_what_cannot_be_embedded_is_told(service: Running, asked: object, words:
     assert words in answer.json["detail"]
 
 
+def test_an_image_at_an_address_counts_as_one_that_is_sent(service: Running) -> None:
+    asked = {"image_url": "https://pictures.example/red.png"}
+    full = service.send("/api/embed", *[png("red")] * 16, asked=asked)
+    assert (full.status, full.problem) == (422, "invalid")
+    assert "at most 16 images can be sent at one time, one at an address included" in full.json["detail"]
+    assert service.send("/api/embed", *[png("red")] * 15, asked=asked).problem == "fetching-off"
+
+
 @pytest.mark.parametrize(
     ("image", "words"),
     [

@@ -106,6 +106,21 @@ def test_only_known_and_allowed_folders_are_indexed(running: Running, home: Path
         assert ended(running, number)["state"] == "done"
 
 
+@pytest.mark.parametrize("root", ["", "a\0b", "/" + "a" * 4096, -1, True, 1.5, None, [1]])
+def test_what_names_no_folder_is_told_in_one_sentence(running: Running, root: object) -> None:
+    answer = running.post("/api/jobs", {"roots": [root]})
+    assert (answer.status, answer.problem) == (422, "invalid")
+    assert answer.json["detail"] == (
+        "roots.0: the path of a folder (4,096 letters at most) or the id of one of the library is needed"
+    )
+
+
+def test_the_path_of_a_folder_may_be_long(running: Running, home: Path) -> None:
+    folder = home / "more" / Path(*["a" * 200] * 9)
+    folder.mkdir(parents=True)
+    assert running.post("/api/jobs", {"roots": [str(folder)]}).status == 202
+
+
 def test_one_job_runs_at_a_time_and_is_stopped(home: Path, tiny_model: Path) -> None:
     library = Library.open(home / "library", model=tiny_model)
     library.index(home / "photos")

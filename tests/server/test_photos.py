@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from sterna.library import Library
+from sterna.library import Library, Original
 from tests.library.fake import ColourEncoder, save
 from tests.server.conftest import colours
 from tests.server.serving import Running, serving
@@ -166,3 +169,60 @@ def test_names_that_are_no_text_are_told_with_question_marks(tmp_path: Path) -> 
         assert answer.status == 200
         assert "%0D%0A" in answer.headers["content-disposition"]
         assert service.get("/api/status").status == 200
+
+
+class Asleep(io.RawIOBase):
+    """A file on a drive that takes its time: `reading` once it is read, which ends when it is `awake`."""
+
+    def __init__(self) -> None:
+        self.reading, self.awake, self.shut = threading.Event(), threading.Event(), threading.Event()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _: object) -> int:
+        self.reading.set()
+        assert self.awake.wait(60)
+        return 0
+
+    def close(self) -> None:
+        self.shut.set()
+        super().close()
+
+
+@pytest.mark.parametrize("what", ["thumbnail", "original"])
+def test_who_leaves_while_a_drive_is_asleep_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(colours(tmp_path))
+    number, other = (photo.photo_id for photo in library.photos(k=2))
+    file, open_photo = Asleep(), library.open_photo
+
+    def opened(photo_id: int) -> Original:
+        if photo_id != number:
+            return open_photo(photo_id)
+        # the thumbnail's facts are read first, of a file that need not be read
+        slow = io.BufferedReader(file) if what == "original" or asked else io.BytesIO()
+        asked.append(photo_id)
+        return Original(slow, tmp_path / "a.png", "image/png", 1 << 20, 0)  # type: ignore[arg-type]
+
+    asked: list[int] = []
+    monkeypatch.setattr(library, "open_photo", opened)
+    with serving(library) as service:
+        try:
+            with socket.create_connection(("127.0.0.1", service.port)) as leaving:
+                leaving.sendall(
+                    f"GET /api/photos/{number}/{what} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+                )
+                assert file.reading.wait(60)
+            for _ in range(10):  # whoever was asked for it has noticed by then that nobody waits for it
+                began = time.monotonic()
+                assert service.get("/healthz").status == 200
+                assert service.get(f"/api/photos/{other}/original").status == 200
+                assert time.monotonic() - began < 5
+                time.sleep(0.02)
+            assert not file.shut.is_set()
+        finally:
+            threading.Timer(0, file.awake.set).start()
+        assert file.shut.wait(60)

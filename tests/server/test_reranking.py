@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -69,8 +70,15 @@ def test_parts_that_are_sentences_are_compared_word_by_word(corners: Running, li
         ({"text": "red", "rerank": 5}, "rerank: at most 4 photographs are read again"),
         ({"text": "red", "rerank": -1}, "rerank: -1 came; at least 0 is needed"),
         ({"text": "red", "rerank": 1.5}, "rerank: 1.5 came; a whole number is needed"),
-        ({"photo": 1, "rerank": 2}, "there is a photograph in the query"),
-        ({"text": "red", "plus": [{"photo": 1}], "rerank": 2}, "there is a photograph in the query"),
+        ({"photo": 1, "rerank": 2}, "there is a photograph or a vector in the query"),
+        ({"text": "red", "plus": [{"photo": 1}], "rerank": 2}, "there is a photograph or a vector"),
+        ({"text": "red", "minus": [{"vector": [1.0]}], "rerank": 2}, "there is a photograph or a vector"),
+        ({"text": "red", "vector": [1.0], "rerank": 2}, "there is a photograph or a vector"),
+        # it is not fetched first: that this service fetches nothing would be said
+        (
+            {"text": "red", "image_url": "https://a.example/", "rerank": 2},
+            "there is a photograph or a vector",
+        ),
     ],
 )
 def test_what_cannot_be_compared_again_is_a_problem(corners: Running, asked: object, words: str) -> None:
@@ -79,21 +87,37 @@ def test_what_cannot_be_compared_again_is_a_problem(corners: Running, asked: obj
     assert words in answer.json["detail"]
 
 
+def test_a_photograph_that_is_sent_is_refused_before_it_is_decoded(corners: Running) -> None:
+    answer = corners.send("/api/search", b"no photograph", asked={"text": "red", "rerank": 2})
+    assert (answer.status, answer.problem) == (422, "invalid")
+    assert "there is a photograph or a vector in the query" in answer.json["detail"]
+
+
 def test_a_model_that_cannot_align_says_so(service: Running) -> None:
     answer = service.post("/api/search", {"text": "red", "rerank": 2})
     assert (answer.status, answer.problem) == (422, "invalid")
     assert "cannot align regions with words" in answer.json["detail"]
 
 
-def test_a_text_that_names_a_file_is_a_text_here_too(
-    service: Running, corners: Running, library: Library
-) -> None:
+class Paths(Corners):
+    """Knows every word: one that is no colour is black."""
+
+    def words(self, sentence: str) -> np.ndarray:
+        try:
+            return super().words(sentence)
+        except KeyError:
+            return np.zeros((1, 3), np.float32)
+
+
+def test_a_text_that_names_a_file_is_a_text_here_too(library: Library) -> None:
     red = library.search("red", k=1)[0].path
-    answer = service.post("/api/search", {"text": str(red), "rerank": 1})
-    assert "there is a photograph in the query" not in answer.json["detail"]
-    assert (
-        corners.post("/api/search", {"text": str(red), "rerank": 1}).status == 500
-    )  # Corners knows few words
+    with serving(Library.open(library.path, model=Paths())) as service:
+        plain = service.post("/api/search", {"text": str(red), "min_score": None})
+        again = service.post("/api/search", {"text": str(red), "rerank": 1, "min_score": None})
+        assert (plain.status, again.status) == (200, 200)
+        # the photograph itself would have 1
+        assert plain.json["hits"][0]["score"] < 0.9999
+        assert again.json["hits"][0]["alignment"] == 0
     assert library.search(Sentence(str(red)), min_score=None)[0].score < 0.9999
     assert library.search(str(red))[0].score == 1
 

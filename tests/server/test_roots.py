@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 import sterna
 from sterna.errors import ServerError, UsageError
 from sterna.files import FileLock
-from sterna.library import Library
+from sterna.library import Forgotten, Library, RootRecord
 from tests.conftest import draw_photo
 from tests.server.conftest import colours
 from tests.server.serving import Running, serving, until
@@ -45,8 +49,9 @@ def roots(service: Running) -> dict[str, Any]:
     return {root["name"]: root for root in service.get("/api/status").json["roots"]}
 
 
-def forget(service: Running, number: object) -> Any:
-    return service.ask("DELETE", f"/api/roots/{number}")
+def forget(service: Running, number: object, *, path: Path | None = None) -> Any:
+    query = "" if path is None else f"?path={quote(str(path), safe='')}"
+    return service.ask("DELETE", f"/api/roots/{number}{query}")
 
 
 def test_a_folder_is_taken_out_and_its_photographs_stay(running: Running, home: Path) -> None:
@@ -137,10 +142,86 @@ def test_a_page_of_another_site_takes_nothing_out(running: Running) -> None:
     assert "other" in roots(running)
 
 
-def test_a_folder_that_is_not_there_is_taken_out(running: Running, home: Path) -> None:
+def test_a_folder_that_is_not_there_could_not_be_added_again_and_stays(running: Running, home: Path) -> None:
     (home / "other").rename(home / "unplugged")
-    assert forget(running, roots(running)["other"]["id"]).json["files"] == 2
-    assert list(roots(running)) == ["mine"]
+    other = roots(running)["other"]
+    assert (other["online"], other["removable"]) == (False, False)
+    refused = forget(running, other["id"])
+    assert (refused.status, refused.problem) == (403, "forbidden")
+    assert "it is not there now" in refused.json["detail"]
+    assert "sterna library forget" in refused.json["detail"]
+    (home / "unplugged").rename(home / "other")
+    assert roots(running)["other"]["removable"]
+    assert forget(running, other["id"]).status == 200
+
+
+def test_a_folder_with_patterns_that_a_job_could_not_give_it_again_stays(
+    library: Library, running: Running, home: Path
+) -> None:
+    library.index(home / "other", exclude=["1.*"])
+    other = roots(running)["other"]
+    assert (other["photos"], other["removable"]) == (1, False)
+    refused = forget(running, other["id"])
+    assert (refused.status, refused.problem) == (403, "forbidden")
+    assert "--exclude" in refused.json["detail"]
+    assert "sterna library forget" in refused.json["detail"]
+    assert roots(running)["other"]["photos"] == 1
+
+
+def test_another_folder_than_the_confirmed_one_stays(library: Library, running: Running, home: Path) -> None:
+    number = roots(running)["other"]["id"]
+    other = forget(running, number, path=home / "mine")
+    assert (other.status, other.problem) == (409, "another-root")
+    assert set(roots(running)) == {"mine", "other"}
+    assert forget(running, number, path=home / "other").json["path"] == str(home / "other")
+    library.index(home / "other")  # as another process may
+    assert roots(running)["other"]["id"] > number
+    assert forget(running, number).problem == "not-found"
+
+
+def test_photographs_are_counted_again_after_a_folder_was_taken_out(running: Running) -> None:
+    until(lambda: b"sterna_photos 5.0" in running.get("/metrics").body)
+    number = roots(running)["other"]["id"]
+    assert forget(running, number).status == 200
+    until(lambda: b"sterna_photos 3.0" in running.get("/metrics").body, seconds=10)
+
+
+def leave(service: Running, number: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", service.port))
+    connection.sendall(f"DELETE /api/roots/{number} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return connection
+
+
+def test_what_is_being_taken_out_is_taken_out_and_who_waited_and_left_is_forgotten(
+    library: Library, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = roots(running)["other"]["id"]
+    begun, go, asked = threading.Event(), threading.Event(), []
+    forget_it, tell = library.forget, library.roots
+
+    def slow(root: Path) -> Forgotten:
+        begun.set()
+        assert go.wait(60)
+        return forget_it(root)
+
+    def told() -> tuple[RootRecord, ...]:
+        asked.append(1)
+        return tell()
+
+    monkeypatch.setattr(library, "forget", slow)
+    monkeypatch.setattr(library, "roots", told)
+    with leave(running, number):
+        assert begun.wait(60)
+    for _ in range(20):
+        with leave(running, number):
+            time.sleep(0.01)
+    assert running.get("/healthz").status == 200
+    until(lambda: b'sterna_requests_total{method="DELETE"' in running.get("/metrics").body)
+    time.sleep(0.3)
+    go.set()
+    until(lambda: "other" not in roots(running))
+    assert forget(running, number).problem == "not-found"
+    assert len(asked) == 2  # of the first and the last; the others wait no more
 
 
 def test_a_watched_folder_that_was_taken_out_stays_out_and_one_that_was_added_is_watched(
@@ -182,11 +263,11 @@ def test_a_client_takes_folders_out_by_path_and_by_id(running: Running, home: Pa
         with pytest.raises(UsageError, match="root=True"):
             client.forget(True)
         with pytest.raises(ServerError, match="--allow-roots") as refused:
-            client.forget(home / "mine")
+            client.forget(PurePosixPath(home / "mine"))
         assert refused.value.status == 403
         gone = client.forget(str(home / "other") + "/")
         assert (str(gone.path), gone.files, gone.photos) == (str(home / "other"), 2, 2)
-        client.index(str(home / "other"))
+        client.index(PurePosixPath(home / "other"))
         assert client.forget(roots(running)["other"]["id"]).files == 2
 
 

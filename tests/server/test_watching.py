@@ -60,20 +60,23 @@ def test_watching_goes_on_where_a_report_cannot_be_counted(
     root = colours(tmp_path)
     library = Library.open(tmp_path / "library", model=ColourEncoder())
     library.index(root)
-    status, calls = library.status, []
+    status, broken, failed = library.status, threading.Event(), threading.Event()
 
     def failing() -> Any:
-        if threading.current_thread().name == "sterna-watch":
-            calls.append(1)
-            if len(calls) > 1:
-                raise LibraryError("the catalogue is damaged")
+        if broken.is_set():
+            failed.set()
+            raise LibraryError("the catalogue is damaged")
         return status()
 
     monkeypatch.setattr(library, "status", failing)
     with serving(library, watch=True) as service:
-        until(lambda: len(calls) > 1)
+        until(lambda: b"sterna_photos 3.0" in service.get("/metrics").body)
+        broken.set()
         save(root / "later.png", "purple")
-        until(lambda: service.get("/api/status").json["indexed"] == 4)
+        assert failed.wait(60)
+        broken.clear()
+        save(root / "latest.png", "yellow")
+        until(lambda: b"sterna_photos 5.0" in service.get("/metrics").body)
 
 
 def test_duplicates_are_compared_anew_where_something_changed_meanwhile(

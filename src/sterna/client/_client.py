@@ -6,7 +6,7 @@ import base64
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
@@ -151,37 +151,48 @@ class Client:
 
     def captions(
         self,
-        photo: int | str | Path | bytes,
+        photo: int | str | Path | bytes | None = None,
         *,
+        image_url: str | None = None,
         captions: Sequence[str] | None = None,
         k: int = 10,
         model: str | None = None,
     ) -> list[RemoteCaption]:
         """Rank sentences by how well they fit a photograph; see `Library.captions`.
 
-        A photograph of this machine, a path or its bytes, is sent, and needs given `captions`.
+        A photograph of this machine, a path or its bytes, is sent; in place of it, `image_url` is the address
+        of one that the service fetches. Both need given `captions`.
         """
-        own, images = photo_of(photo)
+        url = address("image_url", image_url)
+        if (photo is None) == (url is None):
+            raise UsageError("captions: one photograph is needed: an id, a path, bytes, or an image_url")
+        own, images = (None, []) if photo is None else photo_of(photo)
         most = check_whole("k", k, least=1)
         if captions is None:
             if own is None:
                 raise UsageError("captions: sentences are needed for a photograph that is not the library's")
             named = "" if model is None else f"&model={quote(model, safe='')}"
             return self._connection.get(f"{_photo(own)}/captions?k={most}{named}", read_captions)
-        asked = {"texts": list(captions), "k": most, "model": model}
-        return self._connection.post(
-            "/api/rank", read_captions, asked=asked if own is None else {**asked, "photo": own}, images=images
-        )
+        asked = {"texts": list(captions), "k": most, "model": model, "image_url": url, "photo": own}
+        return self._connection.post("/api/rank", read_captions, asked=asked, images=images)
 
     def embed_texts(self, texts: Sequence[str], *, model: str | None = None) -> NDArray[np.float32]:
         """Unit vectors float32 [M, E] of sentences."""
         return self._vectors({"texts": list(texts), "model": model}, images=())
 
     def embed_images(
-        self, images: Sequence[str | Path | bytes], *, model: str | None = None
+        self,
+        images: Sequence[str | Path | bytes] = (),
+        *,
+        image_url: str | None = None,
+        model: str | None = None,
     ) -> NDArray[np.float32]:
-        """Unit vectors float32 [N, E] of images: paths or bytes, which are sent."""
-        return self._vectors({"model": model}, images=[content(image) for image in images])
+        """Unit vectors float32 [N, E] of images: paths or bytes, which are sent.
+
+        The last is of the image at `image_url`, an address that the service fetches, where one is given.
+        """
+        asked = {"model": model, "image_url": address("image_url", image_url)}
+        return self._vectors(asked, images=[content(image) for image in images])
 
     def _vectors(self, asked: dict[str, Any], *, images: Sequence[bytes]) -> NDArray[np.float32]:
         import numpy as np
@@ -210,7 +221,7 @@ class Client:
 
     def index(
         self,
-        *roots: str | int,
+        *roots: str | PurePath | int,
         wait: bool = True,
         progress: Callable[[RemoteJob], None] | None = None,
     ) -> RemoteJob:
@@ -220,7 +231,7 @@ class Client:
             wait: come back when it has ended, and not as soon as it has begun.
             progress: called with the job now and then.
         """
-        asked = {"roots": [str(root) if isinstance(root, Path) else root for root in roots]}
+        asked = {"roots": [root.as_posix() if isinstance(root, PurePath) else root for root in roots]}
         job = self._connection.post("/api/jobs", read_job, asked=asked)
         while wait and job.state == "running":
             time.sleep(_BETWEEN)
@@ -237,27 +248,35 @@ class Client:
         """Stop a job; what it has committed is kept."""
         return self._connection.ask("DELETE", f"/api/jobs/{as_id('job_id', job_id)}", read_job)
 
-    def forget(self, root: str | Path | int) -> RemoteForgotten:
-        """Take a folder out of the library, whether it is there or not; nothing in it is touched.
+    def forget(self, root: str | PurePath | int) -> RemoteForgotten:
+        """Take a folder out of the library; nothing in it is touched.
 
         Arguments:
             root: one of the library's folders: its path there, as `status` tells it, or its id.
 
         Raises `UsageError` for any other folder, `ServerError` (status 403) where the service was not told to
-        let this folder be added and removed, and (409) where the library is being written to.
+        let this folder be added and removed, or could not add it as it is, and (409) where the library is
+        being written to.
         """
-        return self._connection.ask("DELETE", f"/api/roots/{self._root_id(root)}", read_forgotten)
-
-    def _root_id(self, root: str | Path | int) -> int:
-        roots = self._connection.get(
-            "/api/status", lambda said: {str(one["path"]): int(one["id"]) for one in said["roots"]}
+        number, path = self._root(root)
+        return self._connection.ask(
+            "DELETE", f"/api/roots/{number}?path={quote(path, safe='')}", read_forgotten
         )
-        named = isinstance(root, str | Path)
-        number = roots.get(str(root).rstrip("/") or "/") if named else as_id("root", root)
-        if number is None or number not in roots.values():
-            known = ", ".join(roots) or "none"
+
+    def _root(self, root: str | PurePath | int) -> tuple[int, str]:
+        """The id and the path of a folder, which the service compares again."""
+        roots = self._connection.get(
+            "/api/status", lambda said: {int(one["id"]): str(one["path"]) for one in said["roots"]}
+        )
+        if isinstance(root, str | PurePath):
+            named = (root if isinstance(root, str) else root.as_posix()).rstrip("/") or "/"
+            found = next((number for number, path in roots.items() if path == named), None)
+        else:
+            found = as_id("root", root)
+        if found is None or found not in roots:
+            known = ", ".join(roots.values()) or "none"
             raise UsageError(f"{root}: not a folder of this library; its folders: {known}")
-        return number
+        return found, roots[found]
 
     def close(self) -> None:
         """Close the connection."""

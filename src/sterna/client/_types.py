@@ -103,7 +103,7 @@ def _facts(said: Mapping[str, Any]) -> dict[str, Any]:
         "width": said["width"],
         "height": said["height"],
         "taken_at": _time(said["taken_at"]),
-        "file_date": _time(said["file_date"]),
+        "file_date": _time(said.get("file_date")),  # as `alignment`, it came later
         "captions": tuple(said["captions"]),
         "online": said["online"],
     }

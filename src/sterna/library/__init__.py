@@ -23,6 +23,7 @@ from sterna.library._types import (
     ModelStatus,
     PhotoRecord,
     Progress,
+    RootRecord,
     RootStatus,
     Status,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "Original",
     "PhotoRecord",
     "Progress",
+    "RootRecord",
     "RootStatus",
     "Sentence",
     "Status",

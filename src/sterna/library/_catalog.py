@@ -233,7 +233,7 @@ class Catalog:
         Known are: "model", the id of its default model; "generation", which grows with every change of what
         can be found; "losses", which grows where that is more than new vectors behind the old ones;
         "orphans", 1 while there may be photographs without a path; "compacted", what "losses" was when
-        segments were last compacted.
+        segments were last compacted; "roots", the greatest id of a root that was taken out.
         """
         value = self.value("SELECT value FROM facts WHERE name = ?", (name,))
         return None if value is None else int(value)

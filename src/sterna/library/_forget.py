@@ -10,7 +10,7 @@ from sterna.files import printable
 from sterna.library._catalog import Catalog
 from sterna.library._folder import writing
 from sterna.library._paths import is_inside
-from sterna.library._roots import Root, known_roots, resolved
+from sterna.library._roots import Root, drop_root, known_roots, resolved
 from sterna.library._types import Forgotten
 
 __all__ = ["forget_root"]
@@ -37,7 +37,7 @@ def _forget(catalog: Catalog, folder: str | Path) -> Forgotten:
             "SELECT DISTINCT photo AS a FROM files WHERE root = ? AND photo IS NOT NULL", (root.number,)
         )
         files = int(catalog.value("SELECT COUNT(*) FROM files WHERE root = ?", (root.number,)))
-        catalog.run("DELETE FROM roots WHERE id = ?", (root.number,))  # and with it what names it
+        drop_root(catalog, root.number)
         before = int(catalog.value("SELECT COUNT(*) FROM photos"))
         catalog.run_many(
             "DELETE FROM photos WHERE id = ? AND NOT EXISTS (SELECT 1 FROM files WHERE photo = photos.id)",

@@ -31,7 +31,7 @@ from sterna.library._originals import Original, open_original
 from sterna.library._query import Filters, Orientation, operands
 from sterna.library._run import index_library
 from sterna.library._searching import Wanted, indexed_id, search_gallery, tell_photo
-from sterna.library._status import empty_status, read_check, read_status
+from sterna.library._status import empty_status, read_check, read_roots, read_status
 from sterna.library._types import (
     Backup,
     CaptionHit,
@@ -40,6 +40,7 @@ from sterna.library._types import (
     IndexReport,
     PhotoRecord,
     Progress,
+    RootRecord,
     Status,
     silent,
 )
@@ -425,6 +426,14 @@ class Library:
             return empty_status(self.path)
         now = self._opened.models.fingerprint_now(self._opened.model(catalog))
         return read_status(catalog, fingerprint=now)
+
+    def roots(self) -> tuple[RootRecord, ...]:
+        """The folders of the library, by path; unlike `status` it counts nothing, so it takes no time.
+
+        Raises `LibraryError` where its catalogue is lost or damaged.
+        """
+        catalog = self._opened.any_catalog()
+        return () if catalog is None else read_roots(catalog)
 
     def check(self) -> list[str]:
         """Read the whole catalogue and every vector; a sentence for each thing that is wrong, with its cure.

@@ -21,6 +21,7 @@ __all__ = [
     "check_folders",
     "choose_roots",
     "drives_away",
+    "drop_root",
     "known_roots",
     "resolved",
     "root_is_online",
@@ -192,7 +193,14 @@ def choose_roots(
 
 def _add(catalog: Catalog, path: bytes) -> int:
     device = os.stat(path).st_dev  # noqa: PTH116 (bytes)
-    return catalog.run("INSERT INTO roots (path, device, exclude) VALUES (?, ?, '[]')", (path, device))
+    last = max(catalog.value("SELECT MAX(id) FROM roots") or 0, catalog.fact("roots") or 0)
+    return catalog.run("INSERT INTO roots VALUES (?, ?, ?, '[]')", (last + 1, path, device))
+
+
+def drop_root(catalog: Catalog, number: int) -> None:
+    """Take a root out, with all that names it; nothing else ever gets its id."""
+    catalog.set_fact("roots", max(number, catalog.fact("roots") or 0))
+    catalog.run("DELETE FROM roots WHERE id = ?", (number,))
 
 
 def _remember(catalog: Catalog, root: int, *, exclude: Sequence[str]) -> None:
@@ -223,7 +231,7 @@ def _absorb(catalog: Catalog, outer: Root, *, patterns: bool) -> list[tuple[Path
         device, around = root.devices[b""], os.path.dirname(root.path)  # noqa: PTH120 (bytes)
         if device != device_of(around, unknown=device):
             catalog.run("INSERT OR REPLACE INTO mounts VALUES (?, ?, ?)", (outer.number, below, device))
-        catalog.run("DELETE FROM roots WHERE id = ?", (root.number,))
+        drop_root(catalog, root.number)
         if patterns:
             exclude += _moved_patterns(root.exclude, below)
     if inner:

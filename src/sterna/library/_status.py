@@ -16,9 +16,9 @@ from sterna.library._paths import full_path
 from sterna.library._roots import Root, drives_away, known_roots, root_is_online
 from sterna.library._segments import Segment, segments_of
 from sterna.library._sound import ANEW, complaint, examine, flaw, shortfall, sums_of, whole_rows
-from sterna.library._types import Failure, ModelStatus, RootStatus, Status
+from sterna.library._types import Failure, ModelStatus, RootRecord, RootStatus, Status
 
-__all__ = ["empty_status", "failures", "read_check", "read_status"]
+__all__ = ["empty_status", "failures", "read_check", "read_roots", "read_status"]
 
 _TRIES = 3
 
@@ -86,6 +86,14 @@ def read_status(catalog: Catalog, *, fingerprint: str | None) -> Status:
         bytes=_size(catalog.folder),
         journal=catalog.journal,
         problems=tuple(_problems(catalog, look=flaw)),
+    )
+
+
+def read_roots(catalog: Catalog) -> tuple[RootRecord, ...]:
+    """The folders of a library, by path."""
+    return tuple(
+        RootRecord(root.number, Path(os.fsdecode(root.path)), root_is_online(catalog, root), root.exclude)
+        for root in known_roots(catalog)
     )
 
 

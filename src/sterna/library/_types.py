@@ -19,6 +19,7 @@ __all__ = [
     "PhotoRecord",
     "Progress",
     "Reporter",
+    "RootRecord",
     "RootStatus",
     "Status",
     "silent",
@@ -192,6 +193,16 @@ class Forgotten:
     def as_json(self) -> dict[str, Any]:
         """What `sterna library forget --format json` prints."""
         return {"schema": 1, "path": str(self.path), "files": self.files, "photos": self.photos}
+
+
+@dataclass(frozen=True)
+class RootRecord:
+    """A folder of the library: whether it is there now, and the patterns of what is left out of it."""
+
+    root_id: int
+    path: Path
+    online: bool
+    exclude: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

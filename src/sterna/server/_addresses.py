@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+from collections.abc import Sequence
+from itertools import chain, zip_longest
 
-__all__ = ["is_allowed", "is_near", "is_public", "looked_up"]
+__all__ = ["in_turns", "is_allowed", "is_near", "is_public", "looked_up"]
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST = ipaddress.ip_network("2000::/3")
@@ -69,3 +71,10 @@ def looked_up(host: str) -> list[str]:
     """All addresses of a name, each once, in the order of the system."""
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(place[4][0]) for place in found))
+
+
+def in_turns(addresses: Sequence[str]) -> list[str]:
+    """Addresses of IPv6 and IPv4 by turns, the first one's family first: one of them may lead nowhere."""
+    first = [address for address in addresses if (":" in address) == (":" in addresses[0])]
+    other = [address for address in addresses if address not in first]
+    return [address for address in chain(*zip_longest(first, other)) if address is not None]

@@ -18,7 +18,7 @@ from sterna.server import (
     _job_routes,
     _page,
     _photos,
-    _roots,
+    _root_routes,
     _searching,
     _telling,
 )
@@ -45,7 +45,7 @@ _ROOMS = (
     _duplicates,
     _telling,
     _job_routes,
-    _roots,
+    _root_routes,
     _page,
 )
 

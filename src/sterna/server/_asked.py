@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 __all__ = [
     "EmbedRequest",
@@ -25,6 +25,7 @@ __all__ = [
 
 _MOST_DIM = 8192  # numbers of a vector
 _ROW = "<f4"
+_LONGEST_PATH = 4096  # letters
 
 
 def _no_nul(text: str) -> str:
@@ -171,10 +172,27 @@ class ExplainRequest(_Asked):
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "a dog in the snow", "grid": 8}]})
 
 
+def _root(value: object) -> object:
+    """A folder as it is named in a request: refused here in one sentence, whatever is wrong with it."""
+    path = isinstance(value, str) and 1 <= len(value) <= _LONGEST_PATH and "\0" not in value
+    number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
+    if not path and not number:
+        raise ValueError(
+            f"the path of a folder ({_LONGEST_PATH:,} letters at most) or the id of one of the library "
+            "is needed"
+        )
+    return value
+
+
+Folder: TypeAlias = Annotated[
+    Annotated[str, Field(min_length=1, max_length=_LONGEST_PATH)] | PhotoId, BeforeValidator(_root)
+]
+
+
 class JobRequest(_Asked):
     """Folders to bring up to date: paths, or ids of roots; none means all."""
 
-    roots: list[Short | PhotoId] = Field(default=[], max_length=100)
+    roots: list[Folder] = Field(default=[], max_length=100)
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"roots": []}]})
 

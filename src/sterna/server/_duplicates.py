@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sterna.library import LIKENESS, Hit
 from sterna.server._answered import HitAnswer
 from sterna.server._described import PROBLEMS
-from sterna.server._searching import photo_facts, plain
+from sterna.server._plain import plain
+from sterna.server._searching import photo_facts
 from sterna.server._service import Service, service_of
 
 __all__ = ["router"]

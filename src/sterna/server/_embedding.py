@@ -14,8 +14,9 @@ from sterna.server._answered import CaptionAnswer, CaptionsAnswer, EmbedAnswer
 from sterna.server._asked import EmbedRequest, RankRequest, Short, written
 from sterna.server._body import read_request
 from sterna.server._described import PROBLEMS, body
+from sterna.server._plain import plain
 from sterna.server._problems import Problem
-from sterna.server._searching import check_texts, plain
+from sterna.server._searching import check_texts
 from sterna.server._service import service_of
 
 __all__ = ["router"]
@@ -34,6 +35,10 @@ async def embed(request: Request) -> EmbedAnswer:
     check_texts(asked.texts, limits=limits)
     if not asked.texts and not images and asked.image_url is None:
         raise Problem(422, "nothing to embed: send texts, images, or both")
+    if len(images) + (asked.image_url is not None) > limits.images:
+        raise Problem(
+            422, f"at most {limits.images} images can be sent at one time, one at an address included"
+        )
     model = await service.model(asked.model)
     async with service.fetcher.beside(images, asked.image_url) as images:
         vectors = np.concatenate(

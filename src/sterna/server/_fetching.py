@@ -17,18 +17,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
-import re
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import h11
 
 from sterna._version import __version__
-from sterna.server._addresses import is_allowed, looked_up
+from sterna.server._addresses import in_turns, is_allowed, looked_up
+from sterna.server._places import Place, place_of
 from sterna.server._problems import Problem, busy
 from sterna.server._work import Workers
 
@@ -38,30 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Fetcher"]
 
-_PORTS = {"http": 80, "https": 443}
 _HOPS = 3  # redirections
-_TRIES = 3  # addresses of a name
+_TRIES = 8  # addresses of a name
 _PIECE = 8192  # bytes that are read and taken apart before others have their turn
 _HEAD = 1 << 15  # bytes of an answer's head
-_NAME = re.compile(r"(?=.{1,253}\.?$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z][a-z0-9-]{0,62}\.?", re.I)
 _OFF = "this service fetches nothing; send the image itself, or start it with `sterna serve --fetch-images`"
 _LEADS = {301, 302, 303, 307, 308}
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where an address leads: what is connected to, and what is asked for."""
-
-    host: str
-    port: int
-    secure: bool
-    target: str
-
-    @property
-    def named(self) -> str:
-        """The host as `Host` and addresses write it."""
-        name = f"[{self.host}]" if ":" in self.host else self.host
-        return name if self.port in _PORTS.values() else f"{name}:{self.port}"
 
 
 class Fetcher:
@@ -141,7 +121,7 @@ class Fetcher:
             connected.set()
             try:
                 leads = await self._exchange(reader, writer, place, parts)
-            except (OSError, h11.ProtocolError):
+            except (OSError, ValueError, h11.ProtocolError):  # a number of thousands of digits is no number
                 raise _refused("the answer breaks off or is no HTTP") from None
             finally:
                 writer.transport.abort()
@@ -153,8 +133,8 @@ class Fetcher:
                 raise _refused("it leads to what is no address") from None
         raise _refused(f"it leads elsewhere more than {_HOPS} times")
 
-    async def _connect(self, url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, _Place]:
-        place = self._place(url)
+    async def _connect(self, url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter, Place]:
+        place = place_of(url, ports=self._ports)
         try:
             addresses = await self._resolving.run(self._look_up, place.host)
         except (OSError, UnicodeError):
@@ -163,9 +143,10 @@ class Fetcher:
             raise _unreached()
         tls = self._tls if place.secure else None
         name = place.host.rstrip(".") if place.secure else None
-        for address in addresses[:_TRIES]:
+        tried = in_turns(addresses)[:_TRIES]
+        for address in tried:
             try:
-                async with asyncio.timeout(self._limits.fetch_seconds / _TRIES):
+                async with asyncio.timeout(self._limits.fetch_seconds / len(tried)):
                     # an address in numbers is taken as it is: nothing is looked up again
                     reader, writer = await asyncio.open_connection(
                         address, place.port, limit=_PIECE, ssl=tls, server_hostname=name
@@ -177,27 +158,8 @@ class Fetcher:
             return reader, writer, place
         raise _unreached()
 
-    def _place(self, url: str) -> _Place:
-        """What an address means; `Problem` for one that is not plainly an address of a file on the web."""
-        try:
-            if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-                raise ValueError
-            parts = urlsplit(url)
-            host, usual = parts.hostname or "", _PORTS[parts.scheme]
-            port = usual if parts.port is None else parts.port
-            if not _NAME.fullmatch(host):
-                host = str(ipaddress.ip_address(host))  # in its usual spelling, or none
-        except (ValueError, KeyError):
-            raise _wrong("an address such as https://example.org/beach.jpg is needed") from None
-        if "@" in parts.netloc:
-            raise _wrong("an address with a user's name or password is not taken")
-        if port != usual and port not in self._ports:
-            raise _wrong("a port of its own is not taken; http has 80, and https 443")
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return _Place(host, port, parts.scheme == "https", target)
-
     async def _exchange(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, place: _Place, parts: bytearray
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, place: Place, parts: bytearray
     ) -> str | None:
         """Ask, and take what comes; returns where the answer leads, `None` where it is the file itself."""
         http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
@@ -248,15 +210,11 @@ class Fetcher:
         parts.extend(part)
 
     def _too_long(self) -> Problem:
-        return Problem(413, f"image_url: the image is longer than {self._limits.image:,} bytes")
+        return _refused(f"it is longer than {self._limits.image:,} bytes")
 
     def close(self) -> None:
         """Wait for what is being looked up, and take nothing more."""
         self._resolving.close()
-
-
-def _wrong(sentence: str) -> Problem:
-    return Problem(422, f"image_url: {sentence}", errors=[{"field": "image_url", "detail": sentence}])
 
 
 def _unreached() -> Problem:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, Request
 from fastapi import Path as InPath
@@ -14,9 +13,8 @@ from sterna.server._asked import JobRequest
 from sterna.server._body import read_request
 from sterna.server._described import PROBLEMS, binary, body
 from sterna.server._jobs import Job
+from sterna.server._plain import plain
 from sterna.server._problems import Problem, busy
-from sterna.server._roots import no_root, root_paths
-from sterna.server._searching import plain
 from sterna.server._service import Service, service_of
 
 __all__ = ["router"]
@@ -31,9 +29,7 @@ async def start(request: Request, response: Response) -> JobAnswer:
     asked, _ = await read_request(request, JobRequest, limits=service.settings.limits)
     if not service.can_index:
         raise Problem(409, "the library's model was given as a Python object, which a job cannot load")
-    async with service.changing:  # a folder that is being forgotten is not added again
-        roots = await service.workers.run(_checked, service, asked.roots)
-        job = await service.jobs.start(roots)
+    job = await service.roots.look_at(asked.roots)
     response.headers["Location"] = f"/api/jobs/{job.number}"
     return _answer(job)
 
@@ -85,31 +81,6 @@ async def _told(service: Service, found: Job) -> AsyncIterator[str]:
             )
     finally:
         service.watchers -= 1
-
-
-def _checked(service: Service, wanted: Sequence[str | int]) -> list[str]:
-    """The folders that a job may look at, as paths."""
-    known = root_paths(service)
-    return [str(_folder(service, one, known=known)) for one in wanted]
-
-
-def _folder(service: Service, wanted: str | int, *, known: dict[int, Path]) -> Path:
-    if isinstance(wanted, int):
-        if wanted not in known:
-            raise no_root(wanted)
-        return known[wanted]
-    try:
-        path = Path(wanted).resolve()
-        folder = Path(wanted).is_absolute() and path.is_dir()
-    except (OSError, ValueError, RuntimeError):
-        raise Problem(422, "roots: a path of a folder is needed") from None
-    if Path(wanted) in known.values() or path in known.values():
-        return path if path in known.values() else Path(wanted)
-    if not service.may_change(path):
-        raise Problem(403, "this folder is not one of the library's, and no folder may be added from here")
-    if not folder:
-        raise Problem(422, "roots: no such folder")
-    return path
 
 
 def _answer(found: Job) -> JobAnswer:

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from sterna.errors import PhotoError
-from sterna.library import Original
+from sterna.library import Library, Original
 from sterna.server._answered import PhotoAnswer
 from sterna.server._described import PROBLEMS, binary
+from sterna.server._plain import plain
 from sterna.server._problems import Problem
-from sterna.server._searching import photo_facts, plain
+from sterna.server._searching import photo_facts
 from sterna.server._service import Service, service_of
 
 __all__ = ["has_already", "read", "router", "unreadable"]
@@ -49,8 +50,7 @@ async def thumbnail(
     if size not in _SIDES:
         raise Problem(422, f"size: one of {', '.join(map(str, _SIDES))} is needed")
     service = service_of(request)
-    with await _opened(service, photo_id) as original:
-        tag = _tag(original, photo_id, size)
+    tag = await service.reading.run(_looked_at, service.library, photo_id, side=size)
     headers = {"ETag": tag, "Cache-Control": _KEEP, "Content-Security-Policy": _ALONE}
     if has_already(request, tag):
         return Response(status_code=304, headers=headers)
@@ -70,11 +70,11 @@ async def thumbnail(
 async def original(request: Request, photo_id: int = Path(ge=0, lt=1 << 63, examples=[7])) -> Response:
     """Give the file of a photograph."""
     service = service_of(request)
-    opened = await _opened(service, photo_id)
+    opened = await service.reading.run(_opened, service.library, photo_id)
     tag = _tag(opened, photo_id, 0)
     headers = {"ETag": tag, "Cache-Control": _KEEP, "Content-Security-Policy": _ALONE}
     if has_already(request, tag):
-        opened.file.close()
+        service.reading.leave(opened.file.close)
         return Response(status_code=304, headers=headers)
     headers["Content-Length"] = str(opened.size)
     headers["Content-Disposition"] = f"inline; filename*=UTF-8''{quote(plain(opened.path.name), safe='')}"
@@ -83,21 +83,28 @@ async def original(request: Request, photo_id: int = Path(ge=0, lt=1 << 63, exam
 
 async def _blocks(service: Service, opened: Original) -> AsyncIterator[bytes]:
     left = opened.size
-    with opened:
+    try:
         while left > 0:
             block = await service.reading.run(opened.file.read, min(_BLOCK, left))
             if not block:
                 return
             left -= len(block)
             yield block
+    finally:
+        service.reading.leave(opened.file.close)  # it waits for a read that is under way, as nobody else may
 
 
-async def _opened(service: Service, photo_id: int) -> Original:
+def _opened(library: Library, photo_id: int) -> Original:
     try:
-        return await service.workers.run(service.library.open_photo, photo_id)
+        return library.open_photo(photo_id)
     except PhotoError as error:
         sentence = f"the photograph cannot be shown: {error.reason}"
         raise Problem(404, sentence, kind="photo-not-there") from None
+
+
+def _looked_at(library: Library, photo_id: int, *, side: int) -> str:
+    with _opened(library, photo_id) as opened:
+        return _tag(opened, photo_id, side)
 
 
 async def _drawn(service: Service, photo_id: int, side: int) -> bytes:
@@ -110,10 +117,14 @@ async def _drawn(service: Service, photo_id: int, side: int) -> bytes:
 
 async def read(service: Service, photo_id: int, *, to_be: str) -> bytes:
     """The bytes of a photograph's file; `Problem` where it is not there, or too long to be decoded."""
-    with await _opened(service, photo_id) as opened:
+    return await service.reading.run(_read, service.library, photo_id, to_be=to_be)
+
+
+def _read(library: Library, photo_id: int, *, to_be: str) -> bytes:
+    with _opened(library, photo_id) as opened:  # closed here, by nobody who has other things to do
         if opened.size > _MOST:
             raise unreadable(f"the file is longer than {_MOST:,} bytes", to_be=to_be)
-        return await service.workers.run(opened.file.read, _MOST)
+        return opened.file.read(_MOST)
 
 
 def unreadable(reason: str, *, to_be: str) -> Problem:

@@ -1,64 +1,157 @@
-"""`/api/roots`: take a folder out of the library."""
+"""The folders of a library, as requests may add them, look at them again, and take them out."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from fastapi import APIRouter, Request
-from fastapi import Path as InPath
+from typing import TYPE_CHECKING, Any
 
 from sterna.errors import UsageError
-from sterna.library import Forgotten
-from sterna.server._answered import ForgottenAnswer
-from sterna.server._described import PROBLEMS
+from sterna.server._jobs import Job, Jobs
+from sterna.server._plain import plain
 from sterna.server._problems import Problem
-from sterna.server._searching import plain
-from sterna.server._service import Service, service_of
+from sterna.server._work import Workers
 
-__all__ = ["no_root", "root_paths", "router"]
+if TYPE_CHECKING:
+    from sterna.library import Forgotten, Library, RootRecord, RootStatus
 
-router = APIRouter(responses=PROBLEMS, tags=["roots"])
-
-
-@router.delete("/api/roots/{root_id}", response_model=ForgottenAnswer)
-async def forget(request: Request, root_id: int = InPath(ge=0, lt=1 << 63, examples=[1])) -> ForgottenAnswer:
-    """Take a folder out of the library; its photographs stay where they are."""
-    service = service_of(request)
-    gone = await service.finish(_forget(service, root_id))
-    return ForgottenAnswer(id=root_id, path=plain(gone.path), files=gone.files, photos=gone.photos)
+__all__ = ["Roots"]
 
 
-async def _forget(service: Service, root_id: int) -> Forgotten:
-    async with service.changing:
-        path = await service.workers.run(_allowed, service, root_id)
-        service.jobs.check_none_runs()
+class Roots:
+    """Decides what a job looks at and which folder is forgotten, one after the other.
+
+    Arguments:
+        library: whose folders they are.
+        may_add: folders that requests may add to it, and those inside them.
+        workers: ask the library.
+        jobs: look at folders.
+        forgot: called with what was taken out.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        *,
+        may_add: Sequence[Path],
+        workers: Workers,
+        jobs: Jobs,
+        forgot: Callable[[Forgotten], Any],
+    ) -> None:
+        self.may_add = tuple(may_add)
+        self._library = library
+        self._workers = workers
+        self._jobs = jobs
+        self._forgot = forgot
+        self._changing = asyncio.Lock()
+        self._forgetting: asyncio.Task[Forgotten] | None = None
+
+    def removable(self, root: RootRecord | RootStatus) -> bool:
+        """Whether requests may take a folder out: a request could add it again, and it would be as it was."""
+        return self._why_kept(root) is None
+
+    async def look_at(self, wanted: Sequence[str | int]) -> Job:
+        """Start a job on folders, all known ones where none is named; `Problem` where that may not be."""
+        async with self._changing:  # a folder that is being forgotten is not added again
+            return await self._jobs.start(await self._workers.run(self._chosen, wanted))
+
+    async def forget(self, root_id: int, *, path: str | None) -> Forgotten:
+        """Take a folder out of the library, to its end, even where whoever asked for it leaves meanwhile.
+
+        Raises `Problem` where there is none with this id, it has another path, or that may not be.
+        """
+        await self._changing.acquire()
         try:
-            gone = await service.workers.run(service.library.forget, path)
+            root = await self._workers.run(self._confirmed, root_id, path=path)
+            self._jobs.check_none_runs()
+        except BaseException:
+            self._changing.release()
+            raise
+        task = self._forgetting = asyncio.create_task(self._forget(root))
+        task.add_done_callback(_seen)
+        return await asyncio.shield(task)
+
+    async def _forget(self, root: RootRecord) -> Forgotten:
+        try:
+            gone = await self._workers.run(self._library.forget, root.path)
+            self._forgot(gone)
         except UsageError:  # another process has taken it out just now
-            raise no_root(root_id) from None
-    service.forgot(files=gone.files, photos=gone.photos)
-    return gone
+            raise _none(root.root_id) from None
+        finally:
+            self._changing.release()
+        return gone
+
+    async def close(self) -> None:
+        """Wait for what is being forgotten."""
+        if self._forgetting is not None:
+            await asyncio.wait({self._forgetting})
+
+    def _confirmed(self, root_id: int, *, path: str | None) -> RootRecord:
+        root = next((root for root in self._library.roots() if root.root_id == root_id), None)
+        if root is None:
+            raise _none(root_id)
+        if path is not None and path != plain(root.path):
+            raise Problem(
+                409, f"root {root_id}: another folder has this id; ask /api/status again", kind="another-root"
+            )
+        kept = self._why_kept(root)
+        if kept is not None:
+            raise Problem(403, f"root {root_id}: {kept}")
+        return root
+
+    def _why_kept(self, root: RootRecord | RootStatus) -> str | None:
+        """Why requests may not take a folder out; `None` where they may."""
+        if not self._may_add(root.path):
+            return (
+                "it could not be added again from here, so it is not taken out from here; "
+                "start the service with --allow-roots DIR that holds it, or use `sterna library forget`"
+            )
+        if not root.online:
+            return (
+                "it is not there now and could not be added again, so it is not taken out from here; "
+                "use `sterna library forget`"
+            )
+        if root.exclude:
+            return (
+                "it has patterns of what is left out (--exclude), which would be lost with it, so it is not "
+                "taken out from here; use `sterna library forget`"
+            )
+        return None
+
+    def _may_add(self, folder: Path) -> bool:
+        return any(folder.is_relative_to(one) for one in self.may_add)
+
+    def _chosen(self, wanted: Sequence[str | int]) -> list[str]:
+        """The folders that a job may look at, as paths."""
+        known = {root.root_id: root.path for root in self._library.roots()} if wanted else {}
+        return [str(self._folder(one, known=known)) for one in wanted]
+
+    def _folder(self, wanted: str | int, *, known: dict[int, Path]) -> Path:
+        if isinstance(wanted, int):
+            if wanted not in known:
+                raise _none(wanted)
+            return known[wanted]
+        try:
+            path = Path(wanted).resolve()
+            folder = Path(wanted).is_absolute() and path.is_dir()
+        except (OSError, ValueError, RuntimeError):
+            raise Problem(422, "roots: a path of a folder is needed") from None
+        if Path(wanted) in known.values() or path in known.values():
+            return path if path in known.values() else Path(wanted)
+        if not self._may_add(path):
+            raise Problem(
+                403, "this folder is not one of the library's, and no folder may be added from here"
+            )
+        if not folder:
+            raise Problem(422, "roots: no such folder")
+        return path
 
 
-def _allowed(service: Service, root_id: int) -> Path:
-    """The path of a root that may be forgotten; `Problem` for any other."""
-    path = root_paths(service).get(root_id)
-    if path is None:
-        raise no_root(root_id)
-    if not service.may_change(path):
-        raise Problem(
-            403,
-            f"root {root_id}: it could not be added again from here, so it is not taken out from here; "
-            "start the service with --allow-roots DIR that holds it, or use `sterna library forget`",
-        )
-    return path
-
-
-def root_paths(service: Service) -> dict[int, Path]:
-    """The folders of the library by their ids."""
-    return {root.root_id: root.path for root in service.library.status().roots}
-
-
-def no_root(root_id: int) -> Problem:
-    """The problem of an id that no folder has."""
+def _none(root_id: int) -> Problem:
     return Problem(404, f"root {root_id}: the library has none with this id")
+
+
+def _seen(task: asyncio.Task[Forgotten]) -> None:
+    if not task.cancelled():
+        task.exception()  # nobody may be left to be told

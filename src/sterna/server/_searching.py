@@ -7,7 +7,6 @@ import base64
 import binascii
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -23,11 +22,12 @@ from sterna.server._answered import HitAnswer, RootAnswer, SearchAnswer
 from sterna.server._asked import SearchRequest, Short, WeightedPart
 from sterna.server._body import read_request
 from sterna.server._described import PROBLEMS, body
+from sterna.server._plain import plain
 from sterna.server._problems import Problem
 from sterna.server._service import Model, Service, service_of
 from sterna.server._settings import Limits
 
-__all__ = ["check_texts", "photo_facts", "plain", "router"]
+__all__ = ["check_texts", "photo_facts", "router"]
 
 router = APIRouter(responses=PROBLEMS, tags=["search"])
 _Operand = int | Sentence | NDArray[np.float32]
@@ -60,7 +60,7 @@ async def similar(
 
 async def _find(service: Service, asked: SearchRequest, images: Sequence[bytes]) -> SearchAnswer:
     limits = service.settings.limits
-    _check(asked, limits)
+    _check(asked, images, limits=limits)
     mark = _mark(asked, images)
     offset = _offset(asked.cursor, mark=mark, limits=limits)
     model = await service.model(asked.model)
@@ -143,11 +143,18 @@ async def _uploaded(service: Service, model: Model, image: bytes) -> _Operand:
     return vector
 
 
-def _check(asked: SearchRequest, limits: Limits) -> None:
+def _check(asked: SearchRequest, images: Sequence[bytes], *, limits: Limits) -> None:
     if asked.k > limits.k:
         raise Problem(422, f"k: at most {limits.k} hits come on a page; `next` leads to more")
     if asked.rerank > limits.rerank:
         raise Problem(422, f"rerank: at most {limits.rerank} photographs are read again")
+    one = asked.photo is not None or asked.vector is not None or asked.image_url is not None or images
+    if asked.rerank and (one or any(part.text is None for part in (*asked.plus, *asked.minus))):
+        raise Problem(
+            422,
+            "rerank: words are compared with photographs, and there is a photograph or a vector in the "
+            "query; ask with sentences alone, or without rerank",
+        )
     if len(asked.plus) + len(asked.minus) > limits.parts:
         raise Problem(422, f"plus, minus: at most {limits.parts} parts can be weighed")
     check_texts([part.text or "" for part in (asked, *asked.plus, *asked.minus)], limits=limits)
@@ -211,12 +218,3 @@ def photo_facts(photo: Hit | PhotoRecord) -> dict[str, Any]:
 
 def _below(path: Path, root: Path) -> Path:
     return path.relative_to(root) if path.is_relative_to(root) else Path(path.name)
-
-
-def plain(text: object) -> str:
-    """A text that JSON can hold; bytes of names that are no text become question marks."""
-    return os.fsencode(text).decode("utf-8", "replace") if isinstance(text, Path) else _scalar(str(text))
-
-
-def _scalar(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from sterna.server._jobs import Job, Jobs
 from sterna.server._logs import Log
 from sterna.server._metrics import Metrics
 from sterna.server._problems import Problem
+from sterna.server._roots import Roots
 from sterna.server._settings import ServerSettings
 from sterna.server._thumbnails import Thumbnails
 from sterna.server._watching import Watching
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sterna.encoders import Encoder
-    from sterna.library import IndexReport, Library
+    from sterna.library import Forgotten, IndexReport, Library
     from sterna.server._body import Bodies
 
 __all__ = ["Model", "Service", "service_of"]
 
-R = TypeVar("R")
 _AGAIN = 5.0  # seconds after which a model that could not be loaded is tried again
 
 
@@ -106,7 +106,8 @@ class Service:
         self.log = Log(as_json=settings.log_json)
         self.guard = Guard(settings)
         self.workers = Workers(limits.threads, queue=limits.queue)
-        self.reading = Workers(limits.threads, queue=limits.requests)  # each request reads a block at a time
+        # a drive may sleep: files wait for each other alone, and each request reads a block at a time
+        self.reading = Workers(limits.threads, queue=limits.requests)
         # threads of their own: an image that takes long must not hold back a search
         self.decoding = Workers(limits.decoders, queue=limits.queue)
         # what takes seconds waits for its like alone
@@ -121,12 +122,17 @@ class Service:
         given = library.model
         self.can_index = given is None or isinstance(given, str | Path)
         self.jobs = Jobs(library.path, None if given is None else str(given), ended=self._job_ended)
+        self.roots = Roots(
+            library,
+            may_add=settings.allow_roots if self.can_index else (),
+            workers=self.workers,
+            jobs=self.jobs,
+            forgot=self._forgot,
+        )
         self._watching: Watching | None = None
         if settings.watch:
             self._watching = Watching(library, changed=self._changed, notice=notice or (lambda _: None))
         self.watchers = 0
-        self.changing = asyncio.Lock()  # held while it is decided what a job looks at, and a folder forgotten
-        self._unfinished: set[asyncio.Task[Any]] = set()
         self.edition = object()  # another one after each change of the library that is known of
         self.compared: Any = None  # the last groups of duplicates: their pages are asked for one by one
         self.trouble: str | None = "the model is being loaded"
@@ -134,27 +140,8 @@ class Service:
         self._tried = 0.0
         self._warming: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
-
-    @property
-    def may_add(self) -> tuple[Path, ...]:
-        """Folders that requests may add to the library, and those inside them."""
-        return self.settings.allow_roots if self.can_index else ()
-
-    def may_change(self, root: Path) -> bool:
-        """Whether requests may add a folder, and forget it: what one may undo, another one may do again."""
-        return any(root.is_relative_to(one) for one in self.may_add)
-
-    async def finish(self, work: Coroutine[Any, Any, R]) -> R:
-        """Do something to its end, even where whoever asked for it leaves meanwhile."""
-        task = asyncio.create_task(work)
-        self._unfinished.add(task)
-        task.add_done_callback(self._finished)
-        return await asyncio.shield(task)
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._unfinished.discard(task)
-        if not task.cancelled():
-            task.exception()  # nobody may be left to be told
+        self._counting: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def model(self, name: str | None) -> Model:
         """The model of a name or fingerprint, `None` for the library's; `Problem` where there is none."""
@@ -204,16 +191,17 @@ class Service:
 
     def start(self) -> None:
         """Load the model in the background, and watch where that is wanted."""
+        self._loop = asyncio.get_running_loop()
         if self._watching is not None and self._warming is None:
             self._watching.start()
-        self._tried = asyncio.get_running_loop().time()
+        self._tried = self._loop.time()
         self._warming = asyncio.create_task(self._warm())
 
     async def _warm(self) -> None:
         try:
             model = await self.model(None)
             await model.texts(["warm"])
-            self.metrics.photos.set((await self.workers.run(self.library.status)).indexed)
+            await self._count()
         except Exception as error:  # whatever it is, it is told, and asked again when somebody asks
             self.trouble = str(error) or type(error).__name__
         else:
@@ -242,32 +230,50 @@ class Service:
             for workers in (self.workers, self.reading, *slow):
                 last_first.push_async_callback(loop.run_in_executor, None, workers.close)
             last_first.callback(self.decoders.close)
+            last_first.push_async_callback(self._stop_counting)
             for model in self._models.values():
                 last_first.push_async_callback(model.close)
             if self._watching is not None:
                 last_first.push_async_callback(loop.run_in_executor, None, self._watching.close)
             last_first.push_async_callback(self.jobs.close)
-            if self._unfinished:
-                await asyncio.wait(self._unfinished)
+            last_first.push_async_callback(self.roots.close)
             if self._warming is not None:
                 self._warming.cancel()
                 await asyncio.wait({self._warming})
 
+    async def _stop_counting(self) -> None:
+        if self._counting is not None:
+            self._counting.cancel()
+            await asyncio.wait({self._counting})
+
     def _renew(self) -> None:
+        """Note that the library has changed, and count its photographs again."""
         self.edition = object()
         self.compared = None
+        if self._counting is None or self._counting.done():
+            self._counting = asyncio.create_task(self._count_again())
 
-    def forgot(self, *, files: int, photos: int) -> None:
-        """Note that a folder was taken out of the library, and what went with it."""
+    async def _count_again(self) -> None:
+        counted = None
+        while counted is not self.edition:  # it may change while it is counted
+            counted = self.edition
+            try:
+                await self._count()
+            except Exception as error:  # what has changed has changed: whatever is asked next is answered
+                self.log.event("count", fault=type(error).__name__)
+
+    async def _count(self) -> None:
+        self.metrics.photos.set((await self.workers.run(self.library.status)).indexed)
+
+    def _forgot(self, gone: Forgotten) -> None:
         self._renew()
-        self.log.event("forget", files=files, photos=photos)
+        self.log.event("forget", files=gone.files, photos=gone.photos)
 
     def _changed(self, report: IndexReport) -> None:
-        self._renew()
-        try:
-            self.metrics.photos.set(self.library.status().indexed)
-        except Exception as error:  # what was found is found: the watching goes on
-            self.log.event("watch", fault=type(error).__name__)
+        """What a thread that watches tells."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(self._renew)
         counts = {name: getattr(report, name) for name in ("new", "changed", "moved", "removed", "failed")}
         self.log.event("watch", **counts)
 

@@ -17,8 +17,8 @@ from sterna.server._answered import (
 from sterna.server._described import PROBLEMS, binary
 from sterna.server._guard import COOKIE
 from sterna.server._metrics import METRICS_TYPE
+from sterna.server._plain import plain
 from sterna.server._problems import Problem, busy
-from sterna.server._searching import plain
 from sterna.server._service import service_of
 
 __all__ = ["remember", "router"]
@@ -47,11 +47,11 @@ async def status(request: Request) -> StatusAnswer:
                 path=plain(root.path),
                 online=root.online,
                 photos=root.photos,
-                removable=service.may_change(root.path),
+                removable=service.roots.removable(root),
             )
             for root in found.roots
         ],
-        may_add=[plain(folder) for folder in service.may_add],
+        may_add=[plain(folder) for folder in service.roots.may_add],
         problems=[plain(f"{problem.path}: {problem.reason}") for problem in found.problems],
     )
 

@@ -75,7 +75,7 @@ class Watching:
     def _await_folders(self) -> None:
         """Come back once the library has folders, or is to stop."""
         told = False
-        while not self._stop.is_set() and not self._library.status().roots:
+        while not self._stop.is_set() and not self._library.roots():
             if not told:
                 self._notice("nothing is indexed yet; folders are watched as soon as something is")
                 told = True

@@ -52,6 +52,13 @@ class Workers:
         future.add_done_callback(lambda _: _tell(loop, self._done))
         return await asyncio.wrap_future(future)
 
+    def leave(self, function: Callable[[], Any]) -> None:
+        """Have a function called in a thread, however many wait, and do not wait for it."""
+        try:
+            self._pool.submit(function)
+        except RuntimeError:  # it has been closed: nothing is under way any more
+            function()
+
     def _done(self) -> None:
         self.count -= 1
 
