@@ -7,15 +7,17 @@ import os
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from sterna.library import Library, Original
+from sterna.server._decoding import Decoders
 from tests.library.fake import ColourEncoder, save
 from tests.server.conftest import colours
-from tests.server.serving import Running, serving
+from tests.server.serving import Running, serving, until
 
 
 def test_a_photograph_is_told_of(service: Running, ids: dict[str, int], root: Path) -> None:
@@ -226,3 +228,49 @@ def test_who_leaves_while_a_drive_is_asleep_holds_up_nobody(
         finally:
             threading.Timer(0, file.awake.set).start()
         assert file.shut.wait(60)
+
+
+def test_a_file_that_is_cut_while_it_is_sent_ends_the_connection(tmp_path: Path) -> None:
+    folder = colours(tmp_path)
+    with (folder / "red.png").open("ab") as file:
+        file.write(bytes(60_000_000))  # what follows an image's end is no part of it
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(folder)
+    number = next(hit.photo_id for hit in library.search("red", k=1))
+    with serving(library) as service, socket.create_connection(("127.0.0.1", service.port), 20) as connection:
+        connection.sendall(f"GET /api/photos/{number}/original HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        came = len(connection.recv(1000))
+        os.truncate(folder / "red.png", 1_000_000)
+        while part := connection.recv(1 << 20):
+            came += len(part)
+    assert came < 60_000_000
+
+
+def test_no_more_files_are_read_than_can_be_made_small_at_one_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(colours(tmp_path))
+    numbers = [photo.photo_id for photo in library.photos(k=10)]
+    reading, most, gate = 0, 0, threading.Event()
+    lock = threading.Lock()
+
+    def thumbnail(_: Decoders, data: bytes, side: int) -> bytes:
+        nonlocal reading, most
+        with lock:
+            reading, most = reading + 1, max(most, reading + 1)
+        gate.wait(30)
+        with lock:
+            reading -= 1
+        return data
+
+    monkeypatch.setattr(Decoders, "thumbnail", thumbnail)
+    opened: list[int] = []
+    was = Library.open_photo
+    monkeypatch.setattr(Library, "open_photo", lambda self, one: opened.append(one) or was(self, one))
+    with serving(library, limits={"decoders": 1}) as service, ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(service.get, f"/api/photos/{number}/thumbnail?size=128") for number in numbers]
+        until(lambda: reading == 1 and len(opened) == len(numbers) + 1)  # each is looked at, one is read
+        gate.set()
+        assert [answer.result().status for answer in asked] == [200] * len(numbers)
+    assert most == 1

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request
 from fastapi import Path as InPath
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from sterna.server._answered import JobAnswer, JobsAnswer
 from sterna.server._asked import JobRequest
@@ -66,21 +67,30 @@ async def events(request: Request, job_id: int = InPath(ge=0, lt=1 << 31, exampl
     found = service.jobs.get(job_id)
     if service.watchers >= service.settings.limits.watchers:
         raise busy("too many follow a job at one time", seconds=5)
-    at_once = {"X-Accel-Buffering": "no"}  # a proxy in front would keep them until there are many
-    return StreamingResponse(_told(service, found), media_type="text/event-stream", headers=at_once)
+    return _Following(service, found)
+
+
+class _Following(StreamingResponse):
+    """A job as server-sent events; from its making to its end it counts among those who follow one."""
+
+    def __init__(self, service: Service, found: Job) -> None:
+        self._service = service
+        service.watchers += 1
+        at_once = {"X-Accel-Buffering": "no"}  # a proxy in front would keep them until there are many
+        super().__init__(_told(service, found), media_type="text/event-stream", headers=at_once)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._service.watchers -= 1
 
 
 async def _told(service: Service, found: Job) -> AsyncIterator[str]:
-    service.watchers += 1
-    try:
-        async for one in service.jobs.follow(found):
-            yield (
-                ": still here\n\n"
-                if one is None
-                else f"event: job\ndata: {_answer(one).model_dump_json()}\n\n"
-            )
-    finally:
-        service.watchers -= 1
+    async for one in service.jobs.follow(found):
+        yield (
+            ": still here\n\n" if one is None else f"event: job\ndata: {_answer(one).model_dump_json()}\n\n"
+        )
 
 
 def _answer(found: Job) -> JobAnswer:

@@ -57,7 +57,7 @@ async def thumbnail(
     picture = service.thumbnails.get(tag)
     service.metrics.thumbnails.labels("yes" if picture else "no").inc()
     if picture is None:
-        picture = await _drawn(service, photo_id, size)
+        picture = await service.drawing.run(_drawn, service, photo_id, size)
         service.thumbnails.keep(tag, picture)
     return Response(picture, headers=headers, media_type="image/jpeg")
 
@@ -86,8 +86,8 @@ async def _blocks(service: Service, opened: Original) -> AsyncIterator[bytes]:
     try:
         while left > 0:
             block = await service.reading.run(opened.file.read, min(_BLOCK, left))
-            if not block:
-                return
+            if not block:  # an end would be taken for the whole; so the connection ends instead
+                raise PhotoError("the file has become shorter while it was sent")
             left -= len(block)
             yield block
     finally:
@@ -107,10 +107,10 @@ def _looked_at(library: Library, photo_id: int, *, side: int) -> str:
         return _tag(opened, photo_id, side)
 
 
-async def _drawn(service: Service, photo_id: int, side: int) -> bytes:
-    data = await read(service, photo_id, to_be="shown")
+def _drawn(service: Service, photo_id: int, side: int) -> bytes:
+    data = _read(service.library, photo_id, to_be="shown")
     try:
-        return await service.decoding.run(service.decoders.thumbnail, data, side)
+        return service.decoders.thumbnail(data, side)
     except PhotoError as error:
         raise unreadable(error.reason, to_be="shown") from None
 

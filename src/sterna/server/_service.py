@@ -110,6 +110,8 @@ class Service:
         self.reading = Workers(limits.threads, queue=limits.requests)
         # threads of their own: an image that takes long must not hold back a search
         self.decoding = Workers(limits.decoders, queue=limits.queue)
+        # no more files are in memory than can be made small at one time
+        self.drawing = Workers(limits.decoders, queue=limits.queue)
         # what takes seconds waits for its like alone
         self.explaining = Turns(queue=limits.explaining)
         self.looking = Workers(1, queue=limits.explaining)
@@ -226,7 +228,7 @@ class Service:
         loop = asyncio.get_running_loop()
         async with contextlib.AsyncExitStack() as last_first:  # whatever one of them raises, the others end
             last_first.callback(self.library.close)
-            slow = (self.comparing, self.looking, self.reranking, self.decoding, self.fetcher)
+            slow = (self.comparing, self.looking, self.reranking, self.decoding, self.drawing, self.fetcher)
             for workers in (self.workers, self.reading, *slow):
                 last_first.push_async_callback(loop.run_in_executor, None, workers.close)
             last_first.callback(self.decoders.close)
@@ -285,8 +287,9 @@ class Service:
     def count_waiting(self) -> None:
         """Tell the metrics how much waits."""
         embedding = sum(model.waiting for model in self._models.values())
-        slow = self.decoding.count + self.explaining.count + self.comparing.count + self.reranking.count
-        self.metrics.waiting.set(self.workers.count + slow + self._pixels.waiting + embedding)
+        images = self.decoding.count + self.drawing.count + self._pixels.waiting
+        slow = self.explaining.count + self.comparing.count + self.reranking.count
+        self.metrics.waiting.set(self.workers.count + images + slow + embedding)
 
 
 def service_of(request: Request) -> Service:
