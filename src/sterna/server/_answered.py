@@ -82,6 +82,7 @@ class SearchAnswer(_Answered):
     hits: list[HitAnswer]
     next: str | None
     more: bool = Field(description="Whether there are more; without `next`, they are beyond all pages.")
+    min_score: float | None = Field(description="The least score that counted: asked for, or the model's.")
     nearest: float | None = Field(description="Where nothing was found: what the nearest photograph scores.")
     message: str | None = Field(description="Where nothing was found: a sentence that says so.")
 
@@ -90,7 +91,7 @@ class SearchAnswer(_Answered):
         json_schema_extra={
             "examples": [
                 {"schema": 1, "model": "sterna-base", "hits": [], "next": None, "more": False,
-                 "nearest": 0.12,
+                 "min_score": 0.14, "nearest": 0.12,
                  "message": "nothing here looks like that (the nearest scores 0.120)"}
             ]
         },
