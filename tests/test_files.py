@@ -18,7 +18,6 @@ from sterna.errors import DiskError, ModelError, SettingsError, SternaError
 from sterna.files import (
     check_new_folder,
     check_writable,
-    counted,
     new_file,
     new_folder,
     read_json,
@@ -27,6 +26,7 @@ from sterna.files import (
     write_text,
 )
 from sterna.settings import Settings, load_settings
+from sterna.words import counted
 
 
 def test_a_new_file_and_folder_have_the_mode_that_the_system_gives_new_ones(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ __all__ = [
     "check_finite",
     "check_known",
     "check_whole",
+    "is_finite",
     "is_whole",
 ]
 
@@ -150,7 +151,7 @@ def check_finite(name: str, number: object, *, hint: str = "") -> float:
 
     `hint` is what else would be right (", or None").
     """
-    if isinstance(number, Real) and not isinstance(number, bool) and math.isfinite(number):
+    if is_finite(number):
         return float(number)
     raise UsageError(f"{name}={number!r}: a finite number is needed{hint}")
 
@@ -166,6 +167,11 @@ def check_whole(name: str, number: object, *, least: int, hint: str = "") -> int
         needed = f"a whole number is needed{hint}" if hint else f"at least {least} is needed"
         raise UsageError(f"{name}={int(number)}: {needed}")
     raise UsageError(f"{name}={number!r}: a whole number is needed{hint}")
+
+
+def is_finite(number: object) -> TypeGuard[Real]:
+    """Whether a finite number came, of Python's or NumPy's."""
+    return isinstance(number, Real) and not isinstance(number, bool) and math.isfinite(number)
 
 
 def is_whole(number: object, *, least: int | None = None) -> TypeGuard[Integral]:

@@ -16,14 +16,12 @@ from typing import Any
 from sterna._asides import beside, folder_lock, locked_aside, remove_asides
 from sterna._asides import try_lock as _try_lock
 from sterna._hashes import hash_bytes, hash_file, hash_json
-from sterna._printable import counted, printable
 from sterna.errors import DiskError, LockedError, SternaError
 
 __all__ = [
     "FileLock",
     "check_new_folder",
     "check_writable",
-    "counted",
     "disk_errors",
     "fsync_folder",
     "hash_bytes",
@@ -31,7 +29,6 @@ __all__ = [
     "hash_json",
     "new_file",
     "new_folder",
-    "printable",
     "read_json",
     "sole_writer",
     "system_reason",
@@ -70,7 +67,9 @@ def disk_errors(target: Path) -> Iterator[None]:
 
 
 def _is_full(error: OSError) -> bool:
-    return error.errno in _FULL or (error.errno is None and "requested and" in str(error))  # as NumPy says it
+    if error.errno is None:
+        return "requested and" in str(error)  # as NumPy says it
+    return error.errno in _FULL
 
 
 def _disk_error(target: Path, error: OSError) -> DiskError:
@@ -168,8 +167,9 @@ def sole_writer(folder: Path, *names: str) -> Iterator[None]:
     with folder_lock(folder) as held:
         if held is False:
             raise LockedError(f"{folder} is being written by another process; wait for it or stop it")
-        for name in names if held else ():
-            remove_asides(folder / name, locked=True)
+        if held:
+            for name in names:
+                remove_asides(folder / name, locked=True)
         yield
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -49,14 +51,26 @@ def test_a_picture_and_a_page_are_written(
     assert html.read_text(encoding="utf-8").count('type="radio"') == 4
 
 
+def read_all(terminal: int, parts: list[bytes]) -> None:
+    with contextlib.suppress(OSError):  # how Linux says that nobody writes any more
+        while part := os.read(terminal, 1 << 16):
+            parts.append(part)
+
+
 def test_a_terminal_shows_how_far_it_is_from_the_start(photos: Path, tiny_model: Path) -> None:
     pty = pytest.importorskip("pty")
     shown, terminal = pty.openpty()
     command = [sys.executable, "-m", "sterna", *map(str, ask(photos, tiny_model))]
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=terminal, check=True)
-    os.close(terminal)
-    drawn = os.read(shown, 1 << 16).decode()
-    os.close(shown)
+    parts: list[bytes] = []
+    reader = threading.Thread(target=read_all, args=(shown, parts), daemon=True)
+    reader.start()  # a terminal that nobody reads takes so much, and then whoever writes waits
+    try:
+        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=terminal, check=True, timeout=120)
+    finally:
+        os.close(terminal)
+        reader.join(10)
+        os.close(shown)
+    drawn = b"".join(parts).decode()
     places = [drawn.index(what) for what in ("opening the model", "looking 0 of ", "looking 16 of 16 times")]
     assert places == sorted(places)
 

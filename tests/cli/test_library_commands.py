@@ -12,16 +12,18 @@ import pytest
 
 from tests.cli.conftest import Sterna
 
-REPORT = ["schema", "new", "changed", "moved", "removed", "failed", "offline", "seconds"]
+COUNTS = ["new", "changed", "moved", "removed", "failed", "offline"]
+FOLDERS = ["unlisted", "left_out", "taken_in"]
 
 
 def test_index_ends_with_counts_as_json(sterna: Sterna, photos: Path, tiny_model: Path) -> None:
     first = sterna("index", photos, "--model", tiny_model, "--format", "json")
     assert (first.code, first.err) == (0, "")
-    assert list(first.json) == REPORT
+    assert list(first.json) == ["schema", *COUNTS, "seconds", *FOLDERS]
     assert (first.json["schema"], first.json["new"], first.json["failed"]) == (1, 12, 0)
     again = sterna("index", "--format", "json").json
-    assert [again[name] for name in REPORT[1:-1]] == [0, 0, 0, 0, 0, 0]
+    assert [again[name] for name in COUNTS] == [0, 0, 0, 0, 0, 0]
+    assert [again[name] for name in FOLDERS] == [[], [], []]
 
 
 def test_index_ends_with_counts_as_a_table(sterna: Sterna, photos: Path, tiny_model: Path) -> None:
@@ -75,6 +77,7 @@ def test_index_gives_1_where_a_folder_cannot_be_listed_and_0_for_a_file(
     monkeypatch.setattr(os, "scandir", scandir)
     closed = sterna("index", "--format", "json")
     assert (closed.code, closed.json["failed"]) == (1, 12)
+    assert closed.json["unlisted"] == [str(photos / "zoo")]
     first, *_, last = closed.err.splitlines()
     assert first == f"sterna: {photos / 'zoo'}: cannot be listed: you have no permission to read it"
     assert last == "sterna: 1 folder could not be listed; what lies there was not looked at"
@@ -86,8 +89,9 @@ def test_index_says_which_folders_are_part_of_another_now(
     (photos / "trips").mkdir()
     (photos / "photo-00.jpg").rename(photos / "trips" / "photo-00.jpg")
     sterna("index", photos / "trips", "--model", tiny_model)
-    outcome = sterna("index", photos)
+    outcome = sterna("index", photos, "--format", "json")
     assert (outcome.code, outcome.err) == (0, f"sterna: {photos / 'trips'} is now part of {photos}\n")
+    assert outcome.json["taken_in"] == [{"path": str(photos / "trips"), "into": str(photos)}]
 
 
 @pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="it tells what is a drive")

@@ -113,6 +113,12 @@ def test_nothing_found_is_said_on_stderr_and_is_no_failure(sterna: Sterna, index
     sterna("index", indexed.parent / "scans")
     roots = f"{indexed}, {indexed.parent / 'scans'}, or a folder in them"
     assert roots in sterna("search", "a dog", "--folder", "nope").err
+    for root in (indexed, indexed.parent / "scans"):
+        sterna("library", "forget", root, "--yes")
+    assert sterna("search", "a dog", "--folder", "nope").err == (
+        "sterna: nothing that is indexed lies in --folder nope: "
+        "the library has no folders; `sterna index DIR` adds one\n"
+    )
     asked = sterna("search", "a dog", "--min-score", "high")
     assert (asked.code, asked.err) == (2, "sterna: --min-score high: give a number, such as 0.3, or none\n")
 

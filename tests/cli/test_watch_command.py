@@ -87,7 +87,8 @@ def test_each_run_is_a_line_of_json(start: Start, photos: Path, tmp_path: Path) 
     assert process.wait(PATIENCE) == 130
     first, second = map(json.loads, lines(tmp_path / "out"))
     assert list(first) == [
-        "schema", "new", "changed", "moved", "removed", "failed", "offline", "seconds", "time", "failures",
+        "schema", "new", "changed", "moved", "removed", "failed", "offline", "seconds",
+            "unlisted", "left_out", "taken_in", "time", "failures",
     ]  # fmt: skip
     assert (first["new"], second["removed"]) == (12, 1)
 

@@ -97,8 +97,8 @@ def test_photographs_that_cannot_be_read_are_named_and_count_as_not_found(data: 
 def test_progress_is_told_to_the_end(data: CaptionedImages) -> None:
     told: list[Progress] = []
     evaluate(Fake(), data, split="test", progress=told.append, bootstrap=0)
-    assert told[-1] == ("photographs", 3, 3)
-    assert ("captions", 6, 6) in told
+    assert told[-1] == ("photograph", 3, 3)
+    assert ("caption", 6, 6) in told
 
 
 def test_data_without_captions_is_refused(photos: Path) -> None:

@@ -246,6 +246,7 @@ def test_folders_that_cannot_be_listed_lose_nothing(
         report = library.index()
     assert (report.removed, report.failed) == (0, 1)
     assert report.unlisted == (colours / "trips",)
+    assert report.as_json()["unlisted"] == [str(colours / "trips")]
     (failure,) = library.status().failed
     assert (failure.path, failure.reason) == (
         colours / "trips",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from sterna.library import Library
 from tests.conftest import draw_photo
@@ -84,10 +84,10 @@ def test_a_folder_is_forgotten_after_a_question(
         "content_type": "application/problem+json",
         "body": '{"type": "urn:sterna:problem:job-running", "detail": "job 1 is running"}',
     }
-    page.route("**/api/roots/*", lambda route: route.fulfill(**problem))
+    page.route("**/api/roots/**", lambda route: route.fulfill(**problem))
     page.get_by_role("button", name="Forget it").click()
     expect(page.locator("#forget-said")).to_have_text("Job 1 is running.")
-    page.unroute("**/api/roots/*")
+    page.unroute("**/api/roots/**")
     page.get_by_role("button", name="Forget it").click()
     expect(dialog).to_be_hidden()
     expect(page.locator("#status")).to_have_text(
@@ -97,6 +97,45 @@ def test_a_folder_is_forgotten_after_a_question(
     assert focused(page) == "main"
     assert [root.path.name for root in library.status().roots] == ["kept"]
     assert (tmp_path / "gone" / "gone.jpg").exists()
+
+
+def test_a_folder_that_could_not_be_listed_is_named_after_a_run(page: Page, service: Service) -> None:
+    counts = {"new": 1, "changed": 0, "moved": 0, "removed": 0, "failed": 2, "offline": 0}
+    report = {**counts, "unlisted": ["/photos/closed", "/photos/shut"]}
+    job = {"id": 1, "state": "done", "roots": [], "progress": {}, "report": report, "error": None}
+    page.route("**/api/jobs", lambda route: route.fulfill(json={"jobs": [job]}))
+    library_page(page, service)
+    expect(page.locator(".said")).to_have_text(
+        "Up to date: 1 new, 2 failed. "
+        "Could not be listed, so nothing in it was looked at: /photos/closed and 1 more."
+    )
+
+
+def test_an_answer_about_one_folder_closes_no_question_about_another(page: Page, service: Service) -> None:
+    roots = [
+        {"id": place, "name": name, "path": f"/photos/{name} & more", "photos": 1, "online": True}
+        for place, name in enumerate(["first", "second"], start=1)
+    ]
+    library_page(page, service, roots=roots)
+    held: list[Route] = []
+    page.route("**/api/roots/**", lambda route: held.append(route))  # noqa: PLW0108 (playwright marks it)
+    page.get_by_role("button", name="Forget first…").click()
+    page.get_by_role("button", name="Forget it").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Forget second…").click()
+    question = page.get_by_role("dialog", name="Forget second?")
+    expect(question).to_be_visible()
+    (asked,) = held
+    assert asked.request.url.endswith("/api/roots/1?path=%2Fphotos%2Ffirst%20%26%20more")
+    asked.fulfill(
+        status=409,
+        content_type="application/problem+json",
+        body='{"type": "urn:sterna:problem:job-running", "detail": "job 1 is running"}',
+    )
+    expect(page.locator(".said")).to_have_text("first: Job 1 is running.")
+    expect(question).to_be_visible()
+    expect(page.locator("#forget-said")).to_be_empty()
+    expect(page.locator("#forget-go")).to_be_enabled()
 
 
 def test_a_folder_that_is_not_there_or_may_not_be_forgotten(page: Page, service: Service) -> None:

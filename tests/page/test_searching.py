@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from sterna.library import Library
 from tests.library.fake import ColourEncoder, save
@@ -260,6 +260,27 @@ def test_scrolling_brings_the_rest(page: Page, serve: Callable[..., Service], tm
     expect(page.locator("#status")).to_have_text("64 photographs, best first")
 
 
+def older(root: Path, name: str, *, place: int) -> None:
+    """A small photograph that was changed so many hours before a day of 2030."""
+    save(root / name, (place % 250, 100 + 50 * (place // 250), 90), size=(16, 12))
+    seconds = datetime(2030, 1, 1, 12).timestamp() - place * 3600
+    os.utime(root / name, (seconds, seconds))
+
+
+def scroll_to_the_end(page: Page, *, count: int) -> None:
+    """Scroll until so many photographs are there."""
+    for _ in range(100):
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        if page.locator(TILES).count() >= count:
+            break
+        page.wait_for_timeout(50)
+    expect(page.locator(TILES)).to_have_count(count)
+
+
+def all_names(page: Page) -> list[str]:
+    return list(page.evaluate(f"[...document.querySelectorAll('{TILES} img')].map((one) => one.alt)"))
+
+
 def newer(root: Path, name: str, *, days: int) -> None:
     """A photograph that was changed on a day of 2040."""
     save(root / name, (3 * days, 90, 200 - 3 * days), size=(64, 48))
@@ -312,6 +333,68 @@ def test_photographs_that_come_are_taken_in_at_the_top_and_offered_elsewhere(
     assert focused(page) == "main"
 
 
+def test_none_is_lost_where_photographs_are_taken_in_above_many_others(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    root = tmp_path / "photos"
+    for place in range(230):
+        older(root, f"{place}.png", place=place)
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(root)
+    page.clock.install()
+    page.goto(serve(tmp_path / "library").url)
+    scroll_to_the_end(page, count=180)
+    page.locator(f"{TILES} .photo").nth(5).focus()
+    for days in range(5):
+        newer(root, f"new-{days}.png", days=days)
+    library.index(root)
+    offer = page.get_by_role("button", name="5 new photographs")
+    wait_for_look(page, offer)
+    scroll_to_the_end(page, count=230)
+    offer.click()
+    first_is(page, "new-4.png")
+    scroll_to_the_end(page, count=235)
+    assert all_names(page) == [one.path.name for one in library.photos(k=300)]
+
+
+def test_a_page_that_comes_after_others_were_taken_in_is_asked_for_anew(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    root = tmp_path / "photos"
+    for place in range(150):
+        older(root, f"{place}.png", place=place)
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(root)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if "offset=120" in route.request.url and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/api/photos?*", hold)
+    page.clock.install()
+    page.goto(serve(tmp_path / "library").url)
+    expect(page.locator(TILES).nth(59)).to_be_attached()
+    page.locator(f"{TILES} .photo").nth(5).focus()
+    newer(root, "new.png", days=1)
+    library.index(root)
+    offer = page.get_by_role("button", name="1 new photograph")
+    wait_for_look(page, offer)
+    scroll_to_the_end(page, count=119)  # the second page begins with what the first ended with
+    for _ in range(100):
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        if held:
+            break
+        page.wait_for_timeout(50)
+    offer.click()
+    first_is(page, "new.png")
+    held[0].continue_()
+    scroll_to_the_end(page, count=151)
+    assert all_names(page) == [one.path.name for one in library.photos(k=200)]
+
+
 def test_results_stay_as_they_were_found(page: Page, serve: Callable[..., Service], tmp_path: Path) -> None:
     root = tmp_path / "photos"
     greys(root, count=2)
@@ -322,8 +405,12 @@ def test_results_stay_as_they_were_found(page: Page, serve: Callable[..., Servic
     expect(page.locator(TILES)).to_have_count(2)
     newer(root, "first.png", days=1)
     library.index(root)
+    looked: list[str] = []
+    page.on("request", lambda one: looked.append(one.url) if "/api/photos?" in one.url else None)
     page.clock.fast_forward(LOOK)
-    page.wait_for_timeout(300)
+    page.clock.fast_forward(LOOK)
+    page.evaluate("fetch('/api/photos?k=1')")  # what was asked before it is heard before it
+    assert [url.rpartition("?")[2] for url in looked] == ["k=1"]
     expect(page.locator(TILES)).to_have_count(2)
     expect(page.locator("#news")).to_be_empty()
     page.get_by_role("link", name="Sterna, start").click()

@@ -196,6 +196,22 @@ def test_a_map_that_takes_its_time_is_waited_for_and_can_be_left(page: Page, ser
     expect(page.locator(".word.yet")).to_have_count(0)
 
 
+def test_other_words_are_looked_for_while_some_are(page: Page, service: Service) -> None:
+    asked: list[Route] = []
+    page.route("**/explain", lambda route: asked.append(route))  # noqa: PLW0108 (playwright marks it)
+    page.goto(f"{service.url}/?q=really+red&min=none")
+    page.locator(f"{TILES} .photo").first.click()
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
+    page.fill("#heat-text", "blue")
+    expect(page.get_by_role("button", name="Show", exact=True)).to_be_visible()
+    page.press("#heat-text", "Enter")
+    expect(page.locator(".word.yet")).to_have_text(["blue"])
+    page.press("#heat-text", "Enter")
+    expect(page.locator("#heat-said")).to_have_text("Stopped.")
+    assert [one.request.post_data_json["text"] for one in asked] == ["really red", "blue"]
+
+
 def test_a_date_that_is_the_file_s_is_called_so(page: Page, service: Service) -> None:
     page.goto(service.url)
     page.locator(f"{TILES} .photo").first.click()

@@ -58,6 +58,17 @@ def test_a_job_brings_the_library_up_to_date(running: Running, home: Path) -> No
     assert b'sterna_jobs_total{state="done"} 1.0' in running.get("/metrics").body
 
 
+def test_a_report_names_folders_whose_names_are_no_text(home: Path, tiny_model: Path) -> None:
+    inner = home / "more" / os.fsdecode(b"tr\xffps")
+    save(inner / "blue.png", "blue")
+    library = Library.open(home / "library", model=tiny_model)
+    library.index(inner)
+    with serving(library, allow_roots=(home / "more",)) as service:
+        service.post("/api/jobs", {"roots": [str(home / "more")]})
+        job = ended(service, 1)
+        assert job["report"]["taken_in"] == [{"path": f"{home}/more/tr?ps", "into": f"{home}/more"}]
+
+
 def test_duplicates_are_compared_anew_after_a_job(running: Running, home: Path) -> None:
     assert running.get("/api/duplicates?min_score=1&copies=true").json["total"] == 0
     (home / "photos" / "copy.jpg").write_bytes((home / "photos" / "0.jpg").read_bytes())

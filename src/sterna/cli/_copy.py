@@ -12,27 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from sterna.cli._output import say
 from sterna.errors import UsageError
-from sterna.files import counted, disk_errors
+from sterna.files import disk_errors
 
-__all__ = ["copy_photos"]
+__all__ = ["Copied", "copy_photos"]
 
 _LONGEST_NAME = 255  # bytes, on the usual file systems
 _CHUNK = 1 << 20
 
 
 @dataclass
-class _Counts:
-    """What became of the files that were to be copied."""
+class Copied:
+    """How many files were copied, lie `there` already, and are `missing`."""
 
-    copied: int = 0
+    new: int = 0
     there: int = 0
     missing: int = 0
 
 
-def copy_photos(paths: Sequence[Path], folder: Path) -> None:
-    """Copy files into `folder` as `001-name.jpg`, `002-...`, in the order given, and say how many.
+def copy_photos(paths: Sequence[Path], folder: Path) -> Copied:
+    """Copy files into `folder` as `001-name.jpg`, `002-...`, in the order given; returns how many.
 
     Nothing is overwritten: a file that lies there with the same content, under whatever name, is not copied
     again, and one of another content whose name is taken gets another name.
@@ -41,7 +40,7 @@ def copy_photos(paths: Sequence[Path], folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--copy-to {folder}: a file; name a folder")
-    counts = _Counts()
+    counts = Copied()
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         there = _by_size(folder)
@@ -56,11 +55,8 @@ def copy_photos(paths: Sequence[Path], folder: Path) -> None:
                 counts.there += 1
                 continue
             _copy(source, path, folder, prefix=f"{rank:03}-")
-        counts.copied += 1
-    sentence = f"copied {counted(counts.copied, 'photograph')} to {folder}"
-    if counts.there:
-        sentence += f"; {counted(counts.there, 'was', 'were')} there already"
-    say(sentence + (f"; {counted(counts.missing, 'is', 'are')} not there any more" if counts.missing else ""))
+        counts.new += 1
+    return counts
 
 
 def _by_size(folder: Path) -> dict[int, list[Path]]:

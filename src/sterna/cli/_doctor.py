@@ -13,7 +13,7 @@ from sterna.cli._model import describe_model, what_is_wrong
 from sterna.cli._options import FormatOption, LibraryOption, ModelOption
 from sterna.cli._output import number, print_json, print_table, size
 from sterna.errors import SternaError
-from sterna.files import counted
+from sterna.words import counted
 
 __all__ = ["doctor"]
 

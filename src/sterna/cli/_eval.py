@@ -211,7 +211,7 @@ def _measured(
     from sterna import evaluation
 
     def show(progress: Progress) -> None:
-        line("encoding", progress.done, progress.total, unit=progress.what.removesuffix("s"))
+        line("encoding", progress.done, progress.total, unit=progress.what)
 
     return evaluation.evaluate(
         sources, data, split=split, progress=show, protocol=protocol, relevance=relevance, bank=bank,

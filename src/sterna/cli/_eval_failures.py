@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.cli._output import number, print_table, say_written
-from sterna.files import counted
+from sterna.words import counted
 
 if TYPE_CHECKING:
     from sterna.evaluation import Captioned, Failures, Report, Worst

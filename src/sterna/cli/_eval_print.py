@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sterna.cli._output import print_table
-from sterna.files import counted
+from sterna.words import counted
 
 if TYPE_CHECKING:
     from sterna.evaluation import Figures, Report, RunReport, Threshold

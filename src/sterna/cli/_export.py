@@ -15,7 +15,8 @@ from sterna.cli._output import print_json, size
 from sterna.cli._paths import typed_path
 from sterna.cli._progress import progress_line
 from sterna.errors import UsageError
-from sterna.files import printable, read_json
+from sterna.files import read_json
+from sterna.words import printable
 
 __all__ = ["export"]
 
@@ -110,7 +111,7 @@ def export(
                 runs, out, dim=dim, name=name or out.resolve().name, image_weights=image_weights,
                 text_weights=text_weights, image_arithmetic=image_arithmetic, image_tuning=image_tuning,
                 text_tuning=text_tuning, results=figures,
-                progress=lambda what, done, total: line("reading", done, total, unit=what.removesuffix("s")),
+                progress=lambda what, done, total: line("reading", done, total, unit=what),
             )  # fmt: skip
     answer = describe_model(str(out), verify=False)
     if output == "json":

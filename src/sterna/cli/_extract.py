@@ -23,7 +23,7 @@ from sterna.cli._output import print_json, say, say_some
 from sterna.cli._paths import typed_path
 from sterna.cli._progress import ProgressLine, duration, progress_line
 from sterna.errors import UsageError
-from sterna.files import counted
+from sterna.words import counted
 
 if TYPE_CHECKING:
     from sterna.features import ExtractProgress

@@ -15,7 +15,7 @@ from sterna.cli._output import number, print_json, say, say_some
 from sterna.cli._paths import file_to_write, typed_path
 from sterna.cli._progress import ProgressLine, duration, progress_line
 from sterna.errors import UsageError
-from sterna.files import counted, printable
+from sterna.words import counted, printable
 
 if TYPE_CHECKING:
     from sterna.data import CaptionedImages
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["group"]
 
+_ONE = {"images": "image", "captions": "caption"}  # by the kind of a store
 group = typer.Typer(rich_markup_mode=None)
 _LayoutOption = Annotated[
     str | None,
@@ -283,7 +284,7 @@ def _tell(report: ImportReport | ExportReport, done: str, *, as_json: bool) -> N
     if as_json:
         print_json({"schema": 1, **facts})
     else:
-        items = counted(report.done, report.kind.removesuffix("s"))
+        items = counted(report.done, _ONE[report.kind])
         counts = [f"{items} {done} in {duration(report.seconds)}"]
         counts.append(f"{counted(report.skipped, 'was', 'were')} there already")
         if facts.get("unmatched"):

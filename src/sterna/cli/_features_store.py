@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sterna.cli._output import bold, number, print_json, print_table, size
 from sterna.errors import StoreError
-from sterna.files import printable
+from sterna.words import printable
 
 if TYPE_CHECKING:
     from sterna.features import FeatureStore

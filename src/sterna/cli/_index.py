@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sterna.cli._findings import say_findings
 from sterna.cli._options import ExcludeOption, FormatOption, LibraryModelOption, LibraryOption
 from sterna.cli._output import number, print_json, print_table, say, say_some
 from sterna.cli._paths import typed_path
 from sterna.cli._progress import duration, progress_line
-from sterna.files import counted
+from sterna.words import counted
 
 if TYPE_CHECKING:
     from sterna.library import IndexReport, Progress
 
-__all__ = ["index", "say_findings"]
-
-_NAMED = 10  # folders of the system, on one line
+__all__ = ["index"]
 
 
 def index(
@@ -82,18 +81,6 @@ def index(
         folders = counted(len(report.unlisted), "folder")
         say(f"{folders} could not be listed; what lies there was not looked at")
         raise typer.Exit(1)
-
-
-def say_findings(report: IndexReport) -> None:
-    """Tell on stderr what cannot be read, what was left out, and which folders are part of another now."""
-    say_some([f"{inner} is now part of {outer}" for inner, outer in report.taken_in], rest="")
-    if report.left_out:
-        some = ", ".join(str(path) for path in report.left_out[:_NAMED])
-        more = len(report.left_out) - _NAMED
-        names = f"{some} and {number(more)} more" if more > 0 else some
-        say(f"left out, since no photographs lie in what the system tells of itself: {names}")
-    failures = sorted(report.failures, key=lambda one: one.path not in report.unlisted)
-    say_some([f"{one.path}: {one.reason}" for one in failures], rest="; `sterna status` shows all")
 
 
 def _print(report: IndexReport) -> None:

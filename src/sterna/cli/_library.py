@@ -13,7 +13,7 @@ from sterna.cli._options import FormatOption, LibraryModelOption, LibraryOption
 from sterna.cli._output import number, print_json, print_table, say, say_written, size
 from sterna.cli._paths import file_to_write, typed_path
 from sterna.cli._progress import ProgressLine, progress_line
-from sterna.files import counted, printable
+from sterna.words import counted, printable
 
 if TYPE_CHECKING:
     from sterna.library import Hit, Progress

@@ -15,7 +15,7 @@ from sterna.cli._options import FormatOption
 from sterna.cli._output import bold, number, print_json, print_table, size
 from sterna.cli._paths import typed_path
 from sterna.errors import ModelError
-from sterna.files import printable
+from sterna.words import printable
 
 __all__ = ["describe_model", "group", "what_is_wrong"]
 

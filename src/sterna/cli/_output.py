@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sterna.files import printable
+from sterna.words import printable
 
 __all__ = [
     "bold",

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from sterna.files import counted, printable
+from sterna.words import counted, printable
 
 __all__ = ["ProgressLine", "duration", "progress_line"]
 

@@ -15,8 +15,10 @@ from sterna.cli._output import say
 from sterna.cli._paths import file_to_write, typed_path
 from sterna.cli._search_print import HitFormat, print_hits, write_figures
 from sterna.errors import UsageError
+from sterna.words import counted
 
 if TYPE_CHECKING:
+    from sterna.cli._copy import Copied
     from sterna.library import Hit
 
 __all__ = ["search"]
@@ -209,7 +211,7 @@ def search(
     if copy_to is not None:
         from sterna.cli._copy import copy_photos
 
-        copy_photos([hit.path for hit in hits], copy_to)
+        say(_copied(copy_photos([hit.path for hit in hits], copy_to), copy_to))
 
 
 def _names_no_file(query: str) -> bool:
@@ -235,12 +237,21 @@ def _least_score(text: str) -> float | Literal["model"] | None:
 
 def _no_folder(folder: str | None, there: Sequence[Path]) -> str:
     """What is said where no photograph lies in a folder, and which folders are `there`."""
+    nothing = f"nothing that is indexed lies in --folder {folder}"
+    if not there:
+        return f"{nothing}: the library has no folders; `sterna index DIR` adds one"
     some = ", ".join(str(path) for path in there[:_NAMED])
     more = f" and {len(there) - _NAMED} more" if len(there) > _NAMED else ""
-    return (
-        f"nothing that is indexed lies in --folder {folder}; name one of {some}{more}, or a folder in "
-        f"{'it' if len(there) == 1 else 'them'}"
-    )
+    return f"{nothing}; name one of {some}{more}, or a folder in {'it' if len(there) == 1 else 'them'}"
+
+
+def _copied(counts: Copied, folder: Path) -> str:
+    parts = [f"copied {counted(counts.new, 'photograph')} to {folder}"]
+    if counts.there:
+        parts.append(f"{counted(counts.there, 'was', 'were')} there already")
+    if counts.missing:
+        parts.append(f"{counted(counts.missing, 'is', 'are')} not there any more")
+    return "; ".join(parts)
 
 
 def _nothing(min_score: float | Literal["model"] | None, nearest: Sequence[Hit]) -> str:

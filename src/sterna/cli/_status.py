@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sterna.cli._options import FormatOption, LibraryOption
 from sterna.cli._output import number, print_json, print_table, size
-from sterna.files import counted, printable
+from sterna.words import counted, printable
 
 if TYPE_CHECKING:
     from sterna.library import Status

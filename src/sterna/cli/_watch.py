@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sterna.cli._index import say_findings
+from sterna.cli._findings import say_findings
 from sterna.cli._options import ExcludeOption, FormatOption, LibraryModelOption, LibraryOption
 from sterna.cli._output import number, print_json, say
 from sterna.cli._paths import typed_path

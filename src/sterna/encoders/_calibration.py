@@ -9,7 +9,8 @@ from typing import Any
 
 from sterna.encoders._config import read_config
 from sterna.errors import ModelError
-from sterna.files import counted, disk_errors, sole_writer, write_json, write_text
+from sterna.files import disk_errors, sole_writer, write_json, write_text
+from sterna.words import counted
 
 __all__ = ["write_calibration"]
 

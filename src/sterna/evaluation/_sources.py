@@ -63,7 +63,7 @@ class Encodes(Protocol):
 
 
 class Progress(NamedTuple):
-    """How far an evaluation is: `done` of `total` photographs or captions, as `what` says."""
+    """How far an evaluation is: `done` of `total`; `what` is one of them, "photograph" or "caption"."""
 
     what: str
     done: int
@@ -107,9 +107,9 @@ class _FromEncoder:
         return self.encoder.name
 
     def vectors(self, data: Captioned, tell: Tell) -> Encoded:
-        tell(Progress("captions", 0, len(data.captions)))
+        tell(Progress("caption", 0, len(data.captions)))
         texts = np.asarray(self.encoder.encode_texts(list(data.captions)))
-        tell(Progress("captions", len(data.captions), len(data.captions)))
+        tell(Progress("caption", len(data.captions), len(data.captions)))
         images, unreadable = _encode_images(self.encoder, data.paths, dim=texts.shape[1], tell=tell)
         return Encoded(images, texts, self.score if self.score in SCORES else "dot", unreadable)
 
@@ -177,11 +177,11 @@ def encode_items(
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="sterna-align") as threads:
         for one in threads.map(partial(_readable, encoder), data.paths):
             regions.append(one)
-            tell(Progress("photographs' regions", len(regions), len(data.paths)))
+            tell(Progress("photograph", len(regions), len(data.paths)))
     words: list[Vectors] = []
     for caption in data.captions:
         words.append(encoder.words(caption))
-        tell(Progress("captions' words", len(words), len(data.captions)))
+        tell(Progress("caption", len(words), len(data.captions)))
     return regions, words
 
 
@@ -209,5 +209,5 @@ def _encode_images(
             raise ModelError(
                 f"{encoder.name}: gives vectors of the shapes {shapes}; they must be equally long"
             )
-        tell(Progress("photographs", place + 1, len(paths)))
+        tell(Progress("photograph", place + 1, len(paths)))
     return vectors, tuple(unreadable)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 
 from PIL import ImageFont
 
-from sterna.files import printable
+from sterna.words import printable
 
 __all__ = ["fit", "font", "wrapped"]
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from PIL import Image
 
 from sterna.figures._section import Answer, Section, Table, place, thumbnail, told
-from sterna.files import printable, write_text
+from sterna.files import write_text
 from sterna.images import PhotoSource
+from sterna.words import printable
 
 __all__ = ["STYLE", "escaped", "framed", "inlined", "results_html", "write_html"]
 

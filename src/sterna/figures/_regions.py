@@ -9,8 +9,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from sterna.files import new_file, printable
+from sterna.files import new_file
 from sterna.images import PhotoSource, open_photo
+from sterna.words import printable
 
 __all__ = ["Region", "regions_png", "write_regions"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sterna.errors import UsageError, check_finite, check_whole, is_whole
+from sterna.errors import UsageError, check_finite, check_whole, is_finite, is_whole
 
 __all__ = [
     "check_filters",
@@ -99,7 +99,7 @@ def check_watching(debounce: object, poll: object) -> tuple[float, float | bool 
     for name, value in (("debounce", debounce), ("poll", poll)):
         if name == "poll" and (value is None or isinstance(value, bool)):
             continue
-        if not _is_finite(value) or value <= 0:  # type: ignore[operator]
+        if not is_finite(value) or float(value) <= 0:
             raise UsageError(f"{name}={value!r}: a number of seconds above 0 is needed")
     return debounce, poll  # type: ignore[return-value]
 
@@ -136,7 +136,3 @@ def given_sentences(sentences: object) -> list[str]:
         if not isinstance(text, str):
             raise UsageError(f"captions: {text!r} is no text")
     return texts
-
-
-def _is_finite(number: object) -> bool:
-    return isinstance(number, Real) and math.isfinite(number)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import DiskError, LibraryError, LockedError
-from sterna.files import printable
 from sterna.library._drives import is_network_drive, is_writable
 from sterna.library._schema import LATER, SCHEMA, TABLES
 from sterna.library._words import add_functions
+from sterna.words import printable
 
 __all__ = ["CATALOG", "Catalog"]
 

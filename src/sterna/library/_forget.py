@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 
 from sterna.errors import UsageError
-from sterna.files import printable
 from sterna.library._catalog import Catalog
 from sterna.library._folder import writing
 from sterna.library._paths import is_inside
 from sterna.library._roots import Root, drop_root, known_roots, resolved
 from sterna.library._types import Forgotten
+from sterna.words import printable
 
 __all__ = ["forget_root"]
 

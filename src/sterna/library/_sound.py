@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sterna.errors import LibraryError
-from sterna.files import counted
 from sterna.library._catalog import Catalog
 from sterna.library._found import why
 from sterna.library._segments import SUMMED, Segment
+from sterna.words import counted
 
 __all__ = [
     "ANEW",

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from sterna.errors import LibraryError
-from sterna.files import counted
 from sterna.library._catalog import Catalog
 from sterna.library._models import index_command
 from sterna.library._paths import full_path
@@ -17,6 +16,7 @@ from sterna.library._roots import Root, drives_away, known_roots, root_is_online
 from sterna.library._segments import Segment, segments_of
 from sterna.library._sound import ANEW, complaint, examine, flaw, shortfall, sums_of, whole_rows
 from sterna.library._types import Failure, ModelStatus, RootRecord, RootStatus, Status
+from sterna.words import counted
 
 __all__ = ["empty_status", "failures", "read_check", "read_roots", "read_status"]
 

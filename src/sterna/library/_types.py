@@ -155,7 +155,14 @@ class IndexReport:
         """The report as `sterna index --format json` ends with it."""
         counts = ("new", "changed", "moved", "removed", "failed", "offline")
         report: dict[str, Any] = {name: getattr(self, name) for name in counts}
-        return {"schema": 1, **report, "seconds": round(self.seconds, 3)}
+        return {
+            "schema": 1,
+            **report,
+            "seconds": round(self.seconds, 3),
+            "unlisted": [str(path) for path in self.unlisted],
+            "left_out": [str(path) for path in self.left_out],
+            "taken_in": [{"path": str(inner), "into": str(outer)} for inner, outer in self.taken_in],
+        }
 
 
 @dataclass(frozen=True)

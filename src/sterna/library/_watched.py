@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Sequence
+from functools import cache
 from pathlib import Path
 
-from sterna.files import printable
 from sterna.library._found import Scan
 from sterna.library._look import EVERYTHING, Part
 from sterna.library._paths import full_path, is_inside, is_skipped
 from sterna.library._roots import Root
+from sterna.words import printable
 
 __all__ = ["Watched", "farewell"]
 
@@ -67,12 +68,11 @@ class Watched:
             return EVERYTHING
         return Part(flat=frozenset(path.rpartition(b"/")[0] for path in paths))
 
-    def notice(self, path: bytes, *, suffixes: Collection[bytes], made: bool) -> bytes | None:
+    def notice(self, path: bytes, *, made: bool) -> bytes | None:
         """Have looked at what a notice is about; returns the path below the root where that is a file.
 
         Arguments:
             path: absolute, in this root.
-            suffixes: of the files that matter.
             made: whether something was made or removed there, not merely changed.
         """
         if path == self.root.path:
@@ -82,7 +82,7 @@ class Watched:
         if is_skipped(below, self.root.exclude):
             return None
         name = below.rpartition(b"/")[2]
-        matters = name[name.rfind(b".") :].lower() in suffixes
+        matters = name[name.rfind(b".") :].lower() in _suffixes()
         try:
             mode = os.lstat(path).st_mode
         except OSError:
@@ -122,6 +122,14 @@ def farewell(path: bytes, roots: Sequence[Root]) -> str:
     if outer is None:
         return f"{printable(os.fsdecode(path))}: not watched any more; it left the library"
     return f"{printable(os.fsdecode(path))}: now part of {printable(os.fsdecode(outer))}"
+
+
+@cache
+def _suffixes() -> frozenset[bytes]:
+    """Of the files that matter."""
+    from sterna.images import PHOTO_SUFFIXES  # brings Pillow, which searching for a sentence does without
+
+    return frozenset(suffix.encode() for suffix in PHOTO_SUFFIXES) | {b".txt"}
 
 
 def _outside(folders: set[bytes], folder: bytes) -> set[bytes]:

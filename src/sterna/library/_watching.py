@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sterna.errors import DiskError, LockedError
-from sterna.files import printable
 from sterna.library._catalog import Catalog
 from sterna.library._changes import Changes, check_extra
 from sterna.library._drives import is_network_drive
@@ -24,6 +23,7 @@ from sterna.library._settling import Settling
 from sterna.library._trouble import Trouble
 from sterna.library._types import Failure, IndexReport, Progress, Reporter
 from sterna.library._watched import Watched, farewell
+from sterna.words import printable
 
 if TYPE_CHECKING:
     from sterna.encoders import Encoder
@@ -81,7 +81,6 @@ class Watcher:
         self._reports: list[IndexReport] = []
         self._refused = False  # the system does not watch so many folders
         self._rest = self._next_glance = self._next_look = 0.0
-        self._suffixes = _suffixes()
 
     def run(self, *, exclude: Sequence[str]) -> None:
         """Watch until it is to stop; raises what the first run does, unless it may pass."""
@@ -147,8 +146,8 @@ class Watcher:
             root = next((one for one in by_length if is_inside(path, one)), None)
             if root is None or is_inside(path, library):  # what a look does there would cause the next
                 continue
-            made = change.name != "modified"
-            if file := self._roots[root].notice(path, suffixes=self._suffixes, made=made):
+            file = self._roots[root].notice(path, made=change.name != "modified")
+            if file is not None:
                 self._settling.touch(root, file, now=now)
 
     def _glance(self, now: float) -> None:
@@ -188,9 +187,10 @@ class Watcher:
     def _look_at_pending(self) -> None:
         catalog = self._catalog_now()
         start = time.monotonic()
-        if pending := [one for one in self._roots.values() if one.pending]:
-            for one in pending:
-                self._look(catalog, one)
+        pending = [one for one in self._roots.values() if one.pending]
+        for one in pending:
+            self._look(catalog, one)
+        if pending:
             now = time.monotonic()
             self._next_look = now + max(now - start, min(_SOON, self._quiet / 2))
 
@@ -292,9 +292,3 @@ class Watcher:
         if self._catalog is None:
             self._catalog = Catalog(self._opened.path)
         return self._catalog
-
-
-def _suffixes() -> frozenset[bytes]:
-    from sterna.images import PHOTO_SUFFIXES  # brings Pillow, which searching for a sentence does without
-
-    return frozenset(suffix.encode() for suffix in PHOTO_SUFFIXES) | {b".txt"}

@@ -27,12 +27,12 @@ def _main() -> int:
     threading.Thread(target=_stop_with_input, daemon=True).start()
     with contextlib.suppress(OSError, AttributeError):
         os.nice(_NICE)
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")  # names may be no text
     os.dup2(2, 1)
 
     def tell(kind: str, value: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # nobody listens any more
-            print(json.dumps({kind: value}), file=answers, flush=True)
+            print(json.dumps({kind: value}, ensure_ascii=False), file=answers, flush=True)
 
     try:
         with Library.open(wish["library"], model=wish["model"]) as library:

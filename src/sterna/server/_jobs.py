@@ -20,7 +20,7 @@ State = Literal["running", "done", "failed", "cancelled"]
 _KEPT = 50  # jobs that are remembered
 _PATIENCE = 10.0  # seconds that a job has to keep what is done when it is cancelled
 _BEAT = 15.0  # seconds between signs of life to who follows a job
-_LONGEST = 1 << 20  # bytes of a line that a job writes
+_LONGEST = 1 << 24  # bytes of a line that a job writes: its report names folders
 _COMMAND = (sys.executable, "-P", "-m", "sterna.server._job")
 
 

@@ -134,7 +134,7 @@ def fit_reduction(
     Arguments:
         runs: which pass `check_committee`.
         dim: E.
-        progress: told what is encoded ("photographs", "captions"), how many are done, and of how many.
+        progress: told what is encoded ("photograph", "caption"), how many are done, and of how many.
 
     Raises `UsageError` where `dim` is more numbers than there are, `RunError` where the training photographs
     are gone or too few, `DataError` where the data cannot be read.
@@ -182,7 +182,7 @@ def _photographs(
     for start in range(0, len(data), PHOTOGRAPHS):
         if prepared := prepare_files(run, data.paths[start : start + PHOTOGRAPHS]):
             yield (torch.from_numpy(np.stack(prepared)),)
-        tell("photographs", min(start + PHOTOGRAPHS, len(data)), len(data))
+        tell("photograph", min(start + PHOTOGRAPHS, len(data)), len(data))
 
 
 def _sentences(
@@ -191,7 +191,7 @@ def _sentences(
     for start in range(0, len(data.captions), SENTENCES):
         ids, mask = run.text_backbone.tokenize(data.captions[start : start + SENTENCES])
         yield ids, mask.to(torch.int64)
-        tell("captions", min(start + SENTENCES, len(data.captions)), len(data.captions))
+        tell("caption", min(start + SENTENCES, len(data.captions)), len(data.captions))
 
 
 def _encode(

@@ -75,7 +75,8 @@ def export(
         torch_weights: also write `model.safetensors`, TERN's weights in float32 and what was trained of the
             backbones ("image_backbone." and "text_backbone." before the names), for training to go on from,
             later: nothing reads it yet. Of several runs that of the first.
-        progress: told what is encoded for turning vectors, how many are done, and of how many.
+        progress: told what is encoded for turning vectors ("photograph", "caption"), how many are done, and
+            of how many.
 
     Returns `out`. Raises `ModelError` where ONNX Runtime's vectors differ from torch's by more than 1e-4,
     `SternaError` where `out` exists, `DiskError` where it cannot be written (both at once), `RunError` where

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sterna.errors import PhotoError
 from sterna.evaluation import Ranking, Ranks
-from sterna.files import printable
 from sterna.images import open_photo, to_square
+from sterna.words import printable
 
 __all__ = ["FIRST", "Shown", "panels"]
 

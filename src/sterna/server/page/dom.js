@@ -22,6 +22,9 @@ export function el(tag, props = {}, ...children) {
   return made;
 }
 
+/** A count of things in words: `many(1, "photograph")`, `many(2, "file or folder", "files and folders")`. */
+export const many = (count, one, more = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : more}`;
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** One of the icons that the page defines. */

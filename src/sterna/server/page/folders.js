@@ -1,9 +1,9 @@
 // The folders of the library: each with what it holds, one more to add, and one less.
 
 import { ask } from "./api.js";
-import { byId, el } from "./dom.js";
+import { byId, el, many } from "./dom.js";
 
-const many = (count) => `${count.toLocaleString()} ${count === 1 ? "photograph" : "photographs"}`;
+let asked = null; // the last question whether a folder is to be taken out
 
 /**
  * The part of the page that shows the folders of a status.
@@ -17,13 +17,13 @@ export function folders(status, { start, trouble, forgotten }) {
       "li",
       {},
       el("div", {}, el("strong", {}, root.name), " ", el("span", { className: "path" }, root.path)),
-      el("span", { className: root.online ? "quiet" : "wrong" }, root.online ? many(root.photos) : `${many(root.photos)}, not there now`),
+      el("span", { className: root.online ? "quiet" : "wrong" }, `${many(root.photos, "photograph")}${root.online ? "" : ", not there now"}`),
       el(
         "div",
         { className: "actions" },
         el("button", { "aria-label": `Update ${root.name}`, on: { click: () => start([root.id]).catch((error) => trouble(error.message)) } }, "Update"),
         root.removable
-          ? el("button", { "aria-label": `Forget ${root.name}…`, on: { click: () => forget(root, forgotten) } }, "Forget…")
+          ? el("button", { "aria-label": `Forget ${root.name}…`, on: { click: () => forget(root, { trouble, forgotten }) } }, "Forget…")
           : null,
       ),
     ),
@@ -41,7 +41,7 @@ function adding(allowed, { start }) {
   const said = el("p", { className: "wrong", id: "folder-said", role: "alert" });
   const told = allowed.length === 1 ? `${allowed[0]}, or a folder in it.` : `One of ${allowed.join(", ")}, or a folder in it.`;
   const field = el("input", {
-    id: "folder-path", name: "path", required: true, maxLength: 4000, spellcheck: false, autocapitalize: "off",
+    id: "folder-path", name: "path", required: true, maxLength: 4096, spellcheck: false, autocapitalize: "off",
     value: allowed.length === 1 ? allowed[0] : "", "aria-describedby": "folder-told folder-said",
   });
   field.setAttribute("list", "folder-paths"); // the property cannot be set
@@ -84,24 +84,32 @@ function howTo() {
 }
 
 /** Ask whether a folder is to be taken out, and do it. */
-function forget(root, forgotten) {
+function forget(root, { trouble, forgotten }) {
   const dialog = byId("forget");
   const [said, go] = [byId("forget-said"), byId("forget-go")];
   byId("forget-title").textContent = `Forget ${root.name}?`;
   byId("forget-told").textContent =
-    `No file is deleted: ${root.photos === 1 ? "its photograph stays" : `its ${many(root.photos)} stay`} in ${root.path}. ` +
+    `No file is deleted: ${root.photos === 1 ? "its photograph stays" : `its ${many(root.photos, "photograph")} stay`} in ${root.path}. ` +
     "Sterna no longer finds them until the folder is added again.";
   said.textContent = "";
   go.disabled = false;
+  const question = {};
+  asked = question;
+  const stands = () => dialog.open && asked === question;
   go.onclick = async (event) => {
     event.preventDefault(); // it closes when it is done
     said.textContent = "";
     go.disabled = true;
     try {
-      await ask(`/api/roots/${root.id}`, { method: "DELETE", once: true });
-      dialog.close();
+      // with the path that was read here: the number may be another folder's by now
+      await ask(`/api/roots/${root.id}?path=${encodeURIComponent(root.path)}`, { method: "DELETE", once: true });
+      if (stands()) dialog.close();
       forgotten(root);
     } catch (error) {
+      if (!stands()) {
+        trouble(`${root.name}: ${error.message}`);
+        return;
+      }
       said.textContent = error.message;
       go.disabled = false;
       go.focus();

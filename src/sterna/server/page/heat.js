@@ -15,11 +15,13 @@ export class Heat {
     this.model = model;
     this.photo = null;
     this.asking = null;
+    this.text = null; // that is looked for
     byId("heat-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      if (this.asking === null) this.explain(byId("heat-text").value.trim());
-      else this.#stop();
+      if (this.#stops) this.#stop();
+      else this.explain(typed());
     });
+    byId("heat-text").addEventListener("input", () => this.#name());
   }
 
   /** Go on to another photograph, or to none. */
@@ -45,8 +47,17 @@ export class Heat {
   #ask(asking) {
     this.asking = asking;
     byId("heat-wait").hidden = asking === null;
-    byId("heat-go").textContent = asking === null ? "Show" : "Stop";
     byId("stage").classList.toggle("looking", asking !== null);
+    this.#name();
+  }
+
+  /** Whether the button stops what is looked for, for nothing else is typed. */
+  get #stops() {
+    return this.asking !== null && ["", this.text].includes(typed());
+  }
+
+  #name() {
+    byId("heat-go").textContent = this.#stops ? "Stop" : "Show";
   }
 
   #stop() {
@@ -59,6 +70,7 @@ export class Heat {
     this.clear();
     const { photo } = this;
     const asking = new AbortController();
+    this.text = text;
     this.#ask(asking);
     const model = this.model();
     const key = JSON.stringify([photo.id, text, model]);
@@ -120,6 +132,8 @@ export class Heat {
     byId("stage").classList.remove("heated");
   }
 }
+
+const typed = () => byId("heat-text").value.trim();
 
 /** The shape of a word's button, where it will be. */
 function outline(word) {

@@ -17,7 +17,8 @@ export async function bring(file, model, name = file.name) {
   const text = `${answer.fingerprint.slice(0, 8)}.${shortened(answer.vectors[0])}`;
   if (previews.get(text)?.file === undefined) {
     previews.set(text, { file, url: URL.createObjectURL(file), name });
-    keep(text, { name, url: await pictured(file) });
+    keep(text, { name });
+    pictured(file).then((url) => keep(text, { name, url })); // a large image takes a while: the search does not wait
   }
   return text;
 }

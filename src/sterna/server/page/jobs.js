@@ -2,6 +2,7 @@
 
 import { ask } from "./api.js";
 import { check } from "./connection.js";
+import { many } from "./dom.js";
 
 let followed = null;
 
@@ -51,7 +52,7 @@ export function sentence(job) {
     const rest = left === null || left === undefined ? "" : `, ${duration(left)} left`;
     return `Indexing: ${done.toLocaleString()} of ${total.toLocaleString()}${rest}`;
   }
-  if (job.state === "done") return counted(job.report);
+  if (job.state === "done") return `${counted(job.report)}${unlisted(job.report)}`;
   if (job.state === "cancelled") return "Stopped. What was done is kept.";
   return `It failed: ${job.error}.`;
 }
@@ -61,6 +62,13 @@ function counted(report) {
     .filter((name) => report[name] > 0)
     .map((name) => `${report[name].toLocaleString()} ${name}`);
   return parts.length === 0 ? "Up to date: nothing had changed." : `Up to date: ${parts.join(", ")}.`;
+}
+
+/** What is not known, for a folder could not be looked into. */
+function unlisted({ unlisted: folders = [] }) {
+  if (folders.length === 0) return "";
+  const more = folders.length > 1 ? ` and ${many(folders.length - 1, "more", "more")}` : "";
+  return ` Could not be listed, so nothing in it was looked at: ${folders[0]}${more}.`;
 }
 
 function duration(seconds) {

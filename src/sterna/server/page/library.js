@@ -1,7 +1,7 @@
 // What the library holds: its folders, bringing it up to date, what cannot be read, and its models.
 
 import { ask } from "./api.js";
-import { byId, el } from "./dom.js";
+import { byId, el, many } from "./dom.js";
 import { folders } from "./folders.js";
 import * as jobs from "./jobs.js";
 
@@ -43,8 +43,6 @@ export async function show({ tell, trouble, changed, forget }) {
     if (own === shows) trouble(error);
   }
 }
-
-const many = (count, one, more = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : more}`;
 
 function counts(status) {
   if (status.indexed === 0) return el("p", { className: "counts" }, "No photographs yet");

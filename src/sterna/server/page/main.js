@@ -1,7 +1,7 @@
 // Brings the parts together: a change of the state becomes photographs, and what somebody does a change of the state.
 
 import * as bring from "./bring.js";
-import { byId, isTyping } from "./dom.js";
+import { byId, isTyping, many } from "./dom.js";
 import * as duplicates from "./duplicates.js";
 import * as filters from "./filters.js";
 import { Grid } from "./grid.js";
@@ -30,6 +30,9 @@ const grid = new Grid(byId("grid"), {
   open: (photo) => go({ open: photo.id }),
   like,
 });
+const sight = new IntersectionObserver((entries) => {
+  if (entries.at(-1).isIntersecting && results?.begun) more();
+}, { rootMargin: "1200px" });
 const viewer = new Viewer({
   closed: () => leave({ open: null }),
   moved: (photo) => go({ open: photo.id }, { replace: true }),
@@ -88,6 +91,7 @@ function showPhotos(state, { fresh }) {
   if (results.begun) {
     grid.append(results.items);
     count();
+    lookForEnd();
   } else {
     byId("grid").setAttribute("aria-busy", "true");
     tell(results.searched ? "Searching…" : "");
@@ -102,12 +106,13 @@ function takeIn(take) {
   grid.update(results.items);
   filters.noteFolders(results.items);
   count();
-  moreInSight(results);
+  lookForEnd();
 }
 
-/** The line at the end may still be in sight, and then nothing tells that it is. */
-function moreInSight(own) {
-  if (!own.complete && byId("end").getBoundingClientRect().top < innerHeight * 2) more();
+/** The line at the end may still be near, and then nothing tells that it is: have it told. */
+function lookForEnd() {
+  sight.unobserve(byId("end"));
+  sight.observe(byId("end"));
 }
 
 /** Load and show the next page. */
@@ -121,7 +126,7 @@ async function more() {
     grid.append(fresh);
     filters.noteFolders(fresh);
     count();
-    moreInSight(own);
+    lookForEnd();
   } catch (error) {
     if (own === results && !shared) trouble(error);
   } finally {
@@ -136,7 +141,7 @@ function count() {
     nothing(state);
     return;
   }
-  const number = `${length.toLocaleString()} ${length === 1 ? "photograph" : "photographs"}`;
+  const number = many(length, "photograph");
   if (length === 1 && results.complete) tell(number);
   else if (results.searched) tell(results.complete ? `${number}, best first` : `The best ${number} so far`);
   else tell(results.complete ? `${number}, newest first` : "Newest first");
@@ -271,7 +276,4 @@ bring.setUp({ busy: tell, trouble });
 theme.setUp();
 subscribe(show);
 history.scrollRestoration = "manual";
-new IntersectionObserver((entries) => {
-  if (entries.some((entry) => entry.isIntersecting) && results?.begun) more();
-}, { rootMargin: "1200px" }).observe(byId("end"));
 show(get());

@@ -1,7 +1,7 @@
 // Photographs that come while the newest ones are shown: taken in by themselves where that disturbs nobody, and
 // offered by a button where somebody is looking.
 
-import { byId, el } from "./dom.js";
+import { byId, el, many } from "./dom.js";
 
 const PAUSE = 8000; // milliseconds between two looks
 const SHARE = 30; // so many times as long as a look takes is waited at least: a large library has other things to do
@@ -65,7 +65,7 @@ export class Newcomers {
       place.replaceChildren();
       return;
     }
-    const label = `${count.toLocaleString()} new ${count === 1 ? "photograph" : "photographs"}`;
+    const label = many(count, "new photograph");
     if (place.textContent === label) place.firstElementChild.onclick = () => this.#go(takeIn);
     else place.replaceChildren(el("button", { onclick: () => this.#go(takeIn) }, label));
   }

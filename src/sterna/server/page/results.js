@@ -55,25 +55,21 @@ class Results {
     const ids = (list) => list.slice(0, count).map((one) => one.id).join();
     const shown = new Set(before.map((one) => one.id));
     const fresh = photos.filter((one) => !shown.has(one.id));
-    const take = () => {
-      const now = new Set(photos.map((one) => one.id));
-      const rest = next === null ? [] : this.items.slice(count).filter((one) => !now.has(one.id));
-      this.items = [...photos, ...rest];
-      if (rest.length === 0) this.next = next;
-      else if (this.next !== null) this.next = this.items.length;
-      this.begun = true;
-    };
+    // what was shown behind them comes anew when somebody scrolls there: it may have moved, or be gone
+    const take = () => Object.assign(this, { items: [...photos], next, begun: true });
     return { fresh, same: this.begun && ids(before) === ids(photos), take };
   }
 
   async #load() {
     const { signal } = this.stopped;
+    const { items } = this;
     const answer = this.searched
       ? await ask("/api/search", { method: "POST", json: question(this.state, this.next), signal })
       : await ask(listing(this.state, this.next), { signal });
-    const shown = new Set(this.items.map((one) => one.id)); // pages shift where photographs come meanwhile
+    if (items !== this.items) return []; // others were taken in meanwhile, and this page may not be theirs
+    const shown = new Set(items.map((one) => one.id)); // pages shift where photographs come meanwhile
     const fresh = (answer.hits ?? answer.photos).filter((one) => !shown.has(one.id));
-    this.items.push(...fresh);
+    items.push(...fresh);
     this.begun = true;
     this.next = answer.next;
     this.nearest = answer.nearest ?? null;

@@ -1,4 +1,4 @@
-"""Text from outside, and counts, on a line of a terminal."""
+"""Text from outside, and counts of things, in words for a person."""
 
 from __future__ import annotations
 
