@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
+from sterna.encoders import write_calibration
 from sterna.library import Library
 from tests.library.fake import ColourEncoder, save
 from tests.page.conftest import Service, greys
@@ -247,6 +249,27 @@ def test_the_least_score_hides_what_is_below_it(page: Page, service: Service) ->
     has_query(page, r"min=0\.6")
     page.get_by_role("button", name="auto").click()
     has_query(page, r"q=red$")
+
+
+def test_the_least_score_of_the_model_is_shown_and_left_behind(
+    page: Page, serve: Callable[..., Service], tmp_path: Path, tiny_model: Path
+) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    greys(tmp_path / "photos", count=4)
+    library = Library.open(tmp_path / "library", model=model)
+    library.index(tmp_path / "photos")
+    scores = [hit.score for hit in library.search("a wall", k=4, min_score=None)]
+    least = (scores[1] + scores[2]) / 2
+    known = {"recall": 1.0, "precision": 1.0, "hidden": 0.5, "images": 4, "captions": 4, "data": "walls"}
+    write_calibration(model, {"min_score": least, **known})
+    page.goto(f"{serve(tmp_path / 'library', model=str(model)).url}/?q=a wall")
+    expect(page.locator(TILES)).to_have_count(2)
+    expect(page.locator("#min-told")).to_have_text(f"{least:.2f}")
+    page.get_by_role("button", name="Show those that score less, too").click()
+    expect(page.locator(TILES)).to_have_count(4)
+    expect(page.locator("#min-told")).to_have_text("any")
+    expect(page.locator("#below")).to_be_hidden()
+    has_query(page, "min=none")
 
 
 def test_scrolling_brings_the_rest(page: Page, serve: Callable[..., Service], tmp_path: Path) -> None:

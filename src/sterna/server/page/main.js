@@ -72,6 +72,7 @@ function showView(state, { fresh = false } = {}) {
   results?.stop();
   results = null;
   grid.clear();
+  byId("below").hidden = true;
   if (state.view === "duplicates") duplicates.show(state, { ...sayFor("duplicates"), fresh });
   else library.show({ ...sayFor("library"), changed: indexed, forget: forgetAll });
 }
@@ -88,6 +89,7 @@ function showPhotos(state, { fresh }) {
   results?.stop();
   results = resultsOf(state, { fresh });
   grid.clear();
+  byId("below").hidden = true;
   if (results.begun) {
     grid.append(results.items);
     count();
@@ -136,7 +138,9 @@ async function more() {
 
 function count() {
   const { length } = results.items;
-  const { state } = results;
+  const { state, least } = results;
+  if (state.min === "model") refine.chosen(least);
+  byId("below").hidden = !results.complete || length === 0 || state.min !== "model" || least === null;
   if (length === 0) {
     nothing(state);
     return;
@@ -271,6 +275,7 @@ function setUpLinks() {
 setUpSearch();
 setUpLinks();
 refine.setUp();
+byId("show-below").addEventListener("click", () => goAnd({ min: null }, { replace: true }));
 filters.setUp({ trouble });
 bring.setUp({ busy: tell, trouble });
 theme.setUp();

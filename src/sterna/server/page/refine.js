@@ -16,6 +16,8 @@ const NAMES = {
   caption: (value) => `says “${value}”`,
 };
 
+let models = null; // the least score that the model chose last
+
 export function setUp() {
   byId("add").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -53,18 +55,27 @@ export function show(state) {
   byId("add").hidden = byId("least").hidden = !searched;
   // a sentence seldom scores above a half, a photograph like another often does
   byId("min").max = state.like === null && state.image === null ? Math.max(0.6, Number(state.min) || 0) : 1;
-  byId("min").value = typeof state.min === "number" ? state.min : 0;
   // the model has a least score for a sentence alone
   const sentence = state.q !== "" && state.like === null && state.image === null && !state.plus.length && !state.minus.length;
   byId("min-auto").hidden = !sentence;
   byId("min-auto").setAttribute("aria-pressed", String(state.min === "model"));
-  tellLeast(state.min === "model" && !sentence ? null : state.min);
+  byId("min").value = typeof state.min === "number" ? state.min : 0;
+  if (state.min !== "model") tellLeast(state.min);
+  else chosen(sentence ? models : null);
+}
+
+/** Show the least score that the model chose, where it chooses. */
+export function chosen(least) {
+  if (least !== null) models = least;
+  byId("min").value = least ?? 0;
+  tellLeast(least);
+  if (least !== null) byId("min").setAttribute("aria-valuetext", `${least.toFixed(2)}, chosen by the model`);
 }
 
 function tellLeast(min) {
-  const text = min === null ? "any" : min === "model" ? "" : min.toFixed(2);
+  const text = min === null ? "any" : min.toFixed(2);
   byId("min-told").textContent = text;
-  byId("min").setAttribute("aria-valuetext", text || "chosen by the model");
+  byId("min").setAttribute("aria-valuetext", text);
 }
 
 function chip(label, without, ...before) {

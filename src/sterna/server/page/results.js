@@ -16,6 +16,7 @@ class Results {
     this.state = state;
     this.items = [];
     this.nearest = null; // where nothing was found: what the nearest scores
+    this.least = null; // the least score that counted
     this.begun = false;
     this.next = null;
     this.loading = null;
@@ -73,6 +74,7 @@ class Results {
     this.begun = true;
     this.next = answer.next;
     this.nearest = answer.nearest ?? null;
+    this.least = answer.min_score ?? null;
     return fresh;
   }
 }
