@@ -164,6 +164,21 @@ def test_lower_casing_is_the_models_choice(copied: Path) -> None:
     assert not np.array_equal(kept.encode_texts("DOG"), kept.encode_texts("dog"))
 
 
+def test_few_words_are_read_within_the_sentence_of_the_model(copied: Path) -> None:
+    plain = load(copied)
+    texts = ["dog", " two  dogs ", "dogs in snow", "", "   "]
+    framed = ["there is dog", "there is  two  dogs ", "dogs in snow", "", "   "]
+    wanted = plain.encode_texts(framed)
+    assert not np.allclose(plain.encode_texts(texts)[:2], wanted[:2], atol=1e-3)
+    before = fingerprint_folder(copied)
+    model = load(change(copied, text__few_words="there is {}"))
+    np.testing.assert_allclose(model.encode_texts(texts), wanted, atol=1e-5)
+    assert fingerprint_folder(copied) != before  # its vectors are others
+    for wrong in ("there is", "{} and {}", 3):
+        with pytest.raises(ModelError, match="text.few_words is .*, a sentence with one {} is needed"):
+            read_config(change(copied, text__few_words=wrong))
+
+
 def test_a_sentence_is_text(model: Encoder) -> None:
     for wrong in (5, None):
         with pytest.raises(

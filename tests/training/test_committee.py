@@ -123,11 +123,19 @@ def test_backbones_that_runs_share_are_run_once(runs, tmp_path):
 
 
 def test_a_run_alone_gives_fewer_numbers_too(runs, tmp_path, capfd):
-    assert main(["export", str(runs[0]), "--dim", "7", "--out", str(tmp_path / "small")]) == 0
-    assert sterna.load(tmp_path / "small").dim == 7
+    few = ["--few-words", "there is {}"]
+    assert main(["export", str(runs[0]), "--dim", "7", *few, "--out", str(tmp_path / "small")]) == 0
+    model = sterna.load(tmp_path / "small")
+    assert model.dim == 7
+    np.testing.assert_allclose(model.encode_texts("photo"), model.encode_texts("there is photo"), atol=1e-6)
     card = (tmp_path / "small" / "README.md").read_text()
     assert "Its 24 numbers are turned to fewer by their principal components over 16 training" in card
     assert "Not measured." in card
+    assert 'Texts of one or two words are read in "there is {}".' in card
+    few = ["--few-words", "there is"]
+    assert main(["export", str(runs[0]), *few, "--out", str(tmp_path / "none")]) == 2
+    assert "--few-words" in capfd.readouterr().err
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_card_names_the_members(runs, tmp_path, capfd):

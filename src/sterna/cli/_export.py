@@ -74,6 +74,14 @@ def export(
     ] = "float16",
     image_tuning: ImageTuning = 1.0,
     text_tuning: TextTuning = 1.0,
+    few_words: Annotated[
+        str | None,
+        typer.Option(
+            "--few-words",
+            metavar="SENTENCE",
+            help='Texts of one or two words are read within it: "there is {}".',
+        ),
+    ] = None,
     results: Annotated[
         list[Path] | None,
         typer.Option(
@@ -110,7 +118,7 @@ def export(
             write(
                 runs, out, dim=dim, name=name or out.resolve().name, image_weights=image_weights,
                 text_weights=text_weights, image_arithmetic=image_arithmetic, image_tuning=image_tuning,
-                text_tuning=text_tuning, results=figures,
+                text_tuning=text_tuning, few_words=few_words, results=figures,
                 progress=lambda what, done, total: line("reading", done, total, unit=what),
             )  # fmt: skip
     answer = describe_model(str(out), verify=False)

@@ -32,6 +32,8 @@ class ModelConfig:
         text_file: its network: `text_inputs` (ids, mask; int64 `[M, T]`) to `text_output` `[M, E]`.
         max_tokens: most tokens of a sentence, its special tokens included.
         lowercase: whether sentences are lower-cased before the tokenizer sees them.
+        few_words: a sentence with a `{}`, into which texts of one or two words are put: a model of captions
+            knows sentences. `None` leaves them as they are.
         tokenizer_file: of the `tokenizers` library.
         score: what its training was measured by, one of `sterna.scoring.SCORES`.
         alignment: how its regions and words are compared, one of `sterna.scoring.ALIGNMENTS`; `None` where
@@ -54,6 +56,7 @@ class ModelConfig:
     text_file: Path
     max_tokens: int
     lowercase: bool
+    few_words: str | None
     text_inputs: tuple[str, str]
     text_output: str
     tokenizer_file: Path
@@ -157,6 +160,13 @@ class _Checker:
             self.problems.append(f"{name} is {value!r}, true or false is needed")
         return bool(value)
 
+    def template(self, name: str) -> str | None:
+        value = self._get(name, None)
+        if value is None or (isinstance(value, str) and value.count("{}") == 1):
+            return value
+        self.problems.append(f"{name} is {value!r}, a sentence with one {{}} is needed")
+        return None
+
     def one_of(self, name: str, known: tuple[str, ...]) -> str:
         value = self._get(name, None)
         if value not in known:
@@ -208,6 +218,7 @@ def _build(folder: Path, values: Mapping[str, Any], checker: _Checker) -> ModelC
         text_file=folder / checker.file("text.file", "text.onnx"),
         max_tokens=checker.count("text.max_tokens"),
         lowercase=checker.flag("text.lowercase"),
+        few_words=checker.template("text.few_words"),
         text_inputs=checker.pair("text.inputs", ("ids", "mask")),
         text_output=checker.text("text.output", default="vectors"),
         tokenizer_file=folder / _TOKENIZER,

@@ -29,6 +29,7 @@ __all__ = ["FolderEncoder"]
 _BATCH = 2  # as fast as larger ones on one core, in a third of the memory of 8
 _MAX_LANES = 4
 _TEXT_BATCH = 64
+_FEW = 2  # words that are no sentence yet
 
 
 class FolderEncoder:
@@ -94,8 +95,12 @@ class FolderEncoder:
         return self._pipeline.stream(photos)
 
     def encode_texts(self, sentences: Sequence[str] | str) -> NDArray[np.float32]:
-        """Encode sentences, or one, to `[M, E]`; those beyond `max_tokens` are cut there."""
-        tokens = self._tokens(sentences)
+        """Encode sentences, or one, to `[M, E]`; those beyond `max_tokens` are cut there.
+
+        Texts of one or two words are put into the sentence that the model has for them, if it has one.
+        """
+        texts = as_sentences(sentences, max_tokens=self.config.max_tokens)
+        tokens = self._tokens([self._in_sentence(text) for text in texts])
         return encode_sorted(tokens, length=len, network=self._run_texts, dim=self.dim, batch=_TEXT_BATCH)
 
     def regions(self, photo: PhotoSource) -> NDArray[np.float32]:
@@ -107,10 +112,14 @@ class FolderEncoder:
     def words(self, sentence: str) -> NDArray[np.float32]:
         """The words of a sentence; see `Aligns`. Raises `UsageError` where the model has none."""
         check_aligns(self)
-        return self._texts.run_items(self._feed(self._tokens(as_sentence(sentence))))[0]
+        texts = as_sentences(as_sentence(sentence), max_tokens=self.config.max_tokens)
+        return self._texts.run_items(self._feed(self._tokens(texts)))[0]
 
-    def _tokens(self, sentences: Sequence[str] | str) -> list[list[int]]:
-        texts = as_sentences(sentences, max_tokens=self.config.max_tokens)
+    def _in_sentence(self, text: str) -> str:
+        frame = self.config.few_words
+        return text if frame is None or not 0 < len(text.split()) <= _FEW else frame.replace("{}", text)
+
+    def _tokens(self, texts: list[str]) -> list[list[int]]:
         if self.config.lowercase:
             texts = [text.lower() for text in texts]
         with self._reading:

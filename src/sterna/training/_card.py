@@ -240,6 +240,7 @@ def _kept(side: Mapping[str, Any]) -> str:
 
 def _preprocessing(config: Mapping[str, Any]) -> str:
     image, text = config["image"], config["text"]
+    few = f' Texts of one or two words are read in "{text["few_words"]}".' if "few_words" in text else ""
     fits = {
         "squeeze": "squeezed to a square without regard to its shape",
         "crop": "cropped to its central square",
@@ -248,7 +249,7 @@ def _preprocessing(config: Mapping[str, Any]) -> str:
     return (
         f"A photograph is turned upright (EXIF), {fits[image['fit']]}, and resized to {image['size']} x "
         f"{image['size']} pixels, bicubic with antialiasing; RGB values 0 to 255 go in as they are. "
-        f"Sentences are cut after {text['max_tokens']} tokens.\n"
+        f"Sentences are cut after {text['max_tokens']} tokens.{few}\n"
     )
 
 

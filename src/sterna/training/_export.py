@@ -43,6 +43,7 @@ def export(
     image_arithmetic: Arithmetic = "float32",
     image_tuning: float = 1.0,
     text_tuning: float = 1.0,
+    few_words: str | None = None,
     results: Mapping[str, Any] | None = None,
     torch_weights: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
@@ -70,6 +71,8 @@ def export(
             on (they have to be there), and the vectors are held against torch's by their mean cosine.
         image_tuning, text_tuning: of a run that tuned its backbones, how far to go from the published weights
             (0) to the tuned ones (1); see `load_run`. Below 1 the run has no figures of its own.
+        few_words: a sentence with a `{}`, such as "there is {}", in which the model reads texts of one or
+            two words.
         results: measured figures by split for the configuration and the card (what `sterna eval` reports as
             JSON), beside or in place of the run's own on validation, which are of its float32 weights.
         torch_weights: also write `model.safetensors`, TERN's weights in float32 and what was trained of the
@@ -80,10 +83,14 @@ def export(
 
     Returns `out`. Raises `ModelError` where ONNX Runtime's vectors differ from torch's by more than 1e-4,
     `SternaError` where `out` exists, `DiskError` where it cannot be written (both at once), `RunError` where
-    `run` is not a run, `UsageError` where several runs cannot be one model, or where `dim` is more than they
-    have.
+    `run` is not a run, `UsageError` where several runs cannot be one model, where `few_words` has not one
+    `{}`, or where `dim` is more than they have.
     """
     check_new_folder(Path(out))
+    if few_words is not None and few_words.count("{}") != 1:
+        raise UsageError(
+            f"few_words={few_words!r}: a sentence with one {{}} is needed, such as 'there is {{}}'"
+        )
     runs = _opened(run, image_tuning=image_tuning, text_tuning=text_tuning)
     first = runs[0]
     stored: dict[str, Precision] = {"image": image_weights, "text": text_weights}
@@ -96,6 +103,8 @@ def export(
         config = _config(
             runs, reduction, name=name, stored=stored, arithmetic=image_arithmetic, results=results or {}
         )
+        if few_words is not None:
+            config["text"]["few_words"] = few_words
         config["fingerprint"] = _fingerprint(folder, config)
         write_json(folder / "config.json", config)
         write_text(folder / "README.md", card(config))
