@@ -27,8 +27,8 @@ from sterna.data import CaptionedImages, read
 
 FRAMES = ("a {}", "the {}", "there is {}", "there is a {}", "a photo of {}")
 NO_QUERY = {
-    "a", "an", "the", "in", "on", "of", "and", "with", "is", "are", "at", "to", "his", "her", "their", "it", "its",
-    "by", "for", "while", "from", "as", "that", "two", "three", "one",
+    "a", "an", "the", "in", "on", "of", "and", "with", "is", "are", "at", "to", "his", "her", "their", "it",
+    "its", "by", "for", "while", "from", "as", "that", "two", "three", "one",
 }  # fmt: skip
 FEWEST, MOST, DRAWS = 8, 300, 2000
 

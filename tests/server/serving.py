@@ -112,7 +112,7 @@ def form(*images: bytes, asked: object = None) -> bytes:
 
 
 @contextlib.contextmanager
-def serving(library: Library, **settings: Any) -> Iterator[Running]:
+def serving(library: Library, *, http: Any = "h11", **settings: Any) -> Iterator[Running]:
     """A service of a library, in a thread, on a port of its own."""
     app = create_app(library, settings=ServerSettings(**settings))
     config = uvicorn.Config(
@@ -121,7 +121,7 @@ def serving(library: Library, **settings: Any) -> Iterator[Running]:
         log_config=None,
         access_log=False,
         server_header=False,
-        http="h11",
+        http=http,
         ws="none",
         timeout_graceful_shutdown=2,
     )

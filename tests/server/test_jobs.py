@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -130,6 +131,56 @@ def test_the_path_of_a_folder_may_be_long(running: Running, home: Path) -> None:
     folder = home / "more" / Path(*["a" * 200] * 9)
     folder.mkdir(parents=True)
     assert running.post("/api/jobs", {"roots": [str(folder)]}).status == 202
+
+
+def test_a_folder_that_became_a_link_after_it_was_allowed_is_not_added(
+    running: Running, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "private").mkdir()
+    save(home / "private" / "secret.png", "blue")
+    (home / "more" / "inner").mkdir()
+    swap = (
+        "import pathlib, runpy, sys; inner = pathlib.Path(sys.argv[1]); inner.rmdir(); "
+        "inner.symlink_to(sys.argv[2]); runpy.run_module('sterna.server._job', run_name='__main__')"
+    )
+    command = (sys.executable, "-c", swap, str(home / "more" / "inner"), str(home / "private"))
+    monkeypatch.setattr("sterna.server._jobs._COMMAND", command)
+    running.post("/api/jobs", {"roots": [str(home / "more" / "inner")]})
+    job = ended(running, 1)
+    assert job["state"] == "failed"
+    assert job["error"] == f"{home / 'more' / 'inner'}: is a link now, or lies behind one; nothing was added"
+    assert [root["path"] for root in running.get("/api/status").json["roots"]] == [str(home / "photos")]
+
+
+BUSY = """
+import json, os, pathlib, signal, sys, time
+import sterna.server._job as job
+
+job._PATIENCE = 0.5
+def index(self, roots, *, progress):
+    pathlib.Path(sys.argv[1]).write_text(str(os.getpid()))
+    while True:  # as a decoder in C: it hears nothing
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pass
+job.Library._index_final = index
+sys.exit(job._main())
+"""
+
+
+def test_a_job_that_hears_nothing_ends_some_time_after_a_service_that_was_killed(
+    home: Path, tiny_model: Path
+) -> None:
+    Library.open(home / "library", model=tiny_model).index(home / "photos")
+    command = [sys.executable, "-c", BUSY, str(home / "number")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as popen:
+        wish = {"library": str(home / "library"), "model": str(tiny_model), "roots": []}
+        popen.stdin.write(json.dumps(wish).encode() + b"\n")
+        popen.stdin.flush()
+        until((home / "number").is_file)
+        popen.stdin.close()
+        assert popen.wait(10) == 130
 
 
 def test_one_job_runs_at_a_time_and_is_stopped(home: Path, tiny_model: Path) -> None:

@@ -132,6 +132,12 @@ def test_what_came_in_a_photograph_s_place_is_not_shown(tmp_path: Path) -> None:
         refused()
         path.unlink()
         refused()
+        path.mkdir()
+        before = len(list(Path("/dev/fd").iterdir()))
+        for _ in range(5):
+            refused()
+        assert len(list(Path("/dev/fd").iterdir())) < before + 5  # what was opened is closed
+        path.rmdir()
         path.write_bytes(secret.read_bytes()[:60])  # begins as a photograph and ends too early
         cut = service.get(f"/api/photos/{number}/thumbnail")
         assert (cut.status, cut.problem) == (422, "unreadable-photo")

@@ -147,6 +147,17 @@ class Library:
         report = progress or silent
         return index_library(self._opened, roots, model=model, exclude=exclude, report=report, wait=wait)
 
+    def _index_final(
+        self, roots: Sequence[str], *, progress: Callable[[Progress], None], wait: float | None = 0
+    ) -> IndexReport:
+        """As `index`, of folders that were resolved when they were allowed; one that is a link now is not.
+
+        For the service, whose jobs begin a while after it has looked at their folders.
+        """
+        return index_library(
+            self._opened, roots, model=None, exclude=(), report=progress, wait=wait, final=True
+        )
+
     def watch(
         self,
         *roots: str | Path,

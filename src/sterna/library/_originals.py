@@ -72,11 +72,15 @@ def _opened(root: bytes, path: bytes) -> Original:
         handle = _handle(root, path)
     except OSError as error:
         raise PhotoError(system_reason(error), path=name) from error
-    file = os.fdopen(handle, "rb")
     try:
         status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise PhotoError("not a regular file")
+        if not stat.S_ISREG(status.st_mode):  # a folder, too, of which no file object can be made
+            raise PhotoError("not a regular file", path=name)
+        file = os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+    try:
         check_bytes(status.st_size)
         return Original(file, Path(name), media_type(file), status.st_size, status.st_mtime_ns)
     except PhotoError as error:

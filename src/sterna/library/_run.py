@@ -31,10 +31,11 @@ def index_library(
     exclude: Sequence[str],
     report: Reporter,
     wait: float | None,
+    final: bool = False,
     parts: Mapping[bytes, Part] | None = None,
     patience: float = 0.0,
 ) -> IndexReport:
-    """Bring folders, or without any the whole library, up to date; see `Library.index` and `run_index`."""
+    """Bring folders, or without any the whole library, up to date; see `Library.index`."""
     if not (opened.is_ready if roots else opened.exists):
         if not roots:
             raise LibraryError(
@@ -51,7 +52,7 @@ def index_library(
             taken_in: list[tuple[Path, Path]] = []
             with catalog.transaction():
                 if parts is None:
-                    chosen, taken_in = choose_roots(catalog, roots, exclude=exclude)
+                    chosen, taken_in = choose_roots(catalog, roots, exclude=exclude, final=final)
                 else:  # one that has been forgotten meanwhile stays so
                     named = {resolved(root) for root in roots}
                     chosen = [root for root in known_roots(catalog) if root.path in named]

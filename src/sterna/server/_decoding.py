@@ -7,6 +7,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -23,6 +24,9 @@ __all__ = ["Decoders"]
 
 _START = 60.0  # seconds in which a process has to be ready
 _ENOUGH = 640  # pixels that the shorter side keeps: more than any model's square
+_AT_ONCE = (
+    1.0  # seconds in which no image is decoded for so long that it is to blame for the end of a process
+)
 
 
 @dataclass
@@ -48,6 +52,7 @@ class Decoders:
         self._free: queue.LifoQueue[_Process] = queue.LifoQueue()
         for process in reversed(self._all):
             self._free.put(process)
+        self._large = threading.Lock()
 
     def decode(self, data: bytes) -> Image.Image:
         """An RGB image of an image's bytes, of at least what a model needs.
@@ -57,12 +62,27 @@ class Decoders:
         from PIL import Image
 
         answer, pixels = self._ask(data, at_least=_ENOUGH, max_pixels=self._limits.pixels, thumbnail=False)
+        _check(answer)
         width, height = answer["size"]
         return Image.frombytes("RGB", (width, height), pixels)
 
     def thumbnail(self, data: bytes, side: int) -> bytes:
-        """A JPEG of a photograph's bytes whose longer side has `side` pixels; raises as `decode`."""
-        _, jpeg = self._ask(data, at_least=side, max_pixels=None, thumbnail=True)
+        """A JPEG of a photograph's bytes whose longer side has `side` pixels; raises as `decode`.
+
+        A photograph beyond the limits of an upload is decoded too, one of them at a time.
+        """
+        from sterna.images import pixel_limit  # brings Pillow
+
+        usual = min(self._limits.pixels, pixel_limit())
+        answer, jpeg = self._ask(data, at_least=side, max_pixels=usual, thumbnail=True)
+        if not answer["ok"]:
+            if not self._large.acquire(timeout=self._limits.decode_seconds):
+                raise busy("too many large photographs are waiting to be made small", seconds=2)
+            try:
+                answer, jpeg = self._ask(data, at_least=side, max_pixels=None, thumbnail=True)
+            finally:
+                self._large.release()
+        _check(answer)
         return jpeg
 
     def close(self) -> None:
@@ -82,33 +102,45 @@ class Decoders:
             if self._closed:
                 _end(process)
             self._free.put(process)
-        if not answer["ok"]:
-            raise PhotoError(str(answer["reason"]))
         return answer, result
 
     def _answer(self, process: _Process, order: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
-        popen = process.popen
-        if popen is None or popen.poll() is not None:
-            popen = self._start(process)
-        answer = _exchange(popen, order, data, seconds=self._limits.decode_seconds)
-        if answer is None:
-            self._metrics.decoders_ended.inc()
+        seconds = self._limits.decode_seconds
+        order = {**order, "seconds": seconds}
+        for _ in range(2):
+            popen = process.popen
+            is_new = popen is None or popen.poll() is not None
+            if popen is None or is_new:
+                popen = self._start(process)
+            begun = time.monotonic()
+            answer = _exchange(popen, order, data, seconds=seconds)
+            if answer is not None:
+                return answer
             _end(process)
-            seconds = self._limits.decode_seconds
-            raise PhotoError(f"it cannot be decoded safely, or not within {seconds:g} seconds")
-        return answer
+            if is_new or time.monotonic() - begun > min(_AT_ONCE, seconds / 2):
+                break  # else it was killed before the image came, which has nothing to do with that
+        self._metrics.decoders_ended.inc()
+        raise PhotoError(f"it cannot be decoded safely, or not within {seconds:g} seconds")
 
     def _start(self, process: _Process) -> subprocess.Popen[bytes]:
         _end(process)
         # -P: what lies in the working folder is not imported
         command = [sys.executable, "-P", "-m", "sterna.server._decoder"]
-        popen = process.popen = subprocess.Popen(  # noqa: S603  # nosec B603
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
+        try:
+            popen = process.popen = subprocess.Popen(  # noqa: S603  # nosec B603
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        except OSError:  # too many files are open, or processes there are
+            raise busy("no process that decodes images can be started", seconds=5) from None
         if _exchange(popen, None, b"", seconds=_START) is None:
             _end(process)
             raise busy("no process that decodes images can be started", seconds=5)
         return popen
+
+
+def _check(answer: dict[str, Any]) -> None:
+    if not answer["ok"]:
+        raise PhotoError(str(answer["reason"]))
 
 
 def _exchange(

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import Any
 
 from sterna.errors import SternaError
@@ -20,9 +21,11 @@ from sterna.library import IndexReport, Library, Progress
 __all__: list[str] = []
 
 _NICE = 15  # a search that comes meanwhile goes first
+_PATIENCE = 20.0  # seconds to keep what is done, where the service is not there any more to end this process
 
 
 def _main() -> int:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it may have been started with it ignored
     wish = json.loads(sys.stdin.readline())
     threading.Thread(target=_stop_with_input, daemon=True).start()
     with contextlib.suppress(OSError, AttributeError):
@@ -36,8 +39,9 @@ def _main() -> int:
 
     try:
         with Library.open(wish["library"], model=wish["model"]) as library:
-            report = library.index(
-                *wish["roots"], progress=lambda progress: tell("progress", _told(progress))
+            # the service has resolved and allowed the folders, which may lead to other places now
+            report = library._index_final(
+                wish["roots"], progress=lambda progress: tell("progress", _told(progress))
             )
     except SternaError as error:
         tell("failed", {"kind": type(error).__name__, "sentence": str(error)})
@@ -52,6 +56,8 @@ def _stop_with_input() -> None:
     while sys.stdin.readline():
         pass
     os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(_PATIENCE)
+    os._exit(130)  # a photograph keeps its decoder busy; what was committed is kept
 
 
 def _told(progress: Progress) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Callable, Iterator
@@ -62,6 +63,7 @@ def run(
         import uvicorn
 
         from sterna.server._app import build
+        from sterna.server._connections import accept_quietly, bounded, most_connections
 
     entrance, service = build(library, chosen, notice=notice)
     service.log.to_stderr()
@@ -76,14 +78,15 @@ def run(
             await super().shutdown(sockets)
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            accept_quietly(asyncio.get_running_loop(), lambda: service.log.event("too-many-open-files"))
             await super().startup(sockets)
             if announce is not None and self.started:
                 announce(_address(listener, chosen.host))
 
     config = uvicorn.Config(
         entrance, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on",
-        http="h11", loop="asyncio", ws="none", timeout_graceful_shutdown=_PATIENCE,
-        h11_max_incomplete_event_size=_LONGEST_HEAD,
+        http=bounded(most_connections()), loop="asyncio", ws="none", timeout_graceful_shutdown=_PATIENCE,
+        h11_max_incomplete_event_size=_LONGEST_HEAD, backlog=_BACKLOG,
     )  # fmt: skip
     with contextlib.closing(_listen(chosen)) as listener:
         Server(config).run([listener])
