@@ -38,7 +38,9 @@ _EXTRAS = {  # extra: the modules that it brings
     "hf": ("safetensors", "torch", "transformers"),
     "heic": ("pillow_heif",),
     "parquet": ("pyarrow",),
+    "hdf5": ("h5py",),
     "watch": ("watchfiles",),
+    "server": ("fastapi", "prometheus_client", "python_multipart", "uvicorn", "h11"),
 }
 
 

@@ -24,9 +24,7 @@ __all__ = ["Decoders"]
 
 _START = 60.0  # seconds in which a process has to be ready
 _ENOUGH = 640  # pixels that the shorter side keeps: more than any model's square
-_AT_ONCE = (
-    1.0  # seconds in which no image is decoded for so long that it is to blame for the end of a process
-)
+_AT_ONCE = 1.0  # seconds: a process that ends sooner was killed by somebody, and not by its image
 
 
 @dataclass

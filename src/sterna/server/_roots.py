@@ -134,16 +134,18 @@ class Roots:
             return known[wanted]
         try:
             path = Path(wanted).resolve()
-            folder = Path(wanted).is_absolute() and path.is_dir()
         except (OSError, ValueError, RuntimeError):
             raise Problem(422, "roots: a path of a folder is needed") from None
         if Path(wanted) in known.values() or path in known.values():
             return path if path in known.values() else Path(wanted)
         if not self._may_add(path):
+            places = f"folders are added from {' or '.join(map(plain, self.may_add))} alone"
             raise Problem(
-                403, "this folder is not one of the library's, and no folder may be added from here"
+                403,
+                "this folder is not one of the library's, and "
+                + (places if self.may_add else "no folder may be added from here"),
             )
-        if not folder:
+        if not (Path(wanted).is_absolute() and path.is_dir()):
             raise Problem(422, "roots: no such folder")
         return path
 

@@ -179,7 +179,7 @@ function emptyLibrary() {
   tell("");
   note(
     "No photographs yet",
-    ["Tell Sterna where yours are:", "sterna index ~/Pictures", "They appear here by themselves, the newest first."],
+    ["Tell Sterna where yours are (with the same --library as this service, if it has one):", "sterna index ~/Pictures", "They appear here by themselves, the newest first."],
     [{ label: "Look again", act: () => changed() }, { label: "Add a folder", act: () => goAnd({ ...empty(), view: "library" }) }],
   );
   byId("note").querySelectorAll("p")[1].className = "code";
