@@ -131,6 +131,8 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     )
     opened.set_default_timeout(PATIENCE)
     yield opened
+    for one in opened.pages:
+        one.unroute_all(behavior="ignoreErrors")  # what is still answered for a page is no fault of the next
     opened.close()
 
 
