@@ -16,7 +16,7 @@ const NAMES = {
   caption: (value) => `says “${value}”`,
 };
 
-let models = null; // the least score that the model chose last
+let modelsLeast = null; // the least score that the model chose last
 
 export function setUp() {
   byId("add").addEventListener("submit", (event) => {
@@ -61,12 +61,12 @@ export function show(state) {
   byId("min-auto").setAttribute("aria-pressed", String(state.min === "model"));
   byId("min").value = typeof state.min === "number" ? state.min : 0;
   if (state.min !== "model") tellLeast(state.min);
-  else chosen(sentence ? models : null);
+  else chosen(sentence ? modelsLeast : null);
 }
 
 /** Show the least score that the model chose, where it chooses. */
 export function chosen(least) {
-  if (least !== null) models = least;
+  if (least !== null) modelsLeast = least;
   byId("min").value = least ?? 0;
   tellLeast(least);
   if (least !== null) byId("min").setAttribute("aria-valuetext", `${least.toFixed(2)}, chosen by the model`);
