@@ -290,6 +290,15 @@ def older(root: Path, name: str, *, place: int) -> None:
     os.utime(root / name, (seconds, seconds))
 
 
+def library_of_older(root: Path, folder: Path, *, count: int) -> Library:
+    """A library of so many photographs, each older than the one before."""
+    for place in range(count):
+        older(root, f"{place}.png", place=place)
+    library = Library.open(folder, model=ColourEncoder())
+    library.index(root)
+    return library
+
+
 def scroll_to_the_end(page: Page, *, count: int) -> None:
     """Scroll until so many photographs are there."""
     for _ in range(100):
@@ -360,10 +369,7 @@ def test_none_is_lost_where_photographs_are_taken_in_above_many_others(
     page: Page, serve: Callable[..., Service], tmp_path: Path
 ) -> None:
     root = tmp_path / "photos"
-    for place in range(230):
-        older(root, f"{place}.png", place=place)
-    library = Library.open(tmp_path / "library", model=ColourEncoder())
-    library.index(root)
+    library = library_of_older(root, tmp_path / "library", count=230)
     page.clock.install()
     page.goto(serve(tmp_path / "library").url)
     scroll_to_the_end(page, count=180)
@@ -384,10 +390,7 @@ def test_a_page_that_comes_after_others_were_taken_in_is_asked_for_anew(
     page: Page, serve: Callable[..., Service], tmp_path: Path
 ) -> None:
     root = tmp_path / "photos"
-    for place in range(150):
-        older(root, f"{place}.png", place=place)
-    library = Library.open(tmp_path / "library", model=ColourEncoder())
-    library.index(root)
+    library = library_of_older(root, tmp_path / "library", count=150)
     held: list[Route] = []
 
     def hold(route: Route) -> None:

@@ -84,7 +84,8 @@ class Entrance:
         self._inside[stranger] += 1
         try:
             page = headers.get("origin") if self._guard.allows_page(headers) else None
-            await self._answer(scope, receive, _told(send, line, page=page), headers=headers, line=line)
+            told = _told(send, line, page=page)
+            await self._answer(scope, receive, told, headers=headers, line=line, stranger=stranger)
         finally:
             self._inside[stranger] -= 1
             line.route = _route(scope)
@@ -93,10 +94,9 @@ class Entrance:
             self._log.request(line)
 
     async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, *, headers: Headers, line: Line
+        self, scope: Scope, receive: Receive, send: Send, *, headers: Headers, line: Line, stranger: bool
     ) -> None:
         body = b""
-        stranger = self._guard.is_open(scope["path"])
         bodies, limits = (self._apart, self._strangers) if stranger else (self._bodies, self._limits)
         try:
             if self._inside[stranger] > self._limits.requests and scope["path"] not in _SIGNS:
