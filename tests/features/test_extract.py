@@ -301,6 +301,7 @@ extract(few(Path(sys.argv[1])), sys.argv[2], image_backbone=Colours(), text_back
 """
 
 
+@pytest.mark.long
 def test_two_processes_may_extract_the_same_into_one_folder(photos: Path, tmp_path: Path) -> None:
     data = few(photos)
     seen: set[str] = set()

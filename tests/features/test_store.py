@@ -41,7 +41,7 @@ def filled(path: Path, *, ids: str = "abcd", lengths: tuple[int, ...] = (2, 0, 3
 parts = st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=6), min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=10)
 @given(shape=parts, names=st.sets(st.text(min_size=1, max_size=8), min_size=24, max_size=24), data=st.data())
 def test_what_goes_in_comes_out(
     tmp_path_factory: pytest.TempPathFactory, shape: list[list[int]], names: set[str], data: st.DataObject

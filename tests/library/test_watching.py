@@ -53,7 +53,7 @@ def test_a_photograph_that_changes_and_one_that_goes_are_followed(library: Libra
     assert names(library) == ["blue.png", "red.png"]
 
 
-@pytest.mark.parametrize("folder", ["trips/sea", "new", "other root"])
+@pytest.mark.parametrize("folder", ["trips/sea", pytest.param("new", marks=pytest.mark.long), "other root"])
 def test_a_photograph_that_moves_is_known_by_its_content(
     library: Library, colours: Path, tmp_path: Path, encoder: ColourEncoder, folder: str
 ) -> None:
@@ -116,6 +116,7 @@ def slowly(path: Path, data: bytes, *, pieces: int) -> None:
             time.sleep(QUIET / 3)
 
 
+@pytest.mark.long
 def test_a_file_that_is_still_being_written_is_waited_for(
     library: Library, colours: Path, tmp_path: Path, encoder: ColourEncoder
 ) -> None:

@@ -16,6 +16,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 EXAMPLES = 8  # of each operation, as described and otherwise
 
 
+@pytest.mark.long
 def test_every_operation_answers_as_it_is_described(service: Running) -> None:
     schema = schemathesis.openapi.from_url(f"{service.url}/api/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations()]

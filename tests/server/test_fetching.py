@@ -286,7 +286,7 @@ def test_a_closed_port_is_told_as_an_address_that_is_nobody_s(
         assert refused(service, "http://10.0.0.1/") == NOBODY
 
 
-@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("slow", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_every_address_of_a_name_is_tried_in_turns_of_ipv6_and_ipv4(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: Elsewhere, slow: bool
 ) -> None:

@@ -21,6 +21,7 @@ from sterna.training import TrainSettings, export, load_run, train
 from tests.conftest import draw_photo
 from tests.training.test_export import make_backbones, make_photographs
 
+pytestmark = pytest.mark.long
 TERMS = [
     {"name": "hinge", "params": {"similarity": "MrSw", "reduction": "mean"}},
     {"name": "hinge", "params": {"reduction": "mean"}},

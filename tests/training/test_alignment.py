@@ -87,8 +87,13 @@ def read_data(toy: Path):
     ("score", "objective", "model"),
     [
         ("MrSw", hinge("MrSw", reduction="mean"), ITEMS),
-        ("scan-t2i", hinge("scan-t2i", reduction="mean"), ITEMS),
-        ("order", hinge("order", reduction="mean", negatives="all"), ITEMS | {"absolute": True}),
+        pytest.param("scan-t2i", hinge("scan-t2i", reduction="mean"), ITEMS, marks=pytest.mark.long),
+        pytest.param(
+            "order",
+            hinge("order", reduction="mean", negatives="all"),
+            ITEMS | {"absolute": True},
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_run_learns_by_its_score_and_is_measured_by_it(

@@ -21,6 +21,7 @@ from sterna.training import TrainSettings, export, load_run, train
 from tests.conftest import draw_photo
 from tests.training.test_export import make_backbones, make_photographs
 
+pytestmark = pytest.mark.long
 SENTENCES = ["a photo of number 3", "number 7", "a photo", "of a photo of a number 11"]
 
 
@@ -91,7 +92,7 @@ def test_fewer_numbers_keep_what_varies_most(runs, tmp_path):
     assert reduced == {"from": 48, "images": len(data), "captions": len(data.captions)}
 
 
-@pytest.mark.parametrize("weights", [pytest.param("float16", marks=pytest.mark.long), "int8"])
+@pytest.mark.parametrize("weights", ["float16", "int8"])
 def test_the_projection_is_stored_as_other_layers_are(runs, tmp_path, weights):
     plain = export(runs, tmp_path / "plain", dim=40, image_weights="float32", text_weights="float32")
     small = export(runs, tmp_path / "small", dim=40, image_weights=weights, text_weights=weights)

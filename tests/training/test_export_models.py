@@ -63,6 +63,7 @@ def test_every_pooling_is_tried() -> None:
     assert set(OPTIONS) == set(POOLINGS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("pooling", "score"),
     [

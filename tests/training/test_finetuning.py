@@ -135,6 +135,7 @@ def test_a_tuned_run_says_other_vectors_and_another_fingerprint_than_its_ground(
     assert frozen.fingerprint == load_run(ground / "frozen").fingerprint
 
 
+@pytest.mark.long
 def test_an_exported_model_has_the_tuned_backbones_inside(tuned: Path, tmp_path: Path) -> None:
     run = load_run(tuned)
     out = export(run, tmp_path / "model", image_weights="float32", text_weights="float32", torch_weights=True)
@@ -242,6 +243,7 @@ class Stop(Exception):
     pass
 
 
+@pytest.mark.long
 def test_a_tuned_run_stopped_at_any_step_ends_with_the_bits_of_one_never_stopped(
     ground: Path, tmp_path: Path
 ) -> None:

@@ -54,7 +54,7 @@ def settings_on(ground: Path, *, layers: int) -> TrainSettings:
     })  # fmt: skip
 
 
-@pytest.mark.parametrize("layers", [0, 1])
+@pytest.mark.parametrize("layers", [pytest.param(0, marks=pytest.mark.long), 1])
 def test_a_run_reads_regions_and_encodes_photographs_as_it_was_trained(ground: Path, layers: int) -> None:
     run = ground / f"run{layers}"
     train(settings_on(ground, layers=layers), run)

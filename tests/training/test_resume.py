@@ -96,6 +96,7 @@ def whole(toy):
     return run
 
 
+@pytest.mark.long
 def test_a_run_stopped_at_any_step_ends_with_the_bits_of_one_never_stopped(toy, whole):
     for step in range(1, 11):
         run = toy / f"stopped-{step}"
