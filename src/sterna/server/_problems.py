@@ -30,8 +30,8 @@ __all__ = ["AGAIN", "Problem", "add_handlers", "busy", "invalid", "problem_of", 
 
 _TYPES: dict[int, str] = {
     400: "malformed", 401: "token-needed", 403: "forbidden", 404: "not-found", 405: "not-allowed",
-    408: "too-slow", 409: "conflict", 413: "too-large", 415: "wrong-kind", 416: "no-such-part", 421: "wrong-host",
-    422: "invalid", 500: "internal", 501: "missing-part", 503: "busy", 507: "disk-full",
+    408: "too-slow", 409: "conflict", 413: "too-large", 415: "wrong-kind", 416: "no-such-part",
+    421: "wrong-host", 422: "invalid", 500: "internal", 501: "missing-part", 503: "busy", 507: "disk-full",
 }  # fmt: skip
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 AGAIN = {"Retry-After": "2"}  # where somebody else is at the library
