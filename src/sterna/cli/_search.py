@@ -62,7 +62,8 @@ def search(
         typer.Option(
             "--min-score",
             metavar="X|none",
-            help="Leave out hits that score less.  [default: of a description what the model says]",
+            help="Leave out hits that score less.  [default: of a description alone what the model says; "
+            "none with --image, --plus or --minus]",
         ),
     ] = "model",
     folder: Annotated[
@@ -153,8 +154,10 @@ def search(
     """Find photographs by a description or by another photograph.
 
     Scores are cosines: 1 is the same direction, 0 unrelated. What a description shows scores at least what
-    the model says is needed (calibration in sterna model info). Weights of --plus and --minus are numbers
-    before a colon, 1 where none is given; what names an existing file is taken for an image.
+    the model says is needed (calibration in sterna model info); that is known of a description alone, so
+    with --image, --plus or --minus nothing is left out unless --min-score says so. Weights of --plus and
+    --minus are numbers before a colon, 1 where none is given; what names an existing file is taken for an
+    image.
     --rerank is for models that were trained to align regions with words.
 
     \b

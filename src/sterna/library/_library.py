@@ -117,6 +117,7 @@ class Library:
         *roots: str | Path,
         model: str | Path | Encoder | None = None,
         exclude: Sequence[str] = (),
+        follow_links: bool = True,
         progress: Callable[[Progress], None] | None = None,
         wait: float | None = 0,
     ) -> IndexReport:
@@ -132,6 +133,9 @@ class Library:
             model: what to embed with; `None` for this library's model.
             exclude: `fnmatch` patterns of names, or of paths below the folder, to leave out; remembered for
                 these folders. Where it is empty, what is remembered counts; `[""]` forgets it.
+            follow_links: a folder may be named by a link, and is the one that this leads to. `False` refuses
+                one that is a link or lies behind one: for programs that have looked at a folder before, in
+                whose place a link may have come since.
             progress: called with a `Progress` now and then.
             wait: seconds to wait for another process that indexes; `None` waits without end.
 
@@ -139,23 +143,20 @@ class Library:
 
         Raises `UsageError` for what is no folder or shows what the system tells of itself, `LockedError`
         where another process indexes for longer than `wait`, `DiskError` where the disk is full (nothing that
-        was committed is lost), `LibraryError` where the library cannot be used, `ModelError` where the model
-        cannot.
+        was committed is lost), `LibraryError` where the library cannot be used, or for a link that is not to
+        be followed, `ModelError` where the model cannot be used.
         """
         check_paths(*roots)
         check_patterns(exclude)
         report = progress or silent
-        return index_library(self._opened, roots, model=model, exclude=exclude, report=report, wait=wait)
-
-    def _index_final(
-        self, roots: Sequence[str], *, progress: Callable[[Progress], None], wait: float | None = 0
-    ) -> IndexReport:
-        """As `index`, of folders that were resolved when they were allowed; one that is a link now is not.
-
-        For the service, whose jobs begin a while after it has looked at their folders.
-        """
         return index_library(
-            self._opened, roots, model=None, exclude=(), report=progress, wait=wait, final=True
+            self._opened,
+            roots,
+            model=model,
+            exclude=exclude,
+            report=report,
+            wait=wait,
+            follow_links=bool(follow_links),
         )
 
     def watch(

@@ -118,7 +118,9 @@ class SearchRequest(_Operand):
     minus: list[WeightedPart] = Field(default=[], max_length=1000)
     k: int = Field(default=10, ge=1, description="Hits of a page.")
     min_score: float | Literal["model"] | None = Field(
-        default="model", description="The least score, or none."
+        default="model",
+        description='The least score, or null for none. Left out, or "model": what the model says is needed, '
+        "of a sentence alone; a photograph, a vector, an image, and any sum with plus or minus has none.",
     )
     filters: FilterShape = FilterShape()
     exclude_self: bool = False

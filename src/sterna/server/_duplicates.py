@@ -62,7 +62,9 @@ async def duplicates(
         LIKENESS, ge=_LEAST, le=1, description="The least likeness.", examples=[LIKENESS]
     ),
     copies: bool = Query(
-        False, description="Tell of photographs with equal copies alone, too.", examples=[True]
+        False,
+        description="Also tell of photographs that nothing looks like but equal copies of their own file.",
+        examples=[True],
     ),
     offset: int = Query(0, ge=0, lt=1 << 31, examples=[0]),
     limit: int = Query(20, ge=1, le=100, examples=[20]),
