@@ -25,6 +25,7 @@ from sterna.library._browsing import browse
 from sterna.library._captioning import caption_photo
 from sterna.library._duplicates import LIKENESS, find_duplicates
 from sterna.library._folder import default_folder, library_folder
+from sterna.library._folders import FolderRecord, folders_of, gone_photos
 from sterna.library._forget import forget_root
 from sterna.library._opened import Opened
 from sterna.library._originals import Original, open_original
@@ -396,6 +397,19 @@ class Library:
         filters = Filters(folder, after, before, orientation, min_size, max_size, name, caption)
         return browse(self._opened.catalog(), k=k, offset=offset, filters=filters)
 
+    def folders(self, *, k: int = 10_000, offset: int = 0) -> list[FolderRecord]:
+        """List the folders that photographs lie in, each with how many are in it and below.
+
+        They come root by root, each root first, then by name; equal photographs count once.
+
+        Arguments:
+            k: how many, at least 1.
+            offset: how many of the first to pass over.
+
+        Raises `UsageError` for arguments that mean nothing, `LibraryError` where nothing is indexed.
+        """
+        return folders_of(self._opened.catalog(), k=k, offset=offset)
+
     def photo(self, photo_id: int) -> PhotoRecord:
         """What the library knows of a photograph; `UnknownPhotoError` where it has none with this id."""
         return tell_photo(self._opened.catalog(), photo_id)
@@ -415,6 +429,13 @@ class Library:
         encoder, _ = self._opened.encoder(catalog, model)
         gallery = self._opened.gallery_of(catalog, encoder)
         return None if gallery is None or gallery.vector(known) is None else known
+
+    def gone(self, photo_ids: Sequence[int]) -> list[int]:
+        """Those of some ids that are no photograph's any more: deleted, forgotten, or not to be read now.
+
+        Raises `LibraryError` where the catalogue is lost or damaged.
+        """
+        return gone_photos(self._opened.any_catalog(), photo_ids)
 
     def open_photo(self, photo_id: int) -> Original:
         """Open the file of a photograph for reading; a link that has since come to lead out is not followed.
@@ -446,6 +467,15 @@ class Library:
         """
         catalog = self._opened.any_catalog()
         return () if catalog is None else read_roots(catalog)
+
+    @property
+    def generation(self) -> int:
+        """A number that grows whenever what can be found changes, in any process; 0 before the first `index`.
+
+        To ask for it takes no time. Raises `LibraryError` where the catalogue is lost or damaged.
+        """
+        catalog = self._opened.any_catalog()
+        return 0 if catalog is None else catalog.fact("generation") or 0
 
     def check(self) -> list[str]:
         """Read the whole catalogue and every vector; a sentence for each thing that is wrong, with its cure.

@@ -21,6 +21,7 @@ from sterna.server import (
     _root_routes,
     _searching,
     _telling,
+    _zipping,
 )
 from sterna.server._body import Bodies
 from sterna.server._described import describe
@@ -42,6 +43,7 @@ _ROOMS = (
     _searching,
     _embedding,
     _browsing,
+    _zipping,  # before those of one photograph, for "zip" is no id
     _photos,
     _explaining,
     _duplicates,

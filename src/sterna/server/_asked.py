@@ -14,6 +14,7 @@ __all__ = [
     "EmbedRequest",
     "ExplainRequest",
     "FilterShape",
+    "GoneRequest",
     "JobRequest",
     "LoginRequest",
     "RankRequest",
@@ -162,6 +163,14 @@ class RankRequest(_Asked):
     model: Short | None = None
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["a dog", "a cat"], "photo": 1}]})
+
+
+class GoneRequest(_Asked):
+    """Ids of photographs that somebody is looking at."""
+
+    ids: list[PhotoId] = Field(max_length=10_000, fail_fast=True)
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": [1, 7]}]})
 
 
 class ExplainRequest(_Asked):
