@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,10 @@ METHODS = {
     ("GET", "/api/photos/{photo_id}/thumbnail"): "thumbnail",
     ("GET", "/api/photos/{photo_id}/original"): "original",
     ("POST", "/api/photos/{photo_id}/explain"): "explain",
+    ("GET", "/api/photos/zip"): "archive",
+    ("POST", "/api/photos/gone"): "gone",
+    ("GET", "/api/folders"): "folders",
+    ("GET", "/api/generation"): "generation",
     ("GET", "/api/duplicates"): "duplicates",
     ("GET", "/api/status"): "status",
     ("GET", "/api/failures"): "failures",
@@ -44,6 +50,7 @@ METHODS = {
 NAMED = {  # what methods call otherwise, as those of `Library` do
     "text": {"query", "sentence"}, "texts": {"texts", "captions"}, "vector": {"query"}, "photo": {"image", "photo"},
     "filters": {"folder"}, "photo_id": {"photo", "photo_id"}, "root_id": {"root"}, "path": {"root"},
+    "ids": {"photo_ids"},
 }  # fmt: skip
 ITSELF = {"cursor", "encoding", "limit", "skip"}  # what they choose: pages are collected, vectors are arrays
 
@@ -74,9 +81,8 @@ def test_every_argument_of_an_operation_is_one_of_its_method(service: Running) -
     missing: list[str] = []
     for operation, names in described(service).items():
         methods = METHODS.get(operation, "").split()
-        known = {
-            name for one in methods for name in inspect.signature(getattr(sterna.Client, one)).parameters
-        }
+        calls = [one for one in map(sterna.Client.__dict__.get, methods) if callable(one)]
+        known = {name for call in calls for name in inspect.signature(call).parameters}
         own = ITSELF | ({"offset"} if methods == ["duplicates"] else set())
         for name in names - own if methods else ():
             if not NAMED.get(name, {name}) & known:
@@ -126,6 +132,32 @@ def test_photographs_that_the_service_does_not_list_are_an_error(client: sterna.
         client.photos(offset=10_001)
     with pytest.raises(UsageError, match="k=0: at least 1 is needed"):
         client.photos(k=0)
+
+
+def test_folders_and_what_is_gone_are_told_as_by_the_library(
+    client: sterna.Client, here: tuple[Library, Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = here[0]
+    ours = [(str(one.path.relative_to(one.root)), one.root_id, one.photos) for one in library.folders()]
+    assert [(str(one.path), one.root_id, one.photos) for one in client.folders()] == ours
+    assert len(ours) > 2
+    monkeypatch.setattr("sterna.client._client._FOLDERS", 1)
+    monkeypatch.setattr("sterna.client._client._IDS", 2)
+    assert [str(one.path) for one in client.folders(k=2, offset=1)] == [path for path, _, _ in ours[1:3]]
+    ids = [one.photo_id for one in library.photos()]
+    assert client.gone([*ids, 999, 1000]) == library.gone([*ids, 999, 1000]) == [999, 1000]
+    assert client.gone([]) == []
+    assert client.generation == library.generation
+
+
+def test_files_come_as_one(client: sterna.Client, here: tuple[Library, Running]) -> None:
+    photos = here[0].photos(k=3)
+    with zipfile.ZipFile(io.BytesIO(client.archive([one.photo_id for one in photos]))) as file:
+        assert sorted(map(file.read, file.namelist())) == sorted(one.path.read_bytes() for one in photos)
+    with pytest.raises(UnknownPhotoError):
+        client.archive([999])
+    with pytest.raises(UsageError, match="ids"):
+        client.archive([])
 
 
 def told(groups: Any, *, below: bool) -> list[list[tuple[Any, ...]]]:

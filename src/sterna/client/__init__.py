@@ -6,6 +6,7 @@ from sterna.client._client import Client
 from sterna.client._types import (
     RemoteCaption,
     RemoteExplanation,
+    RemoteFolder,
     RemoteForgotten,
     RemoteHit,
     RemoteJob,
@@ -17,6 +18,7 @@ __all__ = [
     "Client",
     "RemoteCaption",
     "RemoteExplanation",
+    "RemoteFolder",
     "RemoteForgotten",
     "RemoteHit",
     "RemoteJob",

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlencode
 
 from sterna.client._asked import (
     address,
@@ -28,12 +29,14 @@ from sterna.client._types import (
     Page,
     RemoteCaption,
     RemoteExplanation,
+    RemoteFolder,
     RemoteForgotten,
     RemoteHit,
     RemoteJob,
     RemotePhoto,
     read_captions,
     read_explanation,
+    read_folders,
     read_forgotten,
     read_groups,
     read_job,
@@ -52,6 +55,8 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 _PAGE = 100  # hits that are asked for at a time
+_FOLDERS = 1000  # folders
+_IDS = 10_000  # ids that are asked about at one time
 _GROUPS = 50  # groups of photographs that look the same
 _BETWEEN = 0.3  # seconds between two looks at a job
 
@@ -188,6 +193,40 @@ class Client:
                 break
         return found
 
+    def folders(self, *, k: int = 10_000, offset: int = 0) -> list[RemoteFolder]:
+        """List the folders that photographs lie in, and how many each holds; see `Library.folders`."""
+        most = check_whole("k", k, least=1)
+        first = check_whole("offset", offset, least=0, hint=", 0 for the first")
+        found: list[RemoteFolder] = []
+        while len(found) < most:
+            asked = {"k": min(most - len(found), _FOLDERS), "offset": first + len(found)}
+            page, more = self._connection.get(with_query("/api/folders", asked), read_folders)
+            found += page
+            if not more:
+                break
+        return found
+
+    def gone(self, photo_ids: Sequence[int]) -> list[int]:
+        """Those of some ids that are no photograph's any more; see `Library.gone`."""
+        ids = [as_id("photo_ids", one) for one in photo_ids]
+        gone: list[int] = []
+        for start in range(0, len(ids), _IDS):
+            part = {"ids": ids[start : start + _IDS]}
+            gone += self._connection.post(
+                "/api/photos/gone", lambda said: [int(one) for one in said["gone"]], asked=part
+            )
+        return gone
+
+    @property
+    def generation(self) -> int:
+        """A number that is another one whenever what can be found has changed; see `Library.generation`."""
+        return self._connection.get("/api/generation", lambda said: int(said["generation"]))
+
+    def archive(self, photo_ids: Sequence[int]) -> bytes:
+        """The files of several photographs, 500 at most, as one ZIP; a text in it names those not there."""
+        ids = [("ids", as_id("photo_ids", one)) for one in photo_ids]
+        return self._connection.file(f"/api/photos/zip?{urlencode(ids)}", kind="application/zip")
+
     def duplicates(
         self, *, min_score: float | None = None, copies: bool = False, model: str | None = None
     ) -> list[tuple[RemoteHit, ...]]:
@@ -248,11 +287,11 @@ class Client:
     def thumbnail(self, photo_id: int, *, size: int = 256) -> bytes:
         """A JPEG of a photograph whose longer side has 128, 256, 512 or 1024 pixels."""
         side = check_whole("size", size, least=1)
-        return self._connection.picture(f"{_photo(photo_id)}/thumbnail?size={side}")
+        return self._connection.file(f"{_photo(photo_id)}/thumbnail?size={side}", kind="image/")
 
     def original(self, photo_id: int) -> bytes:
         """The bytes of a photograph's file."""
-        return self._connection.picture(f"{_photo(photo_id)}/original")
+        return self._connection.file(f"{_photo(photo_id)}/original", kind="image/")
 
     def captions(
         self,

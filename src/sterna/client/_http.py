@@ -104,10 +104,10 @@ class Connection:
         except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
             raise self._of_another(answer) from None
 
-    def picture(self, path: str) -> bytes:
-        """The bytes of the picture that a path answers; raises as `ask` does."""
+    def file(self, path: str, *, kind: str) -> bytes:
+        """The bytes of the file that a path answers, whose type begins with `kind`; raises as `ask` does."""
         answer = self._fetch("GET", path)
-        if not answer.kind.startswith("image/"):
+        if not answer.kind.startswith(kind):
             raise self._of_another(answer)
         return answer.body
 

@@ -17,6 +17,7 @@ __all__ = [
     "Page",
     "RemoteCaption",
     "RemoteExplanation",
+    "RemoteFolder",
     "RemoteForgotten",
     "RemoteHit",
     "RemoteJob",
@@ -24,6 +25,7 @@ __all__ = [
     "RemoteWord",
     "read_captions",
     "read_explanation",
+    "read_folders",
     "read_forgotten",
     "read_groups",
     "read_job",
@@ -134,6 +136,16 @@ class RemoteJob:
 
 
 @dataclass(frozen=True)
+class RemoteFolder:
+    """A folder elsewhere that photographs lie in; `path` is below its root, "." for the root itself."""
+
+    path: PurePosixPath
+    root: str
+    root_id: int
+    photos: int
+
+
+@dataclass(frozen=True)
 class RemoteForgotten:
     """A folder that was taken out of a library elsewhere, with the names of `sterna.library.Forgotten`."""
 
@@ -184,6 +196,15 @@ def _hit(said: Mapping[str, Any]) -> RemoteHit:
 def read_photos(said: Mapping[str, Any]) -> list[RemotePhoto]:
     """A page of photographs as a service tells of it."""
     return [read_photo(one) for one in said["photos"]]
+
+
+def read_folders(said: Mapping[str, Any]) -> tuple[list[RemoteFolder], bool]:
+    """A page of folders as a service tells of it, and whether there are more."""
+    folders = [
+        RemoteFolder(PurePosixPath(one["path"]), one["root"]["name"], one["root"]["id"], one["photos"])
+        for one in said["folders"]
+    ]
+    return folders, said["next"] is not None
 
 
 def read_groups(said: Mapping[str, Any]) -> Groups:
