@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sterna
 from sterna.library import Library
 from tests.library.fake import ColourEncoder, save
 from tests.server.conftest import colours
@@ -296,3 +297,27 @@ def test_every_described_address_refuses_an_unknown_parameter(service: Running) 
 
 def test_what_follows_the_page_s_address_is_the_page_s(service: Running) -> None:
     assert service.get("/?q=a+dog&sort=new").status == 200
+
+
+def test_hits_that_look_the_same_are_folded_and_pages_stay_full(tmp_path: Path) -> None:
+    for number in range(6):
+        for copy in range(1 + number % 3):
+            save(tmp_path / "photos" / f"{number}-{copy}.png", (250 - 30 * number, copy, 40 * number))
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(tmp_path / "photos")
+    ours = [(hit.photo_id, hit.folded) for hit in library.search("red", k=99, min_score=None, fold=True)]
+    assert 1 < len(ours) < 12
+    with serving(library) as service:
+        asked = {"text": "red", "k": 1, "min_score": None, "fold": True}
+        found = []
+        while True:
+            page = service.post("/api/search", asked).json
+            found += [(hit["id"], hit["folded"]) for hit in page["hits"]]
+            if page["next"] is None:
+                break
+            asked = {**asked, "cursor": page["next"]}
+        assert found == ours
+        with sterna.Client(service.url) as client:
+            hits = client.search("red", k=99, min_score=None, fold=True)
+        assert [(hit.photo_id, hit.folded) for hit in hits] == ours
+        assert service.post("/api/search", {**asked, "fold": False}).problem == "cursor"

@@ -97,6 +97,7 @@ class Client:
         caption: str | None = None,
         exclude_self: bool = False,
         rerank: int = 0,
+        fold: bool = False,
         model: str | None = None,
     ) -> list[RemoteHit]:
         """Find photographs; the arguments are those of `Library.search`.
@@ -129,6 +130,7 @@ class Client:
             "filters": given,
             "exclude_self": bool(exclude_self),
             "rerank": check_whole("rerank", rerank, least=0, hint=", 0 for none"),
+            "fold": bool(fold),
             "model": model,
         }
 

@@ -57,7 +57,7 @@ class RemotePhoto:
 
 @dataclass(frozen=True)
 class RemoteHit(RemotePhoto):
-    """A photograph that was found elsewhere; `score` is a cosine, `alignment` is said at `Hit`.
+    """A photograph that was found elsewhere; `score` is a cosine, `alignment` and `folded` are said at `Hit`.
 
     `also` are its other paths below its root; `Client.duplicates` alone tells them.
     """
@@ -66,6 +66,7 @@ class RemoteHit(RemotePhoto):
     score: float
     alignment: float | None = None
     also: tuple[PurePosixPath, ...] = ()
+    folded: int = 0
 
 
 @dataclass(frozen=True)
@@ -190,6 +191,7 @@ def _hit(said: Mapping[str, Any]) -> RemoteHit:
         score=said["score"],
         alignment=said.get("alignment"),
         also=tuple(PurePosixPath(path) for path in said.get("also", ())),
+        folded=said.get("folded", 0),
     )
 
 

@@ -229,6 +229,7 @@ class Library:
         caption: str | None = None,
         exclude_self: bool = False,
         rerank: int = 0,
+        fold: bool = False,
         model: str | Path | Encoder | None = None,
     ) -> list[Hit]:
         """Find photographs by a sentence, by a photograph, or by a weighted sum of several.
@@ -261,6 +262,9 @@ class Library:
             rerank: read the first so many photographs again and order them by how well their regions fit the
                 words of the sentence (`Hit.alignment`); those after them, and any that cannot be read, follow
                 as they were. Scores stay cosines. For sentences alone, and models that can align.
+            fold: of photographs that look the same, as `duplicates` tells it, find the best alone, with how
+                many others it stands for (`Hit.folded`). The best 2,000 photographs are looked at, on every
+                page the same; so there are no more hits than those.
             model: search with this model's vectors; `None` for this library's model.
 
         Returns hits, best first; a photograph that lies at several paths comes once.
@@ -270,7 +274,7 @@ class Library:
         loaded, `PhotoError` where a photograph of the query cannot be read.
         """
         filters = Filters(folder, after, before, orientation, min_size, max_size, name, caption)
-        wanted = Wanted(k, min_score, filters, exclude_self, rerank, offset)
+        wanted = Wanted(k, min_score, filters, exclude_self, rerank, offset, fold=bool(fold))
         parts = operands(query, image, plus=plus, minus=minus)
         catalog = self._opened.catalog()
         encoder, gallery = self._opened.gallery(catalog, model)

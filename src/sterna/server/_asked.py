@@ -130,6 +130,11 @@ class SearchRequest(_Operand):
         ge=0,
         description="Read so many of the first again, and order them by how well regions fit words.",
     )
+    fold: bool = Field(
+        default=False,
+        description="Of photographs that look the same find the best alone, with how many it stands for "
+        "(`folded`); among the best 2,000.",
+    )
     model: Short | None = Field(default=None, description="The name or fingerprint of one of /api/models.")
     cursor: Short | None = Field(default=None, description="`next` of the page before, with the same query.")
 
