@@ -13,7 +13,11 @@ import pytest
 import sterna
 
 PACKAGE = Path(sterna.__file__).parent
-WHOLE = {"_tern.py", "_library.py"}  # a model from top to bottom; a library is what its methods promise
+WHOLE = {
+    "_client.py",
+    "_tern.py",
+    "_library.py",
+}  # a model from top to bottom; a library is what its methods promise
 MODULES = sorted(PACKAGE.rglob("*.py"))
 LEARNING = {"sterna.backbones", "sterna.features", "sterna.model", "sterna.objectives", "sterna.training"}
 DOORS = sorted({f"sterna.{path.parent.name}" for path in PACKAGE.glob("*/__init__.py")}) + sorted(

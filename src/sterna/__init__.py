@@ -6,11 +6,9 @@ Rooms (`sterna.training`, `sterna.data`, ...) open the same way.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
 from sterna._version import __version__
 
+TYPE_CHECKING = False  # as type checkers know it; `typing` takes long to load, and Ctrl-C may come meanwhile
 if TYPE_CHECKING:
     from sterna._evaluate import evaluate
     from sterna.client import Client
@@ -77,6 +75,8 @@ _ROOMS = frozenset({
 
 
 def __getattr__(name: str) -> object:
+    import importlib
+
     if name in _ROOMS:
         return importlib.import_module(f"sterna.{name}")
     if name in __all__:

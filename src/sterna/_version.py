@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+TYPE_CHECKING = False  # as in `sterna` itself
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["__version__", "versions"]
 

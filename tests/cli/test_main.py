@@ -152,6 +152,19 @@ def test_an_interrupt_while_loading_is_one_sentence(tmp_path: Path) -> None:
     assert (outcome.returncode, outcome.stdout, outcome.stderr) == (130, "", "sterna: interrupted\n")
 
 
+def test_ctrl_c_is_heeded_before_anything_of_python_s_is_loaded() -> None:
+    # -S, -I: what an installation of Python loads by itself is not ours
+    program = (
+        "import sys; sys.path[:0] = sys.argv[1:]; before = set(sys.modules); import sterna.cli; "
+        "print(sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    )
+    source = Path(__file__).resolve().parents[2] / "src"
+    outcome = subprocess.run(
+        [sys.executable, "-S", "-I", "-c", program, str(source)], capture_output=True, text=True, check=True
+    )
+    assert outcome.stdout == "['__future__', 'sterna']\n"
+
+
 def test_a_closed_stdout_is_no_failure(tmp_path: Path) -> None:
     program = "import sys\nfrom sterna.cli import main\nsys.exit(main(['model', 'info']))"
     outcome = subprocess.run(

@@ -42,6 +42,26 @@ def test_json_is_one_document_of_the_agreed_shape(sterna: Sterna, indexed: Path)
     assert (first["rank"], first["root"], first["width"], first["height"]) == (1, str(indexed), 320, 240)
 
 
+def test_of_hits_that_look_the_same_the_best_tells_how_many_more_there_are(
+    sterna: Sterna, indexed: Path
+) -> None:
+    everything = sterna("search", "a dog", "-k", "99", "--format", "json").json["hits"]
+    best = Path(everything[0]["path"])
+    with Image.open(best) as image:
+        image.resize((300, 225)).save(indexed / "again.jpg", quality=95)
+    sterna("index", str(indexed))
+    ask = ("search", "a dog", "-k", "99", "--fold")
+    hits = sterna(*ask, "--format", "json").json["hits"]
+    assert sum(1 + hit.get("folded", 0) for hit in hits) == len(everything) + 1
+    assert hits[0]["folded"] >= 1
+    lines = sterna(*ask).out.splitlines()
+    assert lines[0].split() == ["rank", "score", "more", "path"]
+    assert lines[1].split()[2] == f"+{hits[0]['folded']}"
+    rows = list(csv.DictReader(io.StringIO(sterna(*ask, "--format", "csv").out)))
+    assert [int(row["folded"] or 0) for row in rows] == [hit.get("folded", 0) for hit in hits]
+    assert len(sterna(*ask, "--format", "paths").out.splitlines()) == len(hits)
+
+
 def test_jsonl_and_csv_have_a_record_a_line(sterna: Sterna) -> None:
     expected = sterna("search", "a dog", "--format", "json").json["hits"]
     lines = sterna("search", "a dog", "--format", "jsonl").out.splitlines()

@@ -70,3 +70,44 @@ def test_arguments_that_mean_nothing_are_told(library: Library, tmp_path: Path) 
             library.photos(**wrong)  # type: ignore[arg-type]
     with pytest.raises(LibraryError, match="nothing is indexed"):
         Library.open(tmp_path / "none").photos()
+
+
+def test_folders_are_told_with_what_is_in_them_and_below(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    save(root / "red.png", "red")
+    save(root / "a" / "b" / "lime.png", "lime")
+    save(root / "a b" / "blue.png", "blue")
+    (root / "a" / "copy.png").write_bytes((root / "a" / "b" / "lime.png").read_bytes())
+    (root / "broken").mkdir()
+    (root / "broken" / "damaged.jpg").write_bytes(b"\xff\xd8\xff")
+    save(tmp_path / "more" / "grey.png", "grey")
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(root, tmp_path / "more")
+    found = [(one.path, one.photos) for one in library.folders()]
+    assert found == [
+        (tmp_path / "more", 1),
+        (root, 3),
+        (root / "a", 1),  # an equal photograph counts once
+        (root / "a" / "b", 1),
+        (root / "a b", 1),
+    ]
+    for folder, count in found:
+        assert len(library.photos(folder=folder)) == count
+    assert {one.root for one in library.folders(k=1)} == {tmp_path / "more"}
+    assert [one.path for one in library.folders(k=2, offset=3)] == [root / "a" / "b", root / "a b"]
+    with pytest.raises(UsageError, match="k=0"):
+        library.folders(k=0)
+
+
+def test_what_is_gone_is_told_and_the_generation_grows(library: Library, tmp_path: Path) -> None:
+    assert Library.open(tmp_path / "nothing").generation == 0
+    assert Library.open(tmp_path / "nothing").gone([1]) == [1]
+    photos = {photo.path.name: photo.photo_id for photo in library.photos()}
+    asked = [*photos.values(), 999]
+    assert library.gone(asked) == [999]
+    before = library.generation
+    assert library.generation == before
+    (tmp_path / "photos" / "old.png").unlink()
+    Library.open(tmp_path / "library", model=ColourEncoder()).index()
+    assert library.generation > before
+    assert library.gone(asked) == [photos["old.png"], 999]

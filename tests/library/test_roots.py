@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sterna.errors import ModelError, UsageError
+from sterna.errors import LibraryError, ModelError, UsageError
 from sterna.library import Library
 from tests.library.fake import save
 from tests.library.test_indexing import counts, names
@@ -121,3 +121,19 @@ def test_no_folder_is_added_where_the_model_does_not_load(
     with pytest.raises(ModelError):
         library.index(colours, model=tmp_path)
     assert roots(library) == ["trips"]
+
+
+def test_a_link_is_followed_unless_it_is_not_to_be(
+    library: Library, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(colours)
+    monkeypatch.chdir(tmp_path)
+    library.index(colours / "trips", follow_links=False)
+    for named in (tmp_path / "link", "link", tmp_path / "link" / "trips", "./link/../link"):
+        with pytest.raises(LibraryError, match=r"is a link, or lies behind one; nothing was added"):
+            library.index(colours, named, follow_links=False)
+        assert roots(library) == ["trips"]
+    library.index(f"{colours}/trips/../", follow_links=False)  # as it is, however it is written
+    assert roots(library) == ["photos"]
+    library.index(tmp_path / "link")
+    assert roots(library) == ["photos"]

@@ -181,6 +181,15 @@ def other(status: int, body: bytes, **headers: str) -> Iterator[str]:
 
 
 CALLS: dict[str, Callable[[sterna.Client], object]] = {
+    "photos": lambda client: client.photos(),
+    "duplicates": lambda client: client.duplicates(),
+    "explain": lambda client: client.explain(1, "a dog"),
+    "folders": lambda client: client.folders(),
+    "gone": lambda client: client.gone([1]),
+    "generation": lambda client: client.generation,
+    "archive": lambda client: client.archive([1]),
+    "jobs": lambda client: client.jobs(),
+    "follow": lambda client: list(client.follow(1)),
     "search": lambda client: client.search("a dog"),
     "similar": lambda client: client.similar(1),
     "photo": lambda client: client.photo(1),

@@ -130,6 +130,56 @@ def test_who_asks_is_answered_while_others_hold_all_connections(service: Running
 
 
 @pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n",
+        b"POST /api/search HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 50000000\r\n\r\n",
+        b"POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 99999999999\r\n\r\n",  # answered with `Connection: close`
+    ],
+)
+def test_of_a_body_that_is_refused_little_is_read_and_the_answer_arrives(
+    service: Running, head: bytes
+) -> None:
+    with connected(service) as one:
+        one.sendall(head)
+        sent = 0
+        piece = bytes(1 << 16)
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            while sent < 40_000_000:
+                sent += one.send(piece)
+        assert sent < 30_000_000  # what lies in the buffers of the system was sent, too
+        answer = one.recv(65536)
+    assert answer.split()[1] in {b"404", b"413", b"421"}, answer
+    assert b"application/problem+json" in answer
+
+
+def test_a_refused_body_that_never_ends_is_not_waited_for(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sterna.server._connections._REST_SECONDS", 0.5)
+    start = time.monotonic()
+    with connected(service) as one, contextlib.suppress(ConnectionError):
+        one.sendall(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
+        while time.monotonic() - start < 10:
+            one.sendall(b"x")
+            time.sleep(0.05)
+    assert time.monotonic() - start < 5
+
+
+def test_a_connection_serves_on_after_a_short_body_that_was_refused(service: Running) -> None:
+    with connected(service) as one:
+        one.sendall(b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000\r\n\r\n")
+        assert one.recv(65536).startswith(b"HTTP/1.1 404")
+        one.sendall(bytes(30000) + HEAD + b"\r\n")
+        came = b""
+        while b'{"status":"ok"}' not in came:
+            part = one.recv(65536)
+            assert part
+            came += part
+
+
+@pytest.mark.parametrize(
     "sent",
     [b"\x16\x03\x01\x02\x00\x01", b"GET /healthz\r\n\r\n", HEAD + b"\x00: x\r\n\r\n", HEAD + b"X" * 200_000],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -18,6 +19,7 @@ from PIL import Image
 
 from sterna.errors import PhotoError
 from sterna.images import open_photo
+from sterna.server import _decoding
 from sterna.server._decoder import read_message, write_message
 from sterna.server._decoding import Decoders
 from sterna.server._metrics import Metrics
@@ -150,6 +152,29 @@ def test_an_image_during_which_a_process_is_killed_is_not_tried_again(decoders: 
         decoders.decode(data)
     assert time.monotonic() - start < 6
     assert decoders.decode(png("red")).size == (9, 9)
+
+
+def test_a_photograph_is_tried_again_where_it_is_large_and_not_where_it_is_damaged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exchange, orders = _decoding._exchange, []
+
+    def counted(popen: object, order: object, data: bytes, *, seconds: float) -> object:
+        orders.append(order)
+        return exchange(popen, order, data, seconds=seconds)
+
+    monkeypatch.setattr(_decoding, "_exchange", counted)
+    decoders = Decoders(Limits(decoders=1, pixels=1000), Metrics())
+    with contextlib.closing(decoders):
+        for data, times in ((png("red", size=(20, 20)), 1), (png("red", size=(90, 60)), 2)):
+            orders.clear()
+            assert decoders.thumbnail(data, 64)[:2] == b"\xff\xd8"
+            assert sum(order is not None for order in orders) == times
+        for data in (png("red")[:45], b"no photograph"):
+            orders.clear()
+            with pytest.raises(PhotoError):
+                decoders.thumbnail(data, 64)
+            assert len(orders) == 1
 
 
 def test_where_no_process_can_be_started_it_is_busy(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import socket
 import threading
@@ -69,6 +70,35 @@ def test_a_length_that_is_none_is_refused(service: Running, length: bytes) -> No
     head = b"POST /api/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     answer = service.raw(head + b"Content-Length: " + length + b"\r\nConnection: close\r\n\r\n{}")
     assert answer.split()[1] in {b"400", b"422"}
+
+
+@pytest.mark.parametrize("path", ["/api/search", "/nowhere", "/login", "/healthz"])
+def test_a_request_with_two_lengths_is_refused_and_the_connection_closed(service: Running, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
+    body = b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    answer = service.raw(head + body + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"connection: close" in answer.lower()
+    assert b"a request has a Content-Length or a Transfer-Encoding, and not both" in answer
+    assert answer.count(b"HTTP/1.1 ") == 1  # what follows is not read
+
+
+def test_an_upload_needs_no_disk(service: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    large = png("red") + bytes(3_000_000)  # what follows an image's end is no part of it
+    answer = service.send("/api/search", large, asked={"k": 1})
+    assert (answer.status, answer.json["hits"][0]["path"]) == (200, "red.png")
+
+
+def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/var/lib/secret")
+
+    with gated(tmp_path) as (service, _):
+        monkeypatch.setattr(Library, "status", full)
+        answer = service.get("/api/status")
+        assert (answer.status, answer.problem) == (507, "disk-full")
+        assert answer.json["detail"] == "the disk of the service is full"
 
 
 def test_a_body_that_comes_too_slowly_is_given_up(tmp_path: Path) -> None:

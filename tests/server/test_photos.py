@@ -69,6 +69,95 @@ def test_an_original_is_the_file(service: Running, ids: dict[str, int], root: Pa
     assert (again.status, again.body) == (304, b"")
 
 
+def test_a_picture_is_told_of_without_being_sent(service: Running, ids: dict[str, int]) -> None:
+    for path in (
+        f"/api/photos/{ids['red.png']}/original",
+        f"/api/photos/{ids['red.png']}/thumbnail?size=128",
+    ):
+        whole = service.get(path)
+        told = service.ask("HEAD", path)
+        assert (told.status, told.body) == (200, b"")
+        changing = {"date", "x-request-id"}
+        assert {k: v for k, v in told.headers.items() if k not in changing} == {
+            k: v for k, v in whole.headers.items() if k not in changing
+        }
+        assert told.headers["content-length"] == str(len(whole.body))
+        known = service.ask("HEAD", path, headers={"If-None-Match": whole.headers["etag"]})
+        assert (known.status, known.body) == (304, b"")
+    assert service.ask("HEAD", "/api/photos/999/original").status == 404
+    assert service.ask("HEAD", f"{path}&sise=1").status == 422
+
+
+def test_a_part_of_an_original_is_that_part(service: Running, ids: dict[str, int], root: Path) -> None:
+    data = (root / "red.png").read_bytes()
+    size = len(data)
+    path = f"/api/photos/{ids['red.png']}/original"
+    assert service.get(path).headers["accept-ranges"] == "bytes"
+    for asked, start, end in (
+        ("bytes=0-0", 0, 1),
+        ("bytes=5-", 5, size),
+        (f"bytes={size - 1}-", size - 1, size),
+        ("bytes=-7", size - 7, size),
+        ("BYTES = 2 - 999999", 2, size),
+        (f"bytes=-{size + 5}", 0, size),
+    ):
+        part = service.get(path, Range=asked)
+        assert (part.status, part.body) == (206, data[start:end]), asked
+        assert part.headers["content-range"] == f"bytes {start}-{end - 1}/{size}"
+        assert part.headers["content-length"] == str(end - start)
+        assert part.headers["content-type"] == "image/png"
+    for asked in (f"bytes={size}-", "bytes=999999-1999999", "bytes=-0"):
+        behind = service.get(path, Range=asked)
+        assert (behind.status, behind.problem) == (416, "no-such-part"), asked
+        assert behind.headers["content-range"] == f"bytes */{size}"
+    for asked in (
+        "bytes=0-1,4-5",
+        "bytes=5-2",
+        "bytes=-",
+        "bytes",
+        "lines=1-2",
+        "bytes=x-",
+        "bytes=+1-2",
+        "",
+    ):
+        whole = service.get(path, Range=asked)
+        assert (whole.status, whole.body) == (200, data), asked
+    told = service.ask("HEAD", path, headers={"Range": "bytes=0-1"})
+    assert (told.status, told.headers["content-length"]) == (200, str(size))
+
+
+def test_a_part_is_of_the_file_that_who_asks_knows(service: Running, ids: dict[str, int]) -> None:
+    path = f"/api/photos/{ids['red.png']}/original"
+    told = service.get(path).headers
+    for known, status in (
+        (told["etag"], 206), (told["last-modified"], 206), ('"another"', 200), ("W/" + told["etag"], 200),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 200), ("", 200),
+    ):  # fmt: skip
+        assert service.get(path, Range="bytes=0-3", If_Range=known).status == status, known
+    assert service.get(path, If_Modified_Since=told["last-modified"]).status == 304
+    for since in ("Thu, 01 Jan 1970 00:00:00 GMT", "yesterday", "Mon, 01 Jan 0001 00:00:00 -2359"):
+        assert service.get(path, If_Modified_Since=since).status == 200
+    both = service.get(path, If_Modified_Since=told["last-modified"], If_None_Match='"another"')
+    assert both.status == 200  # the tag knows better
+    assert service.get(path, If_None_Match=told["etag"], Range="bytes=999999-").status == 304
+
+
+def test_files_that_are_told_of_and_sent_in_parts_are_closed(service: Running, ids: dict[str, int]) -> None:
+    path = f"/api/photos/{ids['red.png']}/original"
+
+    def ask() -> int:
+        service.ask("HEAD", path)
+        for asked in ("bytes=0-1", "bytes=999999-", "bytes=3-"):
+            service.get(path, Range=asked)
+        service.get(path, If_None_Match="*")
+        return len(list(Path("/dev/fd").iterdir()))
+
+    before = ask()
+    for _ in range(5):
+        ask()
+    until(lambda: len(list(Path("/dev/fd").iterdir())) <= before + 4)
+
+
 @pytest.mark.parametrize("what", ["", "/thumbnail", "/original", "/captions", "/similar"])
 @pytest.mark.parametrize(
     "number",
@@ -116,6 +205,8 @@ def test_what_came_in_a_photograph_s_place_is_not_shown(tmp_path: Path) -> None:
 
         def refused() -> None:
             for what in ("original", "thumbnail"):
+                assert service.ask("HEAD", f"/api/photos/{number}/{what}").status == 404
+                assert service.get(f"/api/photos/{number}/{what}", Range="bytes=0-9").status == 404
                 answer = service.get(f"/api/photos/{number}/{what}")
                 assert (answer.status, answer.problem) == (404, "photo-not-there")
                 assert b"secret" not in answer.body

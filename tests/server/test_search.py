@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sterna
 from sterna.library import Library
 from tests.library.fake import ColourEncoder, save
 from tests.server.conftest import colours
@@ -255,3 +256,68 @@ def test_a_body_that_is_no_json_is_told_in_our_words(service: Running) -> None:
     answer = service.post("/api/search", b"{")
     assert (answer.status, answer.problem) == (400, "malformed")
     assert answer.json["detail"].startswith("the body is no JSON (EOF while parsing an object")
+
+
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("/api/photos?folderr=trips", "folderr: unknown parameter, did you mean 'folder'?; known: after, before, "
+         "caption, folder, k, max_size, min_size, name, offset, orientation"),
+        ("/api/photos?q=&k=1&color=red", "q: unknown parameter; color: unknown parameter; known: after, "),
+        ("/api/duplicates?Copies=true", "Copies: unknown parameter, did you mean 'copies'?; known: copies, "),
+        ("/api/status?x", "x: unknown parameter; known: none"),
+        ("/api/failures?limit=5&page=2", "page: unknown parameter; known: limit, offset"),
+        ("/healthz?a=1", "a: unknown parameter; known: none"),
+        ("/login?tokenn=x", "tokenn: unknown parameter, did you mean 'token'?; known: token"),
+        ("/api/photos/1/thumbnail?sise=128", "sise: unknown parameter, did you mean 'size'?; known: size"),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_an_address_does_not_know_is_named(service: Running, path: str, detail: str) -> None:
+    answer = service.get(path)
+    assert (answer.status, answer.problem) == (422, "invalid")
+    assert answer.json["detail"].startswith(detail)
+    first = detail.partition(":")[0]
+    assert answer.json["errors"][0]["field"] == first
+
+
+def test_every_described_address_refuses_an_unknown_parameter(service: Running) -> None:
+    described = service.get("/api/openapi.json").json["paths"]
+    asked = 0
+    for path, operations in described.items():
+        for method in operations:
+            address = path.replace("{photo_id}", "1").replace("{job_id}", "1").replace("{root_id}", "1")
+            answer = service.ask(method.upper(), f"{address}?no_such_parameter=1")
+            assert answer.status == 422, (method, path, answer)
+            assert answer.json["errors"][0]["field"] == "no_such_parameter"
+            asked += 1
+    assert asked > 15
+    long = service.get("/api/status?" + "&".join(f"{'x' * 500}{number}=1" for number in range(100)))
+    assert len(long.body) < 10_000
+
+
+def test_what_follows_the_page_s_address_is_the_page_s(service: Running) -> None:
+    assert service.get("/?q=a+dog&sort=new").status == 200
+
+
+def test_hits_that_look_the_same_are_folded_and_pages_stay_full(tmp_path: Path) -> None:
+    for number in range(6):
+        for copy in range(1 + number % 3):
+            save(tmp_path / "photos" / f"{number}-{copy}.png", (250 - 30 * number, copy, 40 * number))
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(tmp_path / "photos")
+    ours = [(hit.photo_id, hit.folded) for hit in library.search("red", k=99, min_score=None, fold=True)]
+    assert 1 < len(ours) < 12
+    with serving(library) as service:
+        asked = {"text": "red", "k": 1, "min_score": None, "fold": True}
+        found = []
+        while True:
+            page = service.post("/api/search", asked).json
+            found += [(hit["id"], hit["folded"]) for hit in page["hits"]]
+            if page["next"] is None:
+                break
+            asked = {**asked, "cursor": page["next"]}
+        assert found == ours
+        with sterna.Client(service.url) as client:
+            hits = client.search("red", k=99, min_score=None, fold=True)
+        assert [(hit.photo_id, hit.folded) for hit in hits] == ours
+        assert service.post("/api/search", {**asked, "fold": False}).problem == "cursor"

@@ -6,10 +6,11 @@ Little is loaded before `main` runs, so that Ctrl-C while the rest is loading is
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # as in `sterna` itself
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sterna.cli._app import app
 
 __all__ = ["app", "main"]

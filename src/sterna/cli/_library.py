@@ -148,7 +148,10 @@ def duplicates(
     ] = None,
     copies: Annotated[
         bool,
-        typer.Option("--copies", help="Also list photographs with copies of their file alone."),
+        typer.Option(
+            "--copies",
+            help="Also list photographs that nothing looks like but equal copies of their own file.",
+        ),
     ] = False,
     model: LibraryModelOption = None,
     library: LibraryOption = None,
@@ -166,7 +169,8 @@ def duplicates(
     """Group photographs that look the same: resized, saved again, cut or brightened a little.
 
     The best of each group comes first: that of the most pixels, of those the earliest. No photograph is
-    read (but for --html) or changed. Copies of a file that are equal byte for byte are listed as "same".
+    read (but for --html) or changed. Copies of a file that are equal byte for byte are listed as "same"
+    under their photograph; one that has such copies and nothing else like it is listed with --copies alone.
 
     \b
     Examples:

@@ -62,7 +62,8 @@ def search(
         typer.Option(
             "--min-score",
             metavar="X|none",
-            help="Leave out hits that score less.  [default: of a description what the model says]",
+            help="Leave out hits that score less.  [default: of a description alone what the model says; "
+            "none with --image, --plus or --minus]",
         ),
     ] = "model",
     folder: Annotated[
@@ -118,6 +119,9 @@ def search(
             help="Read the first N photographs again and order them by how regions fit the words.",
         ),
     ] = 0,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="Of what looks the same list the best alone, and how many more.")
+    ] = False,
     model: LibraryModelOption = None,
     library: LibraryOption = None,
     output: Annotated[
@@ -153,9 +157,11 @@ def search(
     """Find photographs by a description or by another photograph.
 
     Scores are cosines: 1 is the same direction, 0 unrelated. What a description shows scores at least what
-    the model says is needed (calibration in sterna model info). Weights of --plus and --minus are numbers
-    before a colon, 1 where none is given; what names an existing file is taken for an image.
-    --rerank is for models that were trained to align regions with words.
+    the model says is needed (calibration in sterna model info); that is known of a description alone, so
+    with --image, --plus or --minus nothing is left out unless --min-score says so. Weights of --plus and
+    --minus are numbers before a colon, 1 where none is given; what names an existing file is an image.
+    --rerank is for models that were trained to align regions with words. --fold looks at the best 2,000
+    photographs, and calls alike what sterna library duplicates does.
 
     \b
     Examples:
@@ -164,6 +170,7 @@ def search(
       sterna search "a beach" --plus 0.5:sunset --minus people
       sterna search "a birthday cake" -k 50 --folder trips --after 2019 --before 2021-06
       sterna search "mountains" --orientation landscape --min-size 1920 --name 'img_*'
+      sterna search "a birthday party" --fold -k 30
       sterna search "a red car" --format paths -0 | xargs -0 ls -l
       sterna search "mountains" --html mountains.html --copy-to mountains
       sterna search "a girl in red throws a ball" --rerank 50 --model aligned-model
@@ -197,6 +204,7 @@ def search(
             name=name,
             caption=caption,
             exclude_self=exclude_self,
+            fold=fold,
         )
         hits = look(k=k, offset=offset, min_score=least, rerank=rerank)
         nearest = look(k=1, min_score=None) if not hits and not offset and least is not None else []

@@ -30,6 +30,7 @@ def _record(hit: Hit) -> dict[str, Any]:
         "online": hit.online,
         "also": [str(path) for path in hit.also],
         **({"alignment": round(hit.alignment, 6)} if hit.alignment is not None else {}),
+        **({"folded": hit.folded} if hit.folded else {}),
     }
 
 
@@ -37,6 +38,7 @@ def print_hits(hits: Sequence[Hit], *, output: HitFormat, null: bool, query: str
     """Print hits in a format; `null` ends paths with a NUL, JSON says the `query` and the `model`."""
     records = [_record(hit) for hit in hits]
     aligned = any(hit.alignment is not None for hit in hits)
+    folded = any(hit.folded for hit in hits)
     if output == "json":
         print_json({"schema": 1, "query": query, "model": model, "hits": records})
     elif output == "jsonl":
@@ -45,19 +47,25 @@ def print_hits(hits: Sequence[Hit], *, output: HitFormat, null: bool, query: str
     elif output == "csv":
         lists = ("captions", "also")
         rows = [{**record, **{name: " | ".join(record[name]) for name in lists}} for record in records]
-        columns = (*_COLUMNS, *(["alignment"] if aligned else []))
+        columns = (*_COLUMNS, *(["alignment"] if aligned else []), *(["folded"] if folded else []))
         print_csv(columns, [[row.get(name, "") for name in columns] for row in rows])
     elif output == "paths":
         print_paths([hit.path for hit in hits], null=null)
     elif hits:
         extra = ("alignment",) if aligned else ()
         print_table(
-            ("rank", *extra, "score", "path"),
+            ("rank", *extra, "score", *(("more",) if folded else ()), "path"),
             [
-                (hit.rank, *(_shown(hit.alignment) for _ in extra), f"{hit.score:.3f}", hit.path)
+                (
+                    hit.rank,
+                    *(_shown(hit.alignment) for _ in extra),
+                    f"{hit.score:.3f}",
+                    *((f"+{hit.folded}" if hit.folded else "",) if folded else ()),
+                    hit.path,
+                )
                 for hit in hits
             ],
-            right=range(2 + len(extra)),
+            right=range(2 + len(extra) + folded),
         )
     away = sorted({str(hit.away) for hit in hits if hit.away is not None})
     if away:

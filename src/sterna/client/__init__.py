@@ -3,6 +3,25 @@
 from __future__ import annotations
 
 from sterna.client._client import Client
-from sterna.client._types import RemoteCaption, RemoteForgotten, RemoteHit, RemoteJob, RemotePhoto
+from sterna.client._types import (
+    RemoteCaption,
+    RemoteExplanation,
+    RemoteFolder,
+    RemoteForgotten,
+    RemoteHit,
+    RemoteJob,
+    RemotePhoto,
+    RemoteWord,
+)
 
-__all__ = ["Client", "RemoteCaption", "RemoteForgotten", "RemoteHit", "RemoteJob", "RemotePhoto"]
+__all__ = [
+    "Client",
+    "RemoteCaption",
+    "RemoteExplanation",
+    "RemoteFolder",
+    "RemoteForgotten",
+    "RemoteHit",
+    "RemoteJob",
+    "RemotePhoto",
+    "RemoteWord",
+]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlencode
 
 from sterna.errors import PhotoError, UsageError, check_finite, check_whole
 from sterna.files import system_reason
@@ -15,7 +17,17 @@ if TYPE_CHECKING:
 
     Operand: TypeAlias = str | int | NDArray[Any]
 
-__all__ = ["address", "as_id", "content", "operand", "photo_of", "size", "weighed"]
+__all__ = [
+    "address",
+    "as_id",
+    "content",
+    "filters",
+    "least_score",
+    "operand",
+    "photo_of",
+    "weighed",
+    "with_query",
+]
 
 
 def as_id(name: str, number: object) -> int:
@@ -23,8 +35,49 @@ def as_id(name: str, number: object) -> int:
     return check_whole(name, number, least=0)
 
 
-def size(name: str, pixels: object) -> int | None:
-    """A number of pixels, `None` for none; raise `UsageError` where it is none."""
+def with_query(path: str, asked: Mapping[str, object]) -> str:
+    """An address with what is asked of it; what is `None` is left out."""
+    told = {name: _written(value) for name, value in asked.items() if value is not None}
+    return f"{path}?{urlencode(told, errors='surrogateescape')}" if told else path
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def filters(
+    *,
+    folder: str | Path | None,
+    after: str | date | None,
+    before: str | date | None,
+    orientation: str | None,
+    min_size: int | None,
+    max_size: int | None,
+    name: str | None,
+    caption: str | None,
+) -> dict[str, object]:
+    """The filters that are given, as a service takes them; raise `UsageError` for a size that is none."""
+    given = {
+        "folder": None if folder is None else str(folder),
+        "after": None if after is None else str(after),
+        "before": None if before is None else str(before),
+        "orientation": orientation,
+        "min_size": _size("min_size", min_size),
+        "max_size": _size("max_size", max_size),
+        "name": name,
+        "caption": caption,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def least_score(score: object) -> float | str | None:
+    """The least score, "model" or `None` for none; raise `UsageError` for anything else."""
+    if score is None or (isinstance(score, str) and score == "model"):
+        return score
+    return check_finite("min_score", score)
+
+
+def _size(name: str, pixels: object) -> int | None:
     return None if pixels is None else check_whole(name, pixels, least=1)
 
 

@@ -1,30 +1,50 @@
-"""A library that is shown by a service, asked as one that is here."""
+"""A library that is shown by a service, asked as one that is here.
+
+Longer than other modules, because it is what a user calls: nearly all of it is what the methods promise.
+"""
 
 from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
+from urllib.parse import urlencode
 
-from sterna.client._asked import address, as_id, content, operand, photo_of, size, weighed
+from sterna.client._asked import (
+    address,
+    as_id,
+    content,
+    filters,
+    least_score,
+    operand,
+    photo_of,
+    weighed,
+    with_query,
+)
 from sterna.client._http import Connection
 from sterna.client._types import (
+    Page,
     RemoteCaption,
+    RemoteExplanation,
+    RemoteFolder,
     RemoteForgotten,
     RemoteHit,
     RemoteJob,
     RemotePhoto,
     read_captions,
+    read_explanation,
+    read_folders,
     read_forgotten,
+    read_groups,
     read_job,
     read_page,
     read_photo,
+    read_photos,
 )
-from sterna.errors import UsageError, check_finite, check_whole
+from sterna.errors import UsageError, check_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +55,9 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 _PAGE = 100  # hits that are asked for at a time
+_FOLDERS = 1000  # folders
+_IDS = 10_000  # ids that are asked about at one time
+_GROUPS = 50  # groups of photographs that look the same
 _BETWEEN = 0.3  # seconds between two looks at a job
 
 
@@ -74,6 +97,7 @@ class Client:
         caption: str | None = None,
         exclude_self: bool = False,
         rerank: int = 0,
+        fold: bool = False,
         model: str | None = None,
     ) -> list[RemoteHit]:
         """Find photographs; the arguments are those of `Library.search`.
@@ -82,16 +106,16 @@ class Client:
         sent; `image_url` is the address of one on the public Internet, which the service fetches if it
         was started with `--fetch-images`. Many hits, and an `offset`, are reached page by page.
         """
-        filters = {
-            "folder": None if folder is None else str(folder),
-            "after": None if after is None else str(after),
-            "before": None if before is None else str(before),
-            "orientation": orientation,
-            "min_size": size("min_size", min_size),
-            "max_size": size("max_size", max_size),
-            "name": name,
-            "caption": caption,
-        }
+        given = filters(
+            folder=folder,
+            after=after,
+            before=before,
+            orientation=orientation,
+            min_size=min_size,
+            max_size=max_size,
+            name=name,
+            caption=caption,
+        )
         most = check_whole("k", k, least=1)
         first = check_whole("offset", offset, least=0, hint=", 0 for the first hits")
         own, images = (None, []) if image is None else photo_of(image)
@@ -102,39 +126,161 @@ class Client:
             "plus": ([] if own is None else [{"photo": own, "weight": 1.0}]) + added,
             "minus": taken,
             "k": min(first + most, _PAGE),
-            "min_score": min_score
-            if min_score is None or min_score == "model"
-            else check_finite("min_score", min_score),
-            "filters": {key: value for key, value in filters.items() if value is not None},
+            "min_score": least_score(min_score),
+            "filters": given,
             "exclude_self": bool(exclude_self),
             "rerank": check_whole("rerank", rerank, least=0, hint=", 0 for none"),
+            "fold": bool(fold),
             "model": model,
         }
-        return self._pages(asked, images, first=first, last=first + most)
 
-    def _pages(
-        self, asked: dict[str, Any], images: Sequence[bytes], *, first: int, last: int
-    ) -> list[RemoteHit]:
-        hits: list[RemoteHit] = []
-        cursor: str | None = None
-        while True:
-            page = self._connection.post(
+        def page(cursor: str | None) -> Page:
+            return self._connection.post(
                 "/api/search", read_page, asked={**asked, "cursor": cursor}, images=images
             )
-            hits += page.hits
-            cursor = page.next
-            if len(hits) >= last or not page.more:
-                return hits[first:last]
-            if cursor is None:
-                raise UsageError(
-                    f"the service tells of the first {len(hits):,} hits alone, and {last:,} are asked for; "
-                    "ask for fewer, or narrow the search"
-                )
 
-    def similar(self, photo_id: int, *, k: int = 10) -> list[RemoteHit]:
-        """Photographs like one of the library, which is left out."""
-        asked = f"k={check_whole('k', k, least=1)}"
-        return self._connection.get(f"{_photo(photo_id)}/similar?{asked}", read_page).hits
+        return _collected(page, first=first, last=first + most)
+
+    def similar(
+        self, photo_id: int, *, k: int = 10, offset: int = 0, model: str | None = None
+    ) -> list[RemoteHit]:
+        """Photographs like one of the library, which is left out; the arguments are those of `search`."""
+        most = check_whole("k", k, least=1)
+        first = check_whole("offset", offset, least=0, hint=", 0 for the first hits")
+        asked = {"k": min(first + most, _PAGE), "model": model}
+        path = f"{_photo(photo_id)}/similar"
+
+        def page(cursor: str | None) -> Page:
+            return self._connection.get(with_query(path, {**asked, "cursor": cursor}), read_page)
+
+        return _collected(page, first=first, last=first + most)
+
+    def photos(
+        self,
+        *,
+        k: int = 100,
+        offset: int = 0,
+        folder: str | Path | None = None,
+        after: str | date | None = None,
+        before: str | date | None = None,
+        orientation: Literal["landscape", "portrait", "square"] | None = None,
+        min_size: int | None = None,
+        max_size: int | None = None,
+        name: str | None = None,
+        caption: str | None = None,
+    ) -> list[RemotePhoto]:
+        """List photographs without searching, the newest first; the arguments are those of `Library.photos`.
+
+        Raises `UsageError` for those that the service does not tell of, beyond its last page.
+        """
+        most = check_whole("k", k, least=1)
+        first = check_whole("offset", offset, least=0, hint=", 0 for the newest")
+        given = filters(
+            folder=folder,
+            after=after,
+            before=before,
+            orientation=orientation,
+            min_size=min_size,
+            max_size=max_size,
+            name=name,
+            caption=caption,
+        )
+        found: list[RemotePhoto] = []
+        while len(found) < most:
+            count = min(most - len(found), _PAGE)
+            asked = {"k": count, "offset": first + len(found), **given}
+            page = self._connection.get(with_query("/api/photos", asked), read_photos)
+            found += page
+            if len(page) < count:
+                break
+        return found
+
+    def folders(self, *, k: int = 10_000, offset: int = 0) -> list[RemoteFolder]:
+        """List the folders that photographs lie in, and how many each holds; see `Library.folders`."""
+        most = check_whole("k", k, least=1)
+        first = check_whole("offset", offset, least=0, hint=", 0 for the first")
+        found: list[RemoteFolder] = []
+        while len(found) < most:
+            asked = {"k": min(most - len(found), _FOLDERS), "offset": first + len(found)}
+            page, more = self._connection.get(with_query("/api/folders", asked), read_folders)
+            found += page
+            if not more:
+                break
+        return found
+
+    def gone(self, photo_ids: Sequence[int]) -> list[int]:
+        """Those of some ids that are no photograph's any more; see `Library.gone`."""
+        ids = [as_id("photo_ids", one) for one in photo_ids]
+        gone: list[int] = []
+        for start in range(0, len(ids), _IDS):
+            part = {"ids": ids[start : start + _IDS]}
+            gone += self._connection.post(
+                "/api/photos/gone", lambda said: [int(one) for one in said["gone"]], asked=part
+            )
+        return gone
+
+    @property
+    def generation(self) -> int:
+        """A number that is another one whenever what can be found has changed; see `Library.generation`."""
+        return self._connection.get("/api/generation", lambda said: int(said["generation"]))
+
+    def archive(self, photo_ids: Sequence[int]) -> bytes:
+        """The files of several photographs, 500 at most, as one ZIP; a text in it names those not there."""
+        ids = [("ids", as_id("photo_ids", one)) for one in photo_ids]
+        return self._connection.file(f"/api/photos/zip?{urlencode(ids)}", kind="application/zip")
+
+    def duplicates(
+        self, *, min_score: float | None = None, copies: bool = False, model: str | None = None
+    ) -> list[tuple[RemoteHit, ...]]:
+        """Group photographs that look the same, the best of each first; see `Library.duplicates`.
+
+        Arguments:
+            min_score: the least cosine to the best of the group; `None` for the service's own.
+            copies: also tell of photographs with equal copies alone, as groups of one (`RemoteHit.also`).
+            model: compare this model's vectors; `None` for the library's model.
+        """
+        asked = {
+            "min_score": None if min_score is None else least_score(min_score),
+            "copies": bool(copies),
+            "model": model,
+        }
+        groups: list[tuple[RemoteHit, ...]] = []
+        offset: int | None = 0
+        while offset is not None:
+            part = {**asked, "offset": offset, "limit": _GROUPS}
+            page = self._connection.get(with_query("/api/duplicates", part), read_groups)
+            for place, (size, group) in enumerate(page.groups, start=offset):
+                groups.append(self._whole(group, size, {**asked, "offset": place, "limit": 1}))
+            offset = page.next
+        return groups
+
+    def _whole(
+        self, group: tuple[RemoteHit, ...], size: int, asked: dict[str, object]
+    ) -> tuple[RemoteHit, ...]:
+        """All of a group, of which an answer tells so many photographs at one time."""
+        while len(group) < size:
+            path = with_query("/api/duplicates", {**asked, "skip": len(group)})
+            more = [one for _, part in self._connection.get(path, read_groups).groups for one in part]
+            if not more:  # it has become smaller meanwhile
+                break
+            group += tuple(more)
+        return group
+
+    def explain(
+        self, photo_id: int, sentence: str, *, grid: int = 8, model: str | None = None
+    ) -> RemoteExplanation:
+        """Tell which parts of a photograph speak for a sentence, and for each of its words; takes seconds.
+
+        Arguments:
+            photo_id: a photograph of the library.
+            sentence: what it may show.
+            grid: cells of a side, 2 to 12.
+            model: the model that looks; `None` for the library's.
+
+        Returns what `sterna.explain` returns, under the same names.
+        """
+        asked = {"text": sentence, "grid": check_whole("grid", grid, least=2), "model": model}
+        return self._connection.post(f"{_photo(photo_id)}/explain", read_explanation, asked=asked)
 
     def photo(self, photo_id: int) -> RemotePhoto:
         """What the library knows of a photograph."""
@@ -143,11 +289,11 @@ class Client:
     def thumbnail(self, photo_id: int, *, size: int = 256) -> bytes:
         """A JPEG of a photograph whose longer side has 128, 256, 512 or 1024 pixels."""
         side = check_whole("size", size, least=1)
-        return self._connection.picture(f"{_photo(photo_id)}/thumbnail?size={side}")
+        return self._connection.file(f"{_photo(photo_id)}/thumbnail?size={side}", kind="image/")
 
     def original(self, photo_id: int) -> bytes:
         """The bytes of a photograph's file."""
-        return self._connection.picture(f"{_photo(photo_id)}/original")
+        return self._connection.file(f"{_photo(photo_id)}/original", kind="image/")
 
     def captions(
         self,
@@ -171,8 +317,8 @@ class Client:
         if captions is None:
             if own is None:
                 raise UsageError("captions: sentences are needed for a photograph that is not the library's")
-            named = "" if model is None else f"&model={quote(model, safe='')}"
-            return self._connection.get(f"{_photo(own)}/captions?k={most}{named}", read_captions)
+            asked_of = {"k": most, "model": model}
+            return self._connection.get(with_query(f"{_photo(own)}/captions", asked_of), read_captions)
         asked = {"texts": list(captions), "k": most, "model": model, "image_url": url, "photo": own}
         return self._connection.post("/api/rank", read_captions, asked=asked, images=images)
 
@@ -211,7 +357,7 @@ class Client:
         """Files and folders that cannot be read, and why."""
         first, most = check_whole("offset", offset, least=0), check_whole("limit", limit, least=1)
         return self._connection.get(
-            f"/api/failures?offset={first}&limit={most}",
+            with_query("/api/failures", {"offset": first, "limit": most}),
             lambda said: [(one["path"], one["reason"]) for one in said["failures"]],
         )
 
@@ -240,6 +386,14 @@ class Client:
                 progress(job)
         return job
 
+    def jobs(self) -> list[RemoteJob]:
+        """The jobs that the service remembers, the last first."""
+        return self._connection.get("/api/jobs", lambda said: [read_job(one) for one in said["jobs"]])
+
+    def follow(self, job_id: int) -> Iterator[RemoteJob]:
+        """A job each time that something is new of it, to its end; other requests go on meanwhile."""
+        return self._connection.events(f"/api/jobs/{as_id('job_id', job_id)}/events", read_job)
+
     def job(self, job_id: int) -> RemoteJob:
         """How far a job is."""
         return self._connection.get(f"/api/jobs/{as_id('job_id', job_id)}", read_job)
@@ -260,7 +414,7 @@ class Client:
         """
         number, path = self._root(root)
         return self._connection.ask(
-            "DELETE", f"/api/roots/{number}?path={quote(path, safe='')}", read_forgotten
+            "DELETE", with_query(f"/api/roots/{number}", {"path": path}), read_forgotten
         )
 
     def _root(self, root: str | PurePath | int) -> tuple[int, str]:
@@ -291,3 +445,20 @@ class Client:
 
 def _photo(photo_id: int) -> str:
     return f"/api/photos/{as_id('photo_id', photo_id)}"
+
+
+def _collected(page: Callable[[str | None], Page], *, first: int, last: int) -> list[RemoteHit]:
+    """The hits from `first` to `last`, of one page after the other; `page` gives the one of a cursor."""
+    hits: list[RemoteHit] = []
+    cursor: str | None = None
+    while True:
+        came = page(cursor)
+        hits += came.hits
+        cursor = came.next
+        if len(hits) >= last or not came.more:
+            return hits[first:last]
+        if cursor is None:
+            raise UsageError(
+                f"the service tells of the first {len(hits):,} hits alone, and {last:,} are asked for; "
+                "ask for fewer, or narrow the search"
+            )

@@ -9,7 +9,7 @@ import math
 import secrets
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -19,6 +19,7 @@ from sterna.errors import ServerError, UnknownPhotoError, UsageError
 __all__ = ["Connection"]
 
 _MOST = 1 << 30  # bytes of an answer
+_BEAT = 30.0  # seconds: twice those between two signs of life of who tells of events
 R = TypeVar("R")
 
 
@@ -59,12 +60,14 @@ class Connection:
         self._base = parts.path.rstrip("/")
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._lock = threading.Lock()
-        if parts.scheme == "https":
-            self._http: http.client.HTTPConnection = http.client.HTTPSConnection(
-                parts.hostname, port, timeout=timeout, context=ssl.create_default_context()
-            )
-        else:
-            self._http = http.client.HTTPConnection(parts.hostname, port, timeout=timeout)
+        self._host, self._port, self._timeout = parts.hostname, port, timeout
+        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self._http = self._opened(timeout)
+
+    def _opened(self, timeout: float) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
 
     def get(self, path: str, read: Callable[[Any], R]) -> R:
         """What `read` makes of the JSON that a path answers."""
@@ -93,18 +96,57 @@ class Connection:
 
         Raises `UnknownPhotoError` and `UsageError` for what is asked wrongly, `ServerError` for all else.
         """
-        answer = self._fetch(method, path, body=body, kind=kind)
+        return self._read(self._fetch(method, path, body=body, kind=kind), read)
+
+    def _read(self, answer: _Answer, read: Callable[[Any], R]) -> R:
         try:
             return read(json.loads(answer.body))
         except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
             raise self._of_another(answer) from None
 
-    def picture(self, path: str) -> bytes:
-        """The bytes of the picture that a path answers; raises as `ask` does."""
+    def file(self, path: str, *, kind: str) -> bytes:
+        """The bytes of the file that a path answers, whose type begins with `kind`; raises as `ask` does."""
         answer = self._fetch("GET", path)
-        if not answer.kind.startswith("image/"):
+        if not answer.kind.startswith(kind):
             raise self._of_another(answer)
         return answer.body
+
+    def events(self, path: str, read: Callable[[Any], R]) -> Iterator[R]:
+        """What `read` makes of each event that a path tells of, on a connection of its own, to the last.
+
+        Raises as `ask` does, once the first is asked for.
+        """
+        own = self._opened(max(self._timeout, _BEAT))
+        try:
+            with self._reached():
+                own.request("GET", self._base + path, headers=self._headers)
+                answer = own.getresponse()
+                kind = answer.getheader("Content-Type", "")
+                location = answer.getheader("Location") if answer.status // 100 == 3 else None
+                told = answer.status == 200 and kind.startswith("text/event-stream")
+                whole = _Answer(answer.status, kind, location, b"" if told else answer.read(_MOST))
+            if not told:
+                raise self._refusal(whole)
+            while True:
+                with self._reached():
+                    line = answer.readline()
+                if not line:
+                    return
+                if line.startswith(b"data: "):
+                    yield self._read(_Answer(200, kind, None, line[6:]), read)
+        finally:
+            own.close()
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Raise `ServerError` where the service cannot be reached."""
+        try:
+            yield
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise ServerError(
+                f"{self.url}: no service can be reached ({reason}); is `sterna serve` running?"
+            ) from error
 
     def _fetch(
         self, method: str, path: str, *, body: bytes | None = None, kind: str | None = None
@@ -114,12 +156,16 @@ class Connection:
             answer = self._exchange(method, path, body, headers=headers)
         if answer.status // 100 == 2:
             return answer
+        raise self._refusal(answer)
+
+    def _refusal(self, answer: _Answer) -> Exception:
+        """What an answer that is not what was asked for is."""
         if answer.location is not None:
-            raise ServerError(
+            return ServerError(
                 f"{self.url}: leads elsewhere, to {answer.location!r}; name the service's own address",
                 status=answer.status,
             )
-        raise _error(answer) or self._of_another(answer)
+        return _error(answer) or self._of_another(answer)
 
     def _of_another(self, answer: _Answer) -> ServerError:
         came = f"status {answer.status}, {answer.kind or 'no type'}"
@@ -142,10 +188,8 @@ class Connection:
             raise ServerError(f"{self.url}: the service closed the connection") from error
         except (OSError, http.client.HTTPException) as error:
             self._http.close()
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise ServerError(
-                f"{self.url}: no service can be reached ({reason}); is `sterna serve` running?"
-            ) from error
+            with self._reached():
+                raise error
 
     def _once(self, method: str, path: str, body: bytes | None, *, headers: dict[str, str]) -> _Answer:
         with contextlib.suppress(

@@ -6,20 +6,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
+    "Groups",
     "Page",
     "RemoteCaption",
+    "RemoteExplanation",
+    "RemoteFolder",
     "RemoteForgotten",
     "RemoteHit",
     "RemoteJob",
     "RemotePhoto",
+    "RemoteWord",
     "read_captions",
+    "read_explanation",
+    "read_folders",
     "read_forgotten",
+    "read_groups",
     "read_job",
     "read_page",
     "read_photo",
+    "read_photos",
 ]
 
 
@@ -45,11 +57,16 @@ class RemotePhoto:
 
 @dataclass(frozen=True)
 class RemoteHit(RemotePhoto):
-    """A photograph that was found elsewhere; `score` is a cosine, `alignment` is said at `Hit`."""
+    """A photograph that was found elsewhere; `score` is a cosine, `alignment` and `folded` are said at `Hit`.
+
+    `also` are its other paths below its root; `Client.duplicates` alone tells them.
+    """
 
     rank: int
     score: float
     alignment: float | None = None
+    also: tuple[PurePosixPath, ...] = ()
+    folded: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,40 @@ class Page:
     hits: list[RemoteHit]
     next: str | None
     more: bool
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A page of groups, each with how many photographs it has; `next` is the offset of the next one."""
+
+    groups: list[tuple[int, tuple[RemoteHit, ...]]]
+    next: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class RemoteWord:
+    """One word of a sentence, with the names of `sterna.explanations.Word`."""
+
+    text: str
+    span: tuple[int, int]
+    contribution: float
+    share: float
+    score: float
+    cells: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class RemoteExplanation:
+    """Which parts of a photograph speak for a sentence, with the names of `sterna.Explanation`."""
+
+    model: str
+    sentence: str
+    method: str
+    score: float
+    cells: NDArray[np.float32]
+    words: tuple[RemoteWord, ...]
+    area: tuple[float, float, float, float]
+    boxes: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -83,6 +134,16 @@ class RemoteJob:
     progress: Mapping[str, Any]
     report: Mapping[str, Any] | None
     error: str | None
+
+
+@dataclass(frozen=True)
+class RemoteFolder:
+    """A folder elsewhere that photographs lie in; `path` is below its root, "." for the root itself."""
+
+    path: PurePosixPath
+    root: str
+    root_id: int
+    photos: int
 
 
 @dataclass(frozen=True)
@@ -120,11 +181,68 @@ def read_photo(said: Mapping[str, Any]) -> RemotePhoto:
 
 def read_page(said: Mapping[str, Any]) -> Page:
     """A page of hits as a service tells of it."""
-    hits = [
-        RemoteHit(**_facts(one), rank=one["rank"], score=one["score"], alignment=one.get("alignment"))
-        for one in said["hits"]
+    return Page([_hit(one) for one in said["hits"]], said["next"], said["more"])
+
+
+def _hit(said: Mapping[str, Any]) -> RemoteHit:
+    return RemoteHit(
+        **_facts(said),
+        rank=said["rank"],
+        score=said["score"],
+        alignment=said.get("alignment"),
+        also=tuple(PurePosixPath(path) for path in said.get("also", ())),
+        folded=said.get("folded", 0),
+    )
+
+
+def read_photos(said: Mapping[str, Any]) -> list[RemotePhoto]:
+    """A page of photographs as a service tells of it."""
+    return [read_photo(one) for one in said["photos"]]
+
+
+def read_folders(said: Mapping[str, Any]) -> tuple[list[RemoteFolder], bool]:
+    """A page of folders as a service tells of it, and whether there are more."""
+    folders = [
+        RemoteFolder(PurePosixPath(one["path"]), one["root"]["name"], one["root"]["id"], one["photos"])
+        for one in said["folders"]
     ]
-    return Page(hits, said["next"], said["more"])
+    return folders, said["next"] is not None
+
+
+def read_groups(said: Mapping[str, Any]) -> Groups:
+    """A page of groups as a service tells of it."""
+    groups = [(int(one["size"]), tuple(_hit(hit) for hit in one["photos"])) for one in said["groups"]]
+    return Groups(groups, said["next"])
+
+
+def read_explanation(said: Mapping[str, Any]) -> RemoteExplanation:
+    """An explanation as a service tells of it."""
+    import numpy as np
+
+    def numbers(rows: Any) -> NDArray[np.float32]:
+        return np.array(rows, dtype=np.float32)
+
+    left, top, right, bottom = said["area"]
+    return RemoteExplanation(
+        model=said["model"],
+        sentence=said["sentence"],
+        method=said["method"],
+        score=said["score"],
+        cells=numbers(said["cells"]),
+        words=tuple(
+            RemoteWord(
+                text=one["word"],
+                span=(one["span"][0], one["span"][1]),
+                contribution=one["contribution"],
+                share=one["share"],
+                score=one["score"],
+                cells=numbers(one["cells"]),
+            )
+            for one in said["words"]
+        ),
+        area=(left, top, right, bottom),
+        boxes=numbers(said["boxes"]),
+    )
 
 
 def read_captions(said: Mapping[str, Any]) -> list[RemoteCaption]:

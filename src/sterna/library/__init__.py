@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sterna.library._duplicates import LIKENESS
 from sterna.library._folder import default_folder
+from sterna.library._folders import FolderRecord
 from sterna.library._library import Library
 from sterna.library._originals import Original
 from sterna.library._query import Sentence, names_a_photo, read_date
@@ -33,6 +34,7 @@ __all__ = [
     "Backup",
     "CaptionHit",
     "Failure",
+    "FolderRecord",
     "Forgotten",
     "Hit",
     "IndexReport",

@@ -8,20 +8,19 @@ from dataclasses import replace
 import numpy as np
 
 from sterna.library._catalog import Catalog
+from sterna.library._folding import LIKENESS, NOTED
 from sterna.library._gallery import Gallery
 from sterna.library._searching import hits_of
 from sterna.library._types import Hit, Progress, Reporter
 
 __all__ = ["LIKENESS", "find_duplicates"]
 
-LIKENESS = 0.86  # measured by benchmarks/duplicates.py; see docs/library.md
-
 # of each photograph its pixels, when it was taken (where that is not known: written), its bytes, and the
-# second that its camera noted, as a number above 0, or -1
+# second that its camera noted
 _QUALITY = (
-    "SELECT photos.id AS a, COALESCE(width * height, 0) AS b, "
+    "SELECT photos.id AS a, COALESCE(width * height, 0) AS b, "  # noqa: S608  # nosec B608
     "COALESCE(CAST(strftime('%s', taken_at, 'utc') AS INTEGER), MIN(mtime_ns) / 1000000000) AS c, "
-    "MAX(size) AS d, COALESCE(CAST(strftime('%s', taken_at) AS INTEGER) + 100000000000, -1) AS e "
+    f"MAX(size) AS d, {NOTED} AS e "
     "FROM photos JOIN files ON files.photo = photos.id GROUP BY photos.id"
 )
 _COPIES = "SELECT photo FROM files WHERE photo IS NOT NULL GROUP BY photo HAVING COUNT(*) > 1"

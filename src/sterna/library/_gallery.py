@@ -115,6 +115,28 @@ class Gallery:
         )
         return [(ids, np.minimum(scores, np.float32(1))) for ids, scores in groups]
 
+    def near(
+        self, photos: NDArray[np.int64], *, kinds: NDArray[np.int64], min_score: float
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """As `groups`, of a few photographs, whose vectors alone are looked at."""
+        parts = [
+            (segment, names, block, np.flatnonzero(np.isin(names, photos)))
+            for segment, names, block in zip(self.segments, self.ids, self.blocks, strict=True)
+        ]
+        some = [(names[rows], np.asarray(block[rows])) for _, names, block, rows in parts if len(rows)]
+        for segment, _, block, rows in parts:
+            self._check(segment, block[rows])
+        if not some:
+            return []
+        there = np.isin(photos, np.concatenate([names for names, _ in some]))
+        return near_groups(
+            [names for names, _ in some],
+            [block for _, block in some],
+            min_score=min_score,
+            order=photos[there],
+            kinds=kinds[there],
+        )
+
     def _check(self, segment: Segment, rows: NDArray[Any]) -> None:
         if not are_unit(rows).all():
             raise LibraryError(f"{segment.path}: {complaint(NOT_UNIT, self.command)}")

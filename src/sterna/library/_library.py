@@ -25,6 +25,7 @@ from sterna.library._browsing import browse
 from sterna.library._captioning import caption_photo
 from sterna.library._duplicates import LIKENESS, find_duplicates
 from sterna.library._folder import default_folder, library_folder
+from sterna.library._folders import FolderRecord, folders_of, gone_photos
 from sterna.library._forget import forget_root
 from sterna.library._opened import Opened
 from sterna.library._originals import Original, open_original
@@ -117,6 +118,7 @@ class Library:
         *roots: str | Path,
         model: str | Path | Encoder | None = None,
         exclude: Sequence[str] = (),
+        follow_links: bool = True,
         progress: Callable[[Progress], None] | None = None,
         wait: float | None = 0,
     ) -> IndexReport:
@@ -132,6 +134,9 @@ class Library:
             model: what to embed with; `None` for this library's model.
             exclude: `fnmatch` patterns of names, or of paths below the folder, to leave out; remembered for
                 these folders. Where it is empty, what is remembered counts; `[""]` forgets it.
+            follow_links: a folder may be named by a link, and is the one that this leads to. `False` refuses
+                one that is a link or lies behind one: for programs that have looked at a folder before, in
+                whose place a link may have come since.
             progress: called with a `Progress` now and then.
             wait: seconds to wait for another process that indexes; `None` waits without end.
 
@@ -139,23 +144,20 @@ class Library:
 
         Raises `UsageError` for what is no folder or shows what the system tells of itself, `LockedError`
         where another process indexes for longer than `wait`, `DiskError` where the disk is full (nothing that
-        was committed is lost), `LibraryError` where the library cannot be used, `ModelError` where the model
-        cannot.
+        was committed is lost), `LibraryError` where the library cannot be used, or for a link that is not to
+        be followed, `ModelError` where the model cannot be used.
         """
         check_paths(*roots)
         check_patterns(exclude)
         report = progress or silent
-        return index_library(self._opened, roots, model=model, exclude=exclude, report=report, wait=wait)
-
-    def _index_final(
-        self, roots: Sequence[str], *, progress: Callable[[Progress], None], wait: float | None = 0
-    ) -> IndexReport:
-        """As `index`, of folders that were resolved when they were allowed; one that is a link now is not.
-
-        For the service, whose jobs begin a while after it has looked at their folders.
-        """
         return index_library(
-            self._opened, roots, model=None, exclude=(), report=progress, wait=wait, final=True
+            self._opened,
+            roots,
+            model=model,
+            exclude=exclude,
+            report=report,
+            wait=wait,
+            follow_links=bool(follow_links),
         )
 
     def watch(
@@ -227,6 +229,7 @@ class Library:
         caption: str | None = None,
         exclude_self: bool = False,
         rerank: int = 0,
+        fold: bool = False,
         model: str | Path | Encoder | None = None,
     ) -> list[Hit]:
         """Find photographs by a sentence, by a photograph, or by a weighted sum of several.
@@ -259,6 +262,9 @@ class Library:
             rerank: read the first so many photographs again and order them by how well their regions fit the
                 words of the sentence (`Hit.alignment`); those after them, and any that cannot be read, follow
                 as they were. Scores stay cosines. For sentences alone, and models that can align.
+            fold: of photographs that look the same, as `duplicates` tells it, find the best alone, with how
+                many others it stands for (`Hit.folded`). The best 2,000 photographs are looked at, on every
+                page the same; so there are no more hits than those.
             model: search with this model's vectors; `None` for this library's model.
 
         Returns hits, best first; a photograph that lies at several paths comes once.
@@ -268,7 +274,7 @@ class Library:
         loaded, `PhotoError` where a photograph of the query cannot be read.
         """
         filters = Filters(folder, after, before, orientation, min_size, max_size, name, caption)
-        wanted = Wanted(k, min_score, filters, exclude_self, rerank, offset)
+        wanted = Wanted(k, min_score, filters, exclude_self, rerank, offset, fold=bool(fold))
         parts = operands(query, image, plus=plus, minus=minus)
         catalog = self._opened.catalog()
         encoder, gallery = self._opened.gallery(catalog, model)
@@ -395,6 +401,19 @@ class Library:
         filters = Filters(folder, after, before, orientation, min_size, max_size, name, caption)
         return browse(self._opened.catalog(), k=k, offset=offset, filters=filters)
 
+    def folders(self, *, k: int = 10_000, offset: int = 0) -> list[FolderRecord]:
+        """List the folders that photographs lie in, each with how many are in it and below.
+
+        They come root by root, each root first, then by name; equal photographs count once.
+
+        Arguments:
+            k: how many, at least 1.
+            offset: how many of the first to pass over.
+
+        Raises `UsageError` for arguments that mean nothing, `LibraryError` where nothing is indexed.
+        """
+        return folders_of(self._opened.catalog(), k=k, offset=offset)
+
     def photo(self, photo_id: int) -> PhotoRecord:
         """What the library knows of a photograph; `UnknownPhotoError` where it has none with this id."""
         return tell_photo(self._opened.catalog(), photo_id)
@@ -414,6 +433,13 @@ class Library:
         encoder, _ = self._opened.encoder(catalog, model)
         gallery = self._opened.gallery_of(catalog, encoder)
         return None if gallery is None or gallery.vector(known) is None else known
+
+    def gone(self, photo_ids: Sequence[int]) -> list[int]:
+        """Those of some ids that are no photograph's any more: deleted, forgotten, or not to be read now.
+
+        Raises `LibraryError` where the catalogue is lost or damaged.
+        """
+        return gone_photos(self._opened.any_catalog(), photo_ids)
 
     def open_photo(self, photo_id: int) -> Original:
         """Open the file of a photograph for reading; a link that has since come to lead out is not followed.
@@ -445,6 +471,15 @@ class Library:
         """
         catalog = self._opened.any_catalog()
         return () if catalog is None else read_roots(catalog)
+
+    @property
+    def generation(self) -> int:
+        """A number that grows whenever what can be found changes, in any process; 0 before the first `index`.
+
+        To ask for it takes no time. Raises `LibraryError` where the catalogue is lost or damaged.
+        """
+        catalog = self._opened.any_catalog()
+        return 0 if catalog is None else catalog.fact("generation") or 0
 
     def check(self) -> list[str]:
         """Read the whole catalogue and every vector; a sentence for each thing that is wrong, with its cure.

@@ -156,7 +156,7 @@ def check_folders(catalog: Catalog, folders: Sequence[str | Path]) -> None:
 
 
 def choose_roots(
-    catalog: Catalog, folders: Sequence[str | Path], *, exclude: Sequence[str], final: bool = False
+    catalog: Catalog, folders: Sequence[str | Path], *, exclude: Sequence[str], follow_links: bool = True
 ) -> tuple[list[Root], list[tuple[Path, Path]]]:
     """The roots a run is about: all, or those named, which are added where they are new.
 
@@ -167,10 +167,8 @@ def choose_roots(
     a root of its own. `exclude` is remembered for the roots; where it is empty, what is remembered counts
     (`[""]` forgets it). Nothing is changed where something is wrong.
 
-    `final`: the folders are paths without links, which somebody has allowed; no other place was.
-
     Raises `UsageError` for what is no folder, `LibraryError` for a folder around a root that is not there
-    now, and for a final one that a link leads to another place now.
+    now, and, where links are not followed, for one that is a link or lies behind one.
     """
     check_folders(catalog, folders)
     taken_in: list[tuple[Path, Path]] = []
@@ -178,8 +176,8 @@ def choose_roots(
         chosen: list[int] = []
         for folder in folders:
             path = resolved(folder)
-            if final and path != os.fsencode(folder):
-                raise LibraryError(f"{folder}: is a link now, or lies behind one; nothing was added")
+            if not follow_links and path != os.fsencode(os.path.abspath(Path(folder).expanduser())):  # noqa: PTH100
+                raise LibraryError(f"{folder}: is a link, or lies behind one; nothing was added")
             around = [root.number for root in known_roots(catalog) if root.reaches(path)]
             number = around[0] if around else _add(catalog, path)
             _remember(catalog, number, exclude=exclude)

@@ -31,7 +31,7 @@ def index_library(
     exclude: Sequence[str],
     report: Reporter,
     wait: float | None,
-    final: bool = False,
+    follow_links: bool = True,
     parts: Mapping[bytes, Part] | None = None,
     patience: float = 0.0,
 ) -> IndexReport:
@@ -52,7 +52,9 @@ def index_library(
             taken_in: list[tuple[Path, Path]] = []
             with catalog.transaction():
                 if parts is None:
-                    chosen, taken_in = choose_roots(catalog, roots, exclude=exclude, final=final)
+                    chosen, taken_in = choose_roots(
+                        catalog, roots, exclude=exclude, follow_links=follow_links
+                    )
                 else:  # one that has been forgotten meanwhile stays so
                     named = {resolved(root) for root in roots}
                     chosen = [root for root in known_roots(catalog) if root.path in named]

@@ -6,7 +6,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +19,7 @@ from sterna.files import hash_bytes, hash_file
 from sterna.library._arguments import check_k, check_min_score, check_offset, check_rerank
 from sterna.library._catalog import Catalog
 from sterna.library._drives import exists
+from sterna.library._folding import FOLDED, fold_hits
 from sterna.library._gallery import Gallery
 from sterna.library._paths import full_path, sidecar_names
 from sterna.library._query import Filters, Weighed
@@ -46,6 +47,7 @@ class Wanted:
     exclude_self: bool
     rerank: int = 0
     offset: int = 0
+    fold: bool = False
 
     def __post_init__(self) -> None:
         check_k(self.k)
@@ -60,7 +62,7 @@ def search_gallery(
     """The best photographs of a gallery for a weighted sum of operands; see `Library.search`."""
     asked = None if not wanted.rerank else sentences_of(parts, encoder=encoder)
     vector, selves = _sum(catalog, gallery, encoder=encoder, parts=parts)
-    most = max(wanted.offset + wanted.k, wanted.rerank)
+    most = FOLDED if wanted.fold else max(wanted.offset + wanted.k, wanted.rerank)
     condition, values = wanted.filters.condition([(root.number, root.path) for root in known_roots(catalog)])
     allow = None
     if not wanted.filters.empty:
@@ -78,11 +80,16 @@ def search_gallery(
     least = _least_score(wanted, encoder=encoder, parts=parts)
     if least is not None:
         found = [(score, photo) for score, photo in found if score >= least]
+    stands: dict[int, int] = {}
+    if wanted.fold:
+        found, stands = fold_hits(catalog, gallery, found)
     last = wanted.offset + wanted.k
     if asked is None:
-        return hits_of(catalog, found[:last], condition=condition, values=values, offset=wanted.offset)
-    hits = hits_of(catalog, found, condition=condition, values=values)
-    return rerank_hits(hits, asked, first=wanted.rerank)[wanted.offset : last]
+        hits = hits_of(catalog, found[:last], condition=condition, values=values, offset=wanted.offset)
+    else:
+        every = hits_of(catalog, found[: max(last, wanted.rerank)], condition=condition, values=values)
+        hits = rerank_hits(every, asked, first=wanted.rerank)[wanted.offset : last]
+    return [replace(hit, folded=stands.get(hit.photo_id, 0)) for hit in hits] if stands else hits
 
 
 def _least_score(wanted: Wanted, *, encoder: Encoder, parts: Sequence[Weighed]) -> float | None:

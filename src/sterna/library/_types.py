@@ -35,8 +35,9 @@ class Hit:
     not there now; `away` is then the folder that is missed: the root, or the drive inside it. `width` and
     `height` are of the upright original; `taken_at` is local time, and so is `file_date`, when the file at
     `path` was last changed. `score` is a cosine; `alignment` is how well its regions fit the words, in a
-    scale of the model's own, where the search was re-ranked. `root_id` and `photo_id` are the numbers of the
-    library.
+    scale of the model's own, where the search was re-ranked. `folded` is how many other hits, which look the
+    same and score less, it stands for, where they were folded. `root_id` and `photo_id` are the numbers of
+    the library.
     """
 
     rank: int
@@ -54,6 +55,7 @@ class Hit:
     alignment: float | None = None
     root_id: int = 0
     file_date: datetime | None = None
+    folded: int = 0
 
 
 @dataclass(frozen=True)

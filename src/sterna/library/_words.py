@@ -15,11 +15,12 @@ __all__ = ["add_functions", "bytes_of", "folded"]
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
-    """Let a connection's SQL call `is_named(path, name)`, `says(captions, text)` and `text_beside(path)`."""
+    """Let a connection's SQL call `is_named`, `says`, `text_beside` and `folder_of`; see each below."""
     for name, arguments, function in (
         ("is_named", 2, _is_named),
         ("says", 2, _says),
         ("text_beside", 1, _beside),
+        ("folder_of", 1, _folder_of),
     ):
         connection.create_function(name, arguments, function, deterministic=True)
 
@@ -61,3 +62,8 @@ def _says(captions: str, given: bytes) -> bool:
 def _beside(photo: bytes) -> bytes:
     """The text file beside a photograph that is named without the photograph's own ending."""
     return sidecar_names(photo)[1]
+
+
+def _folder_of(path: bytes) -> bytes:
+    """The folder that a file lies in, below the root; empty where that is the root."""
+    return path[: max(path.rfind(b"/"), 0)]

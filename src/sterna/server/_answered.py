@@ -72,6 +72,7 @@ class HitAnswer(PhotoAnswer):
     alignment: float | None = Field(
         default=None, description="Where the search was re-ranked: how well its regions fit the words."
     )
+    folded: int = Field(default=0, description="How many others that look the same it stands for.")
 
 
 class SearchAnswer(_Answered):

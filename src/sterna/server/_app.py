@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from sterna._version import __version__
@@ -21,11 +21,13 @@ from sterna.server import (
     _root_routes,
     _searching,
     _telling,
+    _zipping,
 )
 from sterna.server._body import Bodies
 from sterna.server._described import describe
 from sterna.server._entrance import Entrance
 from sterna.server._guard import SHOWN
+from sterna.server._parameters import check_parameters
 from sterna.server._problems import add_handlers
 from sterna.server._service import Service
 from sterna.server._settings import ServerSettings
@@ -36,10 +38,12 @@ if TYPE_CHECKING:
 
 __all__ = ["build"]
 
+_HEADERS = ("Authorization", "Content-Type", "If-None-Match", "If-Range", "Range", "X-Request-ID")
 _ROOMS = (
     _searching,
     _embedding,
     _browsing,
+    _zipping,  # before those of one photograph, for "zip" is no id
     _photos,
     _explaining,
     _duplicates,
@@ -76,6 +80,7 @@ def build(
         openapi_url="/api/openapi.json",
         docs_url=None,  # they load scripts of others
         redoc_url=None,
+        dependencies=[Depends(check_parameters)],
         redirect_slashes=False,  # behind a proxy it would lead to an address without TLS
         # it tells others nothing, whatever the environment says: what is asked is nobody's business
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
@@ -89,8 +94,8 @@ def build(
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors),
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+            allow_methods=["GET", "HEAD", "POST", "DELETE"],
+            allow_headers=_HEADERS,
             expose_headers=SHOWN,
         )
     entrance = Entrance(

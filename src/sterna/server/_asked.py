@@ -14,6 +14,7 @@ __all__ = [
     "EmbedRequest",
     "ExplainRequest",
     "FilterShape",
+    "GoneRequest",
     "JobRequest",
     "LoginRequest",
     "RankRequest",
@@ -118,7 +119,9 @@ class SearchRequest(_Operand):
     minus: list[WeightedPart] = Field(default=[], max_length=1000)
     k: int = Field(default=10, ge=1, description="Hits of a page.")
     min_score: float | Literal["model"] | None = Field(
-        default="model", description="The least score, or none."
+        default="model",
+        description='The least score, or null for none. Left out, or "model": what the model says is needed, '
+        "of a sentence alone; a photograph, a vector, an image, and any sum with plus or minus has none.",
     )
     filters: FilterShape = FilterShape()
     exclude_self: bool = False
@@ -126,6 +129,11 @@ class SearchRequest(_Operand):
         default=0,
         ge=0,
         description="Read so many of the first again, and order them by how well regions fit words.",
+    )
+    fold: bool = Field(
+        default=False,
+        description="Of photographs that look the same find the best alone, with how many it stands for "
+        "(`folded`); among the best 2,000.",
     )
     model: Short | None = Field(default=None, description="The name or fingerprint of one of /api/models.")
     cursor: Short | None = Field(default=None, description="`next` of the page before, with the same query.")
@@ -160,6 +168,14 @@ class RankRequest(_Asked):
     model: Short | None = None
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"texts": ["a dog", "a cat"], "photo": 1}]})
+
+
+class GoneRequest(_Asked):
+    """Ids of photographs that somebody is looking at."""
+
+    ids: list[PhotoId] = Field(max_length=10_000, fail_fast=True)
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ids": [1, 7]}]})
 
 
 class ExplainRequest(_Asked):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope
@@ -23,6 +24,12 @@ _FIELD = 1 << 20  # bytes of the JSON beside an image
 _JSON = "application/json"
 _MANY = 100  # wrong fields of a body that are looked at one by one
 _CLOSE = {"Connection": "close"}
+
+
+class _InMemory(MultiPartParser):
+    """Takes a form apart without files of its own: all of it is held already, and a disk may be full."""
+
+    spool_max_size = sys.maxsize
 
 
 class GoneError(Exception):
@@ -141,10 +148,13 @@ def _media(headers: Headers) -> str:
 async def _read_form(
     request: Request, kind: type[M], *, limits: Limits, images: int
 ) -> tuple[M, list[bytes]]:
+    parser = _InMemory(
+        request.headers, request.stream(), max_files=images, max_fields=1, max_part_size=_FIELD
+    )
     try:
-        form = await request.form(max_files=images, max_fields=1, max_part_size=_FIELD)
-    except HTTPException as error:
-        raise Problem(400, f"the form cannot be read: {error.detail}") from None
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise Problem(400, f"the form cannot be read: {error.message}") from None
     except (ValueError, KeyError):
         raise Problem(400, "the form cannot be read") from None
     found: list[bytes] = []

@@ -1,14 +1,18 @@
-"""`/api/photos`: photographs without a question, the newest first."""
+"""`/api/photos` and `/api/folders`: photographs without a question, the newest first, and where they lie."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from sterna.server._answered import PhotoAnswer
-from sterna.server._described import PROBLEMS
+from sterna.library import FolderRecord
+from sterna.server._answered import PhotoAnswer, RootAnswer
+from sterna.server._asked import GoneRequest
+from sterna.server._body import read_request
+from sterna.server._described import PROBLEMS, body
+from sterna.server._plain import plain
 from sterna.server._problems import Problem
 from sterna.server._searching import photo_facts
 from sterna.server._service import service_of
@@ -16,6 +20,8 @@ from sterna.server._service import service_of
 __all__ = ["router"]
 
 router = APIRouter(responses=PROBLEMS, tags=["photos"])
+
+_MOST_FOLDERS = 10_000  # of a page
 
 
 class PhotosAnswer(BaseModel):
@@ -25,6 +31,41 @@ class PhotosAnswer(BaseModel):
     next: int | None
 
     model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [{"photos": [], "next": None}]})
+
+
+class FolderAnswer(BaseModel):
+    """A folder that photographs lie in; `path` is below its root, and empty for the root itself."""
+
+    path: str
+    root: RootAnswer
+    photos: int = Field(description="How many different photographs lie in it and below.")
+
+    model_config = ConfigDict(frozen=True)
+
+
+class FoldersAnswer(BaseModel):
+    """A page of folders, and the `offset` of the next one."""
+
+    folders: list[FolderAnswer]
+    next: int | None
+
+    model_config = ConfigDict(
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {"folders": [{"path": "2019/trips", "root": {"id": 1, "name": "Pictures"}, "photos": 12}],
+                 "next": None}
+            ]
+        }
+    )  # fmt: skip
+
+
+class GoneAnswer(BaseModel):
+    """The ids, of those that were sent, that the library has no photograph of."""
+
+    gone: list[int]
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [{"gone": [7]}]})
 
 
 @router.get("/api/photos", response_model=PhotosAnswer)
@@ -63,4 +104,35 @@ async def photos(
     more = len(found) > k and offset + k <= limits.offset
     return PhotosAnswer(
         photos=[PhotoAnswer(**photo_facts(one)) for one in found[:k]], next=offset + k if more else None
+    )
+
+
+@router.post("/api/photos/gone", response_model=GoneAnswer, openapi_extra=body(GoneRequest))
+async def gone(request: Request) -> GoneAnswer:
+    """Tell which of some photographs the library has no more."""
+    service = service_of(request)
+    asked, _ = await read_request(request, GoneRequest, limits=service.settings.limits)
+    return GoneAnswer(gone=await service.workers.run(service.library.gone, asked.ids))
+
+
+@router.get("/api/folders", response_model=FoldersAnswer)
+async def folders(
+    request: Request,
+    k: int = Query(1000, ge=1, le=_MOST_FOLDERS, examples=[1000]),
+    offset: int = Query(0, ge=0, lt=1 << 31, examples=[0]),
+) -> FoldersAnswer:
+    """List the folders that photographs lie in, each with how many there are in it and below."""
+    service = service_of(request)
+    found = await service.workers.run(service.library.folders, k=k + 1, offset=offset)
+    return FoldersAnswer(
+        folders=[_folder(one) for one in found[:k]], next=offset + k if len(found) > k else None
+    )
+
+
+def _folder(one: FolderRecord) -> FolderAnswer:
+    below = one.path.relative_to(one.root)
+    return FolderAnswer(
+        path="" if below == below.parent else plain(below),
+        root=RootAnswer(id=one.root_id, name=plain(one.root.name)),
+        photos=one.photos,
     )

@@ -7,7 +7,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -21,6 +21,8 @@ _FILES = 65_536  # that are asked of the system
 _OTHERS = 128  # files that are no connections
 _HEAD_SECONDS = 15.0  # that the head of a request may take to come
 _STALLED_SECONDS = 30.0  # in which whoever asked reads nothing of an answer
+_REST = 1 << 18  # bytes of a body that are still taken once its request has been answered
+_REST_SECONDS = 3.0  # and how long they may take to come
 _BEAT = 1.0  # seconds between two looks at a connection
 _QUIET = 60.0  # seconds between two lines on files that are missing
 _HEADERS = {
@@ -48,6 +50,38 @@ def most_connections() -> int:
     return max(1, min(_MOST, (files - _OTHERS) // 2))
 
 
+class _Patient:
+    """A transport that, where it is closed while a body is coming, sends its end first, and takes a rest.
+
+    What is closed with bytes unread may take the answer along that was sent last.
+
+    Arguments:
+        transport: what is closed.
+        is_coming: whether a body is.
+    """
+
+    def __init__(self, transport: asyncio.Transport, is_coming: Callable[[], bool]) -> None:
+        self._transport = transport
+        self._is_coming = is_coming
+        self.is_waiting = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Whether it is to be closed."""
+        return self.is_waiting or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close it, now or once the rest has come; told twice, now."""
+        if self.is_closing() or not self._is_coming() or not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        self.is_waiting = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
+
+
 class Connection(H11Protocol):
     """One connection of `most` that there may be; `waiting` are those without a head, oldest first."""
 
@@ -56,10 +90,14 @@ class Connection(H11Protocol):
     _beat: asyncio.TimerHandle | None = None
     _unsent = 0
     _moved = 0.0  # when something of an answer was taken last
+    _rest = 0  # bytes of a body that came after its answer
+    _answered = 0.0  # when that was sent, 0 where no body is coming after its answer
+    _patient: _Patient
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection; of too many, the one gives way whose head has been missing for longest."""
-        super().connection_made(transport)
+        self._patient = _Patient(transport, self._is_coming)
+        super().connection_made(cast("asyncio.Transport", self._patient))
         self._note_head()
         if len(self.connections) > self.most:
             oldest = next(iter(self.waiting))
@@ -74,7 +112,14 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come."""
+        """Take what has come; of a body that nobody reads any more, no more than a rest."""
+        if self._is_late():
+            self._rest += len(data)
+            if self._rest > _REST:
+                self._patient.is_waiting = True
+                self._patient.close()
+            if self._patient.is_waiting:
+                return
         super().data_received(data)
         self._note_head()
 
@@ -105,6 +150,21 @@ class Connection(H11Protocol):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
+    def _is_coming(self) -> bool:
+        """Whether what was asked has not come to its end."""
+        return self.conn.their_state in {h11.SEND_BODY, h11.ERROR}
+
+    def _is_late(self) -> bool:
+        """Whether a body is coming whose request has been answered."""
+        late = self._patient.is_waiting or (
+            self.cycle is not None and self.cycle.response_complete and self._is_coming()
+        )
+        if not late:
+            self._rest, self._answered = 0, 0.0
+        elif not self._answered:
+            self._answered = time.monotonic()
+        return late
+
     def _note_head(self) -> None:
         if self.conn.their_state is not h11.IDLE or self.transport.is_closing():
             self.waiting.pop(self, None)
@@ -118,7 +178,8 @@ class Connection(H11Protocol):
         if unsent == 0 or unsent < self._unsent:
             self._moved = now
         self._unsent = unsent
-        if now - self.waiting.get(self, now) > _HEAD_SECONDS or now - self._moved > _STALLED_SECONDS:
+        late = self._is_late() and now - self._answered > _REST_SECONDS
+        if late or now - self.waiting.get(self, now) > _HEAD_SECONDS or now - self._moved > _STALLED_SECONDS:
             self.drop()
         else:
             self._beat = self.loop.call_later(_BEAT, self._look)

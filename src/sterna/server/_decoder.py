@@ -57,9 +57,11 @@ def _answer(order: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         image = _bounded(photo.image, order["at_least"])
         return {"ok": True, "size": image.size}, image.tobytes()
     except PhotoError as error:
-        return {"ok": False, "reason": error.reason}, b""
+        # a limit that it is beyond, and not that it is damaged
+        beyond = isinstance(error.__cause__, MemoryError)
+        return {"ok": False, "reason": error.reason, "beyond": beyond}, b""
     except MemoryError:
-        return {"ok": False, "reason": "there is not enough memory to decode it"}, b""
+        return {"ok": False, "reason": "there is not enough memory to decode it", "beyond": True}, b""
 
 
 def _bounded(image: Image.Image, at_least: int) -> Image.Image:

@@ -73,7 +73,7 @@ class Decoders:
 
         usual = min(self._limits.pixels, pixel_limit())
         answer, jpeg = self._ask(data, at_least=side, max_pixels=usual, thumbnail=True)
-        if not answer["ok"]:
+        if not answer["ok"] and answer["beyond"]:
             if not self._large.acquire(timeout=self._limits.decode_seconds):
                 raise busy("too many large photographs are waiting to be made small", seconds=2)
             try:

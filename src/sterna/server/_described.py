@@ -14,6 +14,7 @@ from sterna.server._answered import ProblemAnswer
 from sterna.server._asked import (
     EmbedRequest,
     ExplainRequest,
+    GoneRequest,
     JobRequest,
     LoginRequest,
     RankRequest,
@@ -72,8 +73,8 @@ def describe(app: FastAPI) -> None:
                 title=app.title, version=app.version, description=app.description, routes=app.routes
             )
             kinds = (
-                SearchRequest, EmbedRequest, RankRequest, ExplainRequest, JobRequest, LoginRequest,
-                ProblemAnswer,
+                SearchRequest, EmbedRequest, RankRequest, ExplainRequest, GoneRequest, JobRequest,
+                LoginRequest, ProblemAnswer,
             )  # fmt: skip
             _, more = models_json_schema([(kind, "validation") for kind in kinds], ref_template=_REF)
             schema.setdefault("components", {}).setdefault("schemas", {}).update(more["$defs"])

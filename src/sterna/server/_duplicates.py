@@ -62,10 +62,19 @@ async def duplicates(
         LIKENESS, ge=_LEAST, le=1, description="The least likeness.", examples=[LIKENESS]
     ),
     copies: bool = Query(
-        False, description="Tell of photographs with equal copies alone, too.", examples=[True]
+        False,
+        description="Also tell of photographs that nothing looks like but equal copies of their own file.",
+        examples=[True],
     ),
     offset: int = Query(0, ge=0, lt=1 << 31, examples=[0]),
     limit: int = Query(20, ge=1, le=100, examples=[20]),
+    skip: int = Query(
+        0,
+        ge=0,
+        lt=1 << 31,
+        examples=[0],
+        description=f"Photographs of each group to pass over; {_MOST} of a group are told at one time.",
+    ),
     model: str | None = Query(None, max_length=1000),
 ) -> DuplicatesAnswer:
     """Group photographs that look the same."""
@@ -78,7 +87,8 @@ async def duplicates(
         min_score=min_score,
         total=len(groups),
         groups=[
-            GroupAnswer(size=len(group), photos=[_answer(hit) for hit in group[:_MOST]]) for group in page
+            GroupAnswer(size=len(group), photos=[_answer(hit) for hit in group[skip : skip + _MOST]])
+            for group in page
         ],
         next=offset + limit if offset + limit < len(groups) else None,
     )

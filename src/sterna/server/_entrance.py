@@ -101,6 +101,9 @@ class Entrance:
         try:
             if self._inside[stranger] > self._limits.requests and scope["path"] not in _SIGNS:
                 raise busy("too many requests at one time")
+            if "content-length" in headers and "transfer-encoding" in headers:  # a proxy may heed the other
+                sentence = "a request has a Content-Length or a Transfer-Encoding, and not both"
+                raise Problem(400, sentence, headers={"Connection": "close"})
             self._guard.check(method=scope["method"], path=scope["path"], headers=headers)
             if self._bodies.wanted(scope, headers):
                 body = await read_body(receive, headers, limits=limits, bodies=bodies)

@@ -52,6 +52,9 @@ class ExplainAnswer(BaseModel):
     area: list[float] = Field(description="Left, top, right and bottom of the maps, 0 to 1.")
     cells: list[list[float]]
     words: list[WordAnswer]
+    boxes: list[list[list[float]]] = Field(
+        description="Left, top, right and bottom of each cell, in 0 to 1 of the upright photograph."
+    )
 
     model_config = ConfigDict(
         frozen=True,
@@ -61,7 +64,8 @@ class ExplainAnswer(BaseModel):
                 {"schema": 1, "model": "sterna-base", "sentence": "dog", "method": "occlusion", "score": 0.4,
                  "area": [0, 0, 1, 1], "cells": [[0.1, 0], [0, 0]],
                  "words": [{"word": "dog", "span": [0, 3], "contribution": 0.4, "share": 1, "score": 0.4,
-                            "cells": [[0.1, 0], [0, 0]]}]}
+                            "cells": [[0.1, 0], [0, 0]]}],
+                 "boxes": [[[0, 0, 0.5, 0.5], [0.5, 0, 1, 0.5]], [[0, 0.5, 0.5, 1], [0.5, 0.5, 1, 1]]]}
             ]
         },
     )  # fmt: skip

@@ -16,7 +16,8 @@ from sterna.server._settings import ServerSettings, is_loopback
 __all__ = ["COOKIE", "SHOWN", "Guard"]
 
 COOKIE = "sterna_session"
-SHOWN = ("X-Request-ID", "Retry-After", "Location", "ETag")  # headers that pages of other sites may read
+# headers that pages of other sites may read
+SHOWN = ("X-Request-ID", "Retry-After", "Location", "ETag", "Accept-Ranges", "Content-Range")
 _OPEN = {"/", "/healthz", "/readyz", "/login"}  # they tell nothing of the library
 _PAGE = "/page/"  # and neither do the page and its files
 _WALKED_TO = {"/", "/login"}  # a link on another site may lead here

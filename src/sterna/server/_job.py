@@ -40,8 +40,10 @@ def _main() -> int:
     try:
         with Library.open(wish["library"], model=wish["model"]) as library:
             # the service has resolved and allowed the folders, which may lead to other places now
-            report = library._index_final(
-                wish["roots"], progress=lambda progress: tell("progress", _told(progress))
+            report = library.index(
+                *wish["roots"],
+                follow_links=False,
+                progress=lambda progress: tell("progress", _told(progress)),
             )
     except SternaError as error:
         tell("failed", {"kind": type(error).__name__, "sentence": str(error)})

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from sterna.server._asked import LoginRequest
 from sterna.server._body import read_request
 from sterna.server._described import PROBLEMS, body
-from sterna.server._photos import has_already
 from sterna.server._problems import Problem
+from sterna.server._ranges import has_already
 from sterna.server._service import service_of
 from sterna.server._telling import remember
 

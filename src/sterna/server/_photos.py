@@ -15,10 +15,11 @@ from sterna.server._answered import PhotoAnswer
 from sterna.server._described import PROBLEMS, binary
 from sterna.server._plain import plain
 from sterna.server._problems import Problem
+from sterna.server._ranges import has_already, http_date, part_of
 from sterna.server._searching import photo_facts
 from sterna.server._service import Service, service_of
 
-__all__ = ["has_already", "read", "router", "unreadable"]
+__all__ = ["read", "router", "unreadable"]
 
 router = APIRouter(responses=PROBLEMS, tags=["photos"])
 
@@ -26,6 +27,11 @@ _SIDES = (128, 256, 512, 1024)
 _MOST = 256_000_000  # bytes of a file that is decoded
 _BLOCK = 1 << 18
 _KEEP = "private, max-age=3600"
+_FILES = binary("image/jpeg", "image/png", "image/webp", example="The photograph's file.")
+_FILES |= {
+    206: {**_FILES[200], "description": "A part of it."},
+    416: {"description": "The part begins behind the file's end.", "content": PROBLEMS["default"]["content"]},
+}
 _ALONE = "default-src 'none'; sandbox; frame-ancestors 'none'"  # an image is looked at and does nothing
 
 
@@ -36,6 +42,7 @@ async def photo(request: Request, photo_id: int = Path(ge=0, lt=1 << 63, example
     return PhotoAnswer(**photo_facts(await service.workers.run(service.library.photo, photo_id)))
 
 
+@router.head("/api/photos/{photo_id}/thumbnail", include_in_schema=False)
 @router.get(
     "/api/photos/{photo_id}/thumbnail",
     response_class=Response,
@@ -62,28 +69,51 @@ async def thumbnail(
     return Response(picture, headers=headers, media_type="image/jpeg")
 
 
+@router.head("/api/photos/{photo_id}/original", include_in_schema=False)
 @router.get(
     "/api/photos/{photo_id}/original",
     response_class=Response,
-    responses=binary("image/jpeg", "image/png", "image/webp", example="The photograph's file."),
+    responses=_FILES,
 )
 async def original(request: Request, photo_id: int = Path(ge=0, lt=1 << 63, examples=[7])) -> Response:
-    """Give the file of a photograph."""
+    """Give the file of a photograph, or a part of it (`Range: bytes=0-999`, one part at a time)."""
     service = service_of(request)
     opened = await service.reading.run(_opened, service.library, photo_id)
-    tag = _tag(opened, photo_id, 0)
-    headers = {"ETag": tag, "Cache-Control": _KEEP, "Content-Security-Policy": _ALONE}
-    if has_already(request, tag):
-        service.reading.leave(opened.file.close)
-        return Response(status_code=304, headers=headers)
-    headers["Content-Length"] = str(opened.size)
-    headers["Content-Disposition"] = f"inline; filename*=UTF-8''{quote(plain(opened.path.name), safe='')}"
-    return StreamingResponse(_blocks(service, opened), headers=headers, media_type=opened.media_type)
-
-
-async def _blocks(service: Service, opened: Original) -> AsyncIterator[bytes]:
-    left = opened.size
     try:
+        answer = _file_answer(request, opened, tag=_tag(opened, photo_id, 0))
+    except BaseException:
+        service.reading.leave(opened.file.close)
+        raise
+    if answer.status_code == 304 or request.method == "HEAD":
+        service.reading.leave(opened.file.close)
+    return answer
+
+
+def _file_answer(request: Request, opened: Original, *, tag: str) -> Response:
+    """A file, a part of it, or what is said of it; whoever sends it closes it."""
+    changed = http_date(opened.mtime_ns)
+    headers = {"ETag": tag, "Cache-Control": _KEEP, "Content-Security-Policy": _ALONE}
+    headers |= {"Accept-Ranges": "bytes"} | ({} if changed is None else {"Last-Modified": changed})
+    if has_already(request, tag, changed=changed):
+        return Response(status_code=304, headers=headers)
+    part = part_of(request, size=opened.size, tag=tag, changed=changed)
+    start, end = part or (0, opened.size)
+    headers["Content-Length"] = str(end - start)
+    headers["Content-Disposition"] = f"inline; filename*=UTF-8''{quote(plain(opened.path.name), safe='')}"
+    if part is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{opened.size}"
+    status = 200 if part is None else 206
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=opened.media_type)
+    blocks = _blocks(service_of(request), opened, start=start, end=end)
+    return StreamingResponse(blocks, status, headers=headers, media_type=opened.media_type)
+
+
+async def _blocks(service: Service, opened: Original, *, start: int, end: int) -> AsyncIterator[bytes]:
+    left = end - start
+    try:
+        if start:
+            await service.reading.run(opened.file.seek, start)
         while left > 0:
             block = await service.reading.run(opened.file.read, min(_BLOCK, left))
             if not block:  # an end would be taken for the whole; so the connection ends instead
@@ -136,9 +166,3 @@ def _tag(opened: Original, photo_id: int, side: int) -> str:
     """What tells this picture of this file, as it is now, from all others."""
     facts = f"{opened.path!r} {opened.size} {opened.mtime_ns} {photo_id} {side}"
     return f'"{hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
-
-
-def has_already(request: Request, tag: str) -> bool:
-    """Whether who asks has this very picture already."""
-    known = request.headers.get("if-none-match", "")
-    return known.strip() == "*" or tag in {one.strip().removeprefix("W/") for one in known.split(",")}

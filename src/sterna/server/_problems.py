@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -29,9 +30,10 @@ __all__ = ["AGAIN", "Problem", "add_handlers", "busy", "invalid", "problem_of", 
 
 _TYPES: dict[int, str] = {
     400: "malformed", 401: "token-needed", 403: "forbidden", 404: "not-found", 405: "not-allowed",
-    408: "too-slow", 409: "conflict", 413: "too-large", 415: "wrong-kind", 421: "wrong-host", 422: "invalid",
-    500: "internal", 501: "missing-part", 503: "busy", 507: "disk-full",
+    408: "too-slow", 409: "conflict", 413: "too-large", 415: "wrong-kind", 416: "no-such-part",
+    421: "wrong-host", 422: "invalid", 500: "internal", 501: "missing-part", 503: "busy", 507: "disk-full",
 }  # fmt: skip
+_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
 AGAIN = {"Retry-After": "2"}  # where somebody else is at the library
 # The first class that an error is of decides; subclasses stand before their parents.
 _STATUS: tuple[tuple[type[SternaError], int, str], ...] = (
@@ -139,10 +141,16 @@ def add_handlers(app: FastAPI) -> None:
     async def unexpected(request: Request, _: Exception) -> Response:
         return answer(request, Problem(500, "an error that Sterna did not expect"))
 
+    async def system(request: Request, error: Exception) -> Response:
+        if getattr(error, "errno", None) not in _FULL:
+            raise error
+        return answer(request, Problem(507, "the disk of the service is full"))
+
     app.add_exception_handler(Problem, ours)
     app.add_exception_handler(SternaError, ours)
     app.add_exception_handler(RequestValidationError, validation)
     app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(OSError, system)
     app.add_exception_handler(Exception, unexpected)
 
 

@@ -76,6 +76,7 @@ async def _find(service: Service, asked: SearchRequest, images: Sequence[bytes])
         plus=plus,
         minus=minus,
         exclude_self=asked.exclude_self,
+        fold=asked.fold,
         model=model.name,
         **asked.filters.model_dump(),
     )
@@ -199,7 +200,13 @@ def _offset(cursor: str | None, *, mark: str, limits: Limits) -> int:
 
 def _answer(hit: Hit) -> HitAnswer:
     aligned = None if hit.alignment is None else round(hit.alignment, 6)
-    return HitAnswer(rank=hit.rank, score=round(hit.score, 6), alignment=aligned, **photo_facts(hit))
+    return HitAnswer(
+        rank=hit.rank,
+        score=round(hit.score, 6),
+        alignment=aligned,
+        folded=hit.folded,
+        **photo_facts(hit),
+    )
 
 
 def photo_facts(photo: Hit | PhotoRecord) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from sterna._version import __version__
@@ -26,6 +27,14 @@ __all__ = ["remember", "router"]
 router = APIRouter(responses=PROBLEMS, tags=["status"])
 
 _DAYS = 30 * 24 * 3600  # seconds that a browser stays known
+
+
+class GenerationAnswer(BaseModel):
+    """A number that is another one once what can be found has changed."""
+
+    generation: int
+
+    model_config = ConfigDict(frozen=True, json_schema_extra={"examples": [{"generation": 12}]})
 
 
 @router.get("/api/status", response_model=StatusAnswer)
@@ -70,6 +79,13 @@ async def failures(
         total=len(failed),
         failures=[FailureAnswer(path=plain(one.path), reason=plain(one.reason)) for one in page],
     )
+
+
+@router.get("/api/generation", response_model=GenerationAnswer)
+async def generation(request: Request) -> GenerationAnswer:
+    """Tell a number that is another one once the library has changed; asking takes no time."""
+    service = service_of(request)
+    return GenerationAnswer(generation=await service.workers.run(lambda: service.library.generation))
 
 
 @router.get("/api/models", response_model=ModelsAnswer)

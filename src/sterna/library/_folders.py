@@ -1,0 +1,79 @@
+"""The folders that photographs lie in, and which photographs are no more."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sterna.library._arguments import check_k, check_offset
+from sterna.library._catalog import Catalog
+from sterna.library._paths import full_path
+from sterna.library._roots import known_roots
+
+__all__ = ["FolderRecord", "folders_of", "gone_photos"]
+
+# the photographs of one folder come as one text of numbers: a row for each would be a Python object for each
+_FOLDERS = (
+    "SELECT files.root, folder_of(files.path), group_concat(files.photo) FROM files "
+    "JOIN photos ON photos.id = files.photo WHERE photos.reason IS NULL GROUP BY 1, 2"
+)
+_THERE = (
+    "SELECT id FROM photos WHERE reason IS NULL AND id IN ({keys}) "
+    "AND EXISTS (SELECT 1 FROM files WHERE files.photo = photos.id)"
+)
+
+
+@dataclass(frozen=True)
+class FolderRecord:
+    """A folder that photographs lie in; `photos` is how many different ones lie in it and below."""
+
+    path: Path
+    root: Path
+    root_id: int
+    photos: int
+
+
+def folders_of(catalog: Catalog, *, k: int, offset: int) -> list[FolderRecord]:
+    """The folders of every root, the root first; see `Library.folders`."""
+    check_k(k)
+    check_offset(offset)
+    found: dict[tuple[int, bytes], list[NDArray[np.int64]]] = defaultdict(list)
+    with catalog.reading():
+        roots = {root.number: (place, root.path) for place, root in enumerate(known_roots(catalog))}
+        rows: list[tuple[Any, ...]] = catalog.rows(_FOLDERS)
+    for number, folder, ids in rows:
+        photos = np.fromstring(ids, dtype=np.int64, sep=",")
+        for outer in _outwards(folder):
+            found[number, outer].append(photos)
+    # by names, not by bytes: what lies in "a" comes before "a b"
+    order = sorted(found, key=lambda one: (roots[one[0]][0], one[1].split(b"/") if one[1] else []))
+    return [
+        FolderRecord(
+            path=Path(os.fsdecode(roots[number][1]) if not folder else full_path(roots[number][1], folder)),
+            root=Path(os.fsdecode(roots[number][1])),
+            root_id=number,
+            photos=len(np.unique(np.concatenate(found[number, folder]))),
+        )
+        for number, folder in order[offset : offset + k]
+    ]
+
+
+def _outwards(folder: bytes) -> Iterator[bytes]:
+    """A folder, the one around it, and so on to the root, which is empty."""
+    while folder:
+        yield folder
+        folder = folder[: max(folder.rfind(b"/"), 0)]
+    yield b""
+
+
+def gone_photos(catalog: Catalog | None, photo_ids: Sequence[int]) -> list[int]:
+    """Those ids that no photograph that can be read has; see `Library.gone`."""
+    there = set() if catalog is None else {number for (number,) in catalog.rows_for(_THERE, photo_ids)}
+    return [one for one in photo_ids if one not in there]

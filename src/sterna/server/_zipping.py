@@ -1,0 +1,165 @@
+"""`/api/photos/zip`: the files of several photographs as one, written while it is sent."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import time
+import zipfile
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+from starlette.responses import StreamingResponse
+
+from sterna.errors import PhotoError
+from sterna.library import Library, Original
+from sterna.server._described import PROBLEMS, binary
+from sterna.server._plain import plain
+from sterna.server._problems import Problem
+from sterna.server._service import Service, service_of
+
+__all__ = ["router"]
+
+router = APIRouter(responses=PROBLEMS, tags=["photos"])
+
+_MOST = 500  # photographs of a file: their ids fit into an address that every proxy takes
+_BLOCK = 1 << 18
+_ABSENT = "not-there.txt"
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]')  # what no name may have where it is unpacked
+_FIRST, _LAST = 1980, 2107  # years that such a file can tell
+
+
+class _Pipe(io.RawIOBase):
+    """What is written and not yet sent; nobody can go back in it."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        """Keep some bytes."""
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        """All that was written since this was asked last."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A photograph that goes into the file; `name` is no other one's there."""
+
+    photo_id: int
+    name: str
+
+
+@router.get(
+    "/api/photos/zip",
+    response_class=StreamingResponse,
+    responses=binary("application/zip", example="A ZIP of the files, not compressed."),
+)
+async def archive(
+    request: Request,
+    ids: Annotated[
+        list[Annotated[int, Field(ge=0, lt=1 << 63)]],
+        Query(min_length=1, max_length=_MOST, description="Ids of photographs.", examples=[[1, 7]]),
+    ],
+) -> StreamingResponse:
+    """Give several photographs as one ZIP, with a text that names those whose files are not there."""
+    service = service_of(request)
+    wanted, absent = await service.reading.run(_looked_at, service.library, list(dict.fromkeys(ids)))
+    headers = {
+        "Content-Disposition": 'attachment; filename="photographs.zip"',
+        "Cache-Control": "no-store",
+    }
+    blocks = _blocks(service, wanted, absent)
+    return StreamingResponse(blocks, headers=headers, media_type="application/zip")
+
+
+def _looked_at(library: Library, ids: Sequence[int]) -> tuple[list[_Wanted], list[str]]:
+    """What goes into the file, and a line for each photograph whose file is not there.
+
+    Raises `Problem` where none is, so that nobody gets a file of nothing, `UnknownPhotoError` for an id that
+    is no photograph's.
+    """
+    wanted: list[_Wanted] = []
+    absent: list[str] = []
+    taken = {_ABSENT}
+    for number in ids:
+        try:
+            with library.open_photo(number) as opened:
+                wanted.append(_Wanted(number, _free_name(plain(opened.path.name), taken)))
+        except PhotoError as error:
+            absent.append(f"{plain(library.photo(number).path.name)}: {error.reason}")
+    if not wanted:
+        raise Problem(404, "none of these photographs is there now", kind="photo-not-there")
+    return wanted, absent
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """A name that is not taken, even where capitals do not matter; from then on it is."""
+    safe = _UNSAFE.sub("_", name)
+    stem, dot, ending = safe.rpartition(".")
+    stem, ending = (stem, f"{dot}{ending}") if stem else (safe, "")
+    free, number = safe, 1
+    while free.casefold() in taken:
+        number += 1
+        free = f"{stem} ({number}){ending}"
+    taken.add(free.casefold())
+    return free
+
+
+async def _blocks(service: Service, wanted: Sequence[_Wanted], absent: list[str]) -> AsyncIterator[bytes]:
+    """The file, block by block, of which no more is in memory; one photograph is open at a time."""
+    pipe = _Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as file:
+        for one in wanted:
+            try:
+                opened = await service.reading.run(service.library.open_photo, one.photo_id)
+            except PhotoError as error:  # it was there a moment ago
+                absent.append(f"{one.name}: {error.reason}")
+                continue
+            try:
+                async for block in _packed(service, file, opened, name=one.name, pipe=pipe):
+                    yield block
+            finally:
+                service.reading.leave(opened.file.close)
+        if absent:
+            text = "These photographs are not there now:\n" + "".join(f"{line}\n" for line in absent)
+            file.writestr(zipfile.ZipInfo(_ABSENT, _moment(time.time())), text)
+    yield pipe.taken()
+
+
+async def _packed(
+    service: Service, file: zipfile.ZipFile, opened: Original, *, name: str, pipe: _Pipe
+) -> AsyncIterator[bytes]:
+    info = zipfile.ZipInfo(name, _moment(opened.mtime_ns / 1e9))
+    info.external_attr = 0o644 << 16
+    info.file_size = opened.size
+    left = opened.size
+    with file.open(info, "w", force_zip64=opened.size >= zipfile.ZIP64_LIMIT) as inside:
+        while left > 0:
+            block = await service.reading.run(opened.file.read, min(_BLOCK, left))
+            if not block:  # an end would be taken for the whole; so the connection ends instead
+                raise PhotoError("a file has become shorter while it was sent")
+            left -= len(block)
+            inside.write(block)
+            yield pipe.taken()
+
+
+def _moment(seconds: float) -> tuple[int, int, int, int, int, int]:
+    """A time as such a file tells it: local, and of the years that it can tell."""
+    with contextlib.suppress(OverflowError, OSError, ValueError):
+        found = time.localtime(seconds)
+        if _FIRST <= found.tm_year <= _LAST:
+            return found[:6]
+    return (_FIRST, 1, 1, 0, 0, 0)
