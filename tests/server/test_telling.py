@@ -25,7 +25,8 @@ OPERATIONS = {
     "/api/jobs/{job_id}": {"get", "delete"}, "/api/jobs/{job_id}/events": {"get"}, "/healthz": {"get"},
     "/readyz": {"get"}, "/metrics": {"get"}, "/login": {"get", "post"}, "/api/photos": {"get"},
     "/api/photos/{photo_id}/explain": {"post"}, "/api/duplicates": {"get"},
-    "/api/roots/{root_id}": {"delete"},
+    "/api/roots/{root_id}": {"delete"}, "/api/folders": {"get"}, "/api/generation": {"get"},
+    "/api/photos/gone": {"post"}, "/api/photos/zip": {"get"},
 }  # fmt: skip
 
 
