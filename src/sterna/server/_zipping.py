@@ -101,9 +101,7 @@ def _looked_at(library: Library, ids: Sequence[int]) -> tuple[list[_Wanted], lis
         except PhotoError as error:
             name = plain(error.path or f"photograph {number}")
             absent.append(f"{PurePath(name).name}: {error.reason}")
-        except (
-            UnknownPhotoError
-        ) as error:  # just deleted: the others are wanted all the same
+        except UnknownPhotoError as error:  # just deleted: the others are wanted all the same
             absent.append(plain(error))
     if not wanted:
         raise Problem(404, "none of these photographs is there now", kind="photo-not-there")
