@@ -254,6 +254,26 @@ def test_a_date_that_is_the_file_s_is_called_so(page: Page, service: Service) ->
     expect(page.locator("#viewer-facts")).not_to_contain_text("Taken")
 
 
+def test_no_photograph_is_shown_under_the_name_of_another(page: Page, service: Service) -> None:
+    held: list[Route] = []
+    page.goto(service.url)
+    first_is(page, "blue.png")
+    page.locator(f"{TILES} .photo").first.click()
+    photo = page.locator("#viewer-photo")
+    expect(photo).to_have_js_property("complete", True)
+    expect(photo).to_have_css("opacity", "1")
+    page.route("**/thumbnail?size=1024", lambda route: held.append(route))  # noqa: PLW0108 (playwright marks it)
+    page.evaluate(
+        "history.pushState({}, '', '/?open=' + document.querySelectorAll('#grid .tile')[4].dataset.id)"
+    )
+    page.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
+    expect(photo).to_have_css("opacity", "0")
+    for one in held:
+        one.continue_()
+    page.unroute_all(behavior="ignoreErrors")
+    expect(photo).to_have_css("opacity", "1")
+
+
 def test_a_small_photograph_is_not_blown_up(page: Page, service: Service) -> None:
     page.goto(f"{service.url}/?name=grey-00*")
     page.locator(f"{TILES} .photo").first.click()

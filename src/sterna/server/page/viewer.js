@@ -162,6 +162,8 @@ export class Viewer {
       this.#trouble("The drive of this photograph is not there now.");
       return;
     }
+    image.classList.add("turning"); // a browser shows the picture before until this one has come
+    image.onload = () => image.classList.remove("turning");
     image.src = thumbnail(photo.id, LARGE);
     image.onerror = () => {
       if (this.photo === photo && image.hasAttribute("src")) this.#missing(photo);
