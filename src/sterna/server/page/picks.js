@@ -45,6 +45,7 @@ export class Picks {
     const all = tiles();
     const from = range ? all.findIndex((one) => this.shown.get(one)?.id === this.from) : -1;
     if (from >= 0) {
+      getSelection()?.removeAllRanges(); // of text, which a click with Shift selects as well
       const to = all.indexOf(tile);
       const between = all.slice(Math.min(from, to), Math.max(from, to) + 1);
       for (const one of from > to ? between.reverse() : between) this.#add(this.shown.get(one));
