@@ -72,8 +72,8 @@ export class Grid {
       const tile = this.list.querySelector(`.tile[data-id="${Number(id)}"]`);
       if (tile === null || tile.classList.contains("lost")) continue;
       tile.classList.add("lost");
-      const name = tile.querySelector("img")?.alt;
-      tile.querySelector(".photo").replaceChildren(el("span", { className: "away" }, ...(name ? [name] : []), " (no longer there)"));
+      const name = said(JSON.parse(this.shown.get(tile)));
+      tile.querySelector(".photo").replaceChildren(el("span", { className: "away" }, `${name} (no longer there)`));
     }
   }
 
