@@ -40,7 +40,11 @@ const grid = new Grid(byId("grid"), {
   like,
 });
 const lost = new Lost({
-  shown: () => [...new Set([...(results?.items ?? []), ...(get().view === "duplicates" ? duplicates.photos() : []), ...viewer.shown()].map((one) => one.id))].slice(0, ASKED),
+  shown: () => {
+    const groups = get().view === "duplicates" ? duplicates.photos() : [];
+    const ids = [...viewer.shown(), ...(results?.items ?? []), ...groups].map((one) => one.id);
+    return [...new Set(ids)].slice(0, ASKED);
+  },
   mark: (ids) => {
     grid.mark(ids);
     duplicates.mark(ids);
