@@ -25,6 +25,7 @@ VIEWS = {
     "alone": "/?name=grey-00*",
     "looking": "/?q=really+red&min=none",
     "forget": "/?view=library",
+    "selecting": "/?q=red&min=none",
 }
 
 
@@ -46,6 +47,10 @@ def show(page: Page, service: Service, view: str) -> None:
         page.locator(f"{TILES} .photo").first.click()
         page.get_by_role("button", name="Show", exact=True).click()
         expect(page.locator("#heat-words button").first).to_be_visible()
+    elif view == "selecting":
+        page.locator(f"{TILES} .photo").first.focus()
+        page.keyboard.press("x")
+        expect(page.locator("#picks")).to_be_visible()
     elif view == "search":
         page.get_by_role("button", name="Filters").click()
     ready = {"nothing": "#note h2", "duplicates": ".group", "library": ".counts", "forget": "#forget-title"}

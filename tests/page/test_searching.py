@@ -31,6 +31,24 @@ def test_the_page_begins_with_the_newest_photographs(page: Page, service: Servic
     expect(page.locator("#status")).to_have_text("10 photographs, newest first")
 
 
+def test_the_newest_photographs_stand_under_their_months(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    months = page.locator("#grid .month")
+    expect(months.nth(0)).to_have_text("January 2030")
+    expect(months.nth(1)).to_have_text("December 2029")
+    first_is(page, "blue.png")
+    page.locator(f"{TILES} .photo").first.focus()
+    page.keyboard.press("ArrowRight")  # from photograph to photograph, over what stands between
+    assert page.evaluate("document.activeElement.querySelector('img').alt") == "green.png"
+    page.get_by_role("link", name="December 2029").click()
+    has_query(page, r"\?after=2029-12-01&before=2030-01-01$")
+    expect(page.locator(TILES)).to_have_count(2)
+    expect(months).to_have_text(["December 2029"])
+    search(page, "red")
+    expect(page.locator(".score").first).to_be_visible()
+    expect(months).to_have_count(0)
+
+
 def test_a_slash_leads_to_the_search_and_the_back_button_out_of_it(page: Page, service: Service) -> None:
     page.goto(service.url)
     first_is(page, "blue.png")
@@ -185,14 +203,92 @@ def test_a_file_that_is_no_image_is_told_and_changes_nothing(
     has_query(page, r"q=red$")
 
 
-def test_the_model_has_a_least_score_for_a_sentence_alone(page: Page, service: Service) -> None:
+def test_where_no_least_score_is_chosen_the_page_says_so(page: Page, service: Service) -> None:
+    automatic, why = page.locator("#min-auto"), page.locator("#min-why")
     page.goto(f"{service.url}/?q=red")
-    automatic = page.locator("#min-auto")
-    expect(automatic).to_be_visible()
+    expect(why).to_have_text("This model has no automatic least score.")
+    expect(automatic).to_be_hidden()
     page.goto(f"{service.url}/?q=red&minus=blue")
     first_is(page, "a red wall")
+    expect(why).to_contain_text("several parts together score on a scale of their own")
     expect(automatic).to_be_hidden()
     expect(page.locator("#min-told")).to_have_text("any")
+    page.goto(f"{service.url}/?like=1")
+    expect(why).to_contain_text("the model has one for words alone")
+    page.goto(f"{service.url}/?q=red&minus=blue&min=0.2")
+    expect(page.locator("#min-told")).to_have_text("0.20")
+    expect(why).to_be_hidden()
+
+
+def test_a_part_takes_the_model_s_least_score_away_and_the_page_says_so(
+    page: Page, serve: Callable[..., Service], tmp_path: Path, tiny_model: Path
+) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    greys(tmp_path / "photos", count=4)
+    library = Library.open(tmp_path / "library", model=model)
+    library.index(tmp_path / "photos")
+    known = {"recall": 1.0, "precision": 1.0, "hidden": 0.5, "images": 4, "captions": 4, "data": "walls"}
+    write_calibration(model, {"min_score": -0.9, **known})
+    page.goto(f"{serve(tmp_path / 'library', model=str(model)).url}/?q=a wall")
+    automatic, why = page.locator("#min-auto"), page.locator("#min-why")
+    expect(page.locator("#min-told")).to_have_text("-0.90")
+    expect(automatic).to_have_attribute("aria-pressed", "true")
+    expect(why).to_be_hidden()
+    page.fill("#more", "sunset")
+    page.press("#more", "Enter")
+    expect(why).to_contain_text("several parts")
+    expect(automatic).to_be_hidden()
+    expect(page.locator("#min-told")).to_have_text("any")
+    page.get_by_role("button", name="Remove: sunset").click()
+    expect(automatic).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#min-told")).to_have_text("-0.90")
+    page.goto(page.url.replace("?q=", "?plus="))  # one sentence is one, wherever it stands
+    expect(page.locator("#min-told")).to_have_text("-0.90")
+    expect(automatic).to_be_visible()
+
+
+def test_escape_leaves_the_line_and_loses_nothing(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?q=red")
+    first_is(page, "a red wall")
+    page.locator("#query").fill("a red wall in the evening")
+    page.locator("#query").press("Escape")
+    expect(page.locator("#query")).to_have_value("a red wall in the evening")
+    assert focused(page) == "body"
+    has_query(page, r"q=red$")
+    page.keyboard.press("/")
+    page.keyboard.press("Escape")
+    page.locator("#query").press("Enter")
+    has_query(page, r"q=a\+red\+wall\+in\+the\+evening$")
+
+
+def test_all_folders_of_the_library_are_offered(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    root = tmp_path / "photos"
+    greys(root, count=64)  # more than the first page has
+    os.utime(save(root / "old" / "deep" / "red.png", "red"), (1, 1))
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(root)
+    page.goto(serve(tmp_path / "library").url)
+    expect(page.locator(TILES)).to_have_count(60)
+    page.get_by_role("button", name="Filters").click()
+    options = page.locator("#folders option")
+    expect(options).to_have_count(4)
+    said = options.evaluate_all("(all) => all.map((one) => [one.value, one.label])")
+    assert said == [
+        ["photos", "65 photographs"],
+        ["photos/greys", "64 photographs"],
+        ["photos/old", "1 photograph"],
+        ["photos/old/deep", "1 photograph"],
+    ]
+    page.get_by_label("Folder").fill("photos/old")
+    page.get_by_label("Folder").press("Enter")
+    page.get_by_label("Shape").focus()
+    expect(page.locator(TILES)).to_have_count(1)
+    first_is(page, "red.png")
+    save(root / "new" / "lime.png", "lime")
+    library.index(root)
+    expect(options).to_have_count(5)
 
 
 def test_the_same_search_asks_anew_and_the_back_button_does_not(
@@ -441,6 +537,67 @@ def test_results_stay_as_they_were_found(page: Page, serve: Callable[..., Servic
     expect(page.locator("#news")).to_be_empty()
     page.get_by_role("link", name="Sterna, start").click()
     expect(page.locator(TILES)).to_have_count(3)
+
+
+def test_photographs_that_are_deleted_vanish_from_what_was_found(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    root = tmp_path / "photos"
+    greys(root, count=4)
+    save(root / "red.png", "red")
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(root)
+    page.clock.install()
+    page.goto(serve(tmp_path / "library").url + "/?q=red&min=none")
+    first_is(page, "red.png")
+    page.locator("#query").focus()
+    page.locator("#query").hover()
+    (root / "red.png").unlink()
+    library.index(root)
+    for _ in range(20):
+        page.clock.fast_forward(LOOK)
+        page.wait_for_timeout(100)
+        if page.locator(TILES).count() == 4:
+            break
+    expect(page.locator(TILES)).to_have_count(4)
+    expect(page.locator("#status")).to_have_text("4 photographs, best first")
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_photographs_that_are_deleted_are_marked_where_somebody_is_looking(
+    shown: bool, page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    if not shown:  # a picture that did not come is marked, too
+        page.route(
+            "**/thumbnail*",
+            lambda route: route.abort() if "size=1024" not in route.request.url else route.continue_(),
+        )
+    root = tmp_path / "photos"
+    greys(root, count=4)
+    save(root / "red.png", "red")
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(root)
+    page.clock.install()
+    page.goto(serve(tmp_path / "library").url + "/?q=red&min=none")
+    page.locator(f"{TILES} .photo").first.click()
+    expect(page.get_by_role("dialog", name="red.png")).to_be_visible()
+    if shown:
+        expect(page.locator(f"{TILES} img").first).to_have_js_property("complete", True)
+    (root / "red.png").unlink()
+    library.index(root)
+    wait_for_look(page, page.locator("#viewer-trouble", has_text="no longer there"))
+    expect(page.locator("#viewer-trouble")).to_be_visible()
+    expect(page.locator("#viewer-photo")).not_to_have_attribute("src", "")
+    expect(page.get_by_role("link", name="Download")).to_be_hidden()
+    expect(page.locator("#heat-go")).to_be_hidden()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer-trouble")).to_be_hidden()
+    expect(page.locator("#heat-go")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#viewer-trouble")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(TILES).first.locator(".away")).to_have_text("red.png (no longer there)")
+    expect(page.locator(TILES)).to_have_count(5)
 
 
 def test_one_that_is_found_is_not_counted_as_several(page: Page, service: Service) -> None:

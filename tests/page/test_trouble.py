@@ -51,6 +51,47 @@ def test_the_page_goes_on_when_the_server_is_back(
     expect(page.locator("#gone")).to_have_text("Sterna is back.")
 
 
+def test_the_page_notices_by_itself_that_the_server_is_gone_and_back(
+    page: Page, serve: Callable[..., Service], photographs: Path
+) -> None:
+    service = serve(photographs / "library")
+    page.goto(f"{service.url}/?q=red&min=none")
+    first_is(page, "a red wall")
+    page.locator(f"{TILES} .photo").first.click()
+    expect(page.locator("#viewer")).to_be_visible()
+    service.stop()
+    told = page.locator("#gone")
+    expect(told).to_contain_text("Sterna does not answer")
+    expect(told).to_be_visible()
+    assert page.evaluate("document.getElementById('gone').matches(':popover-open')")  # over the dialog
+    page.keyboard.press("Escape")
+    first_is(page, "a red wall")  # what is shown stays
+    service.restart()
+    expect(told).to_have_text("Sterna is back.")
+    expect(told).to_be_hidden()
+
+
+def test_a_page_that_nobody_sees_asks_nothing(page: Page, service: Service) -> None:
+    asked: list[str] = []
+    page.on("request", lambda one: asked.append(one.url) if one.url.endswith("/api/generation") else None)
+    page.clock.install()
+    page.goto(service.url)
+    first_is(page, "blue.png")
+    page.clock.fast_forward(6000)
+    page.wait_for_timeout(300)
+    assert asked
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    page.clock.fast_forward(6000)
+    page.wait_for_timeout(300)
+    before = len(asked)
+    page.clock.fast_forward(60_000)
+    page.wait_for_timeout(300)
+    assert len(asked) == before
+    page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_timeout(300)
+    assert len(asked) == before + 1
+
+
 def test_a_token_is_asked_for_and_remembered(
     page: Page, serve: Callable[..., Service], photographs: Path
 ) -> None:
@@ -86,7 +127,7 @@ def test_a_photograph_whose_file_is_gone_is_told(
     page.goto(f"{service.url}/?q=red&min=none")
     expect(page.locator(".away")).to_have_text("red.png (cannot be shown now)")
     page.locator(f"{TILES} .photo").first.click()
-    expect(page.locator("#viewer-trouble")).to_contain_text("cannot be shown")
+    expect(page.locator("#viewer-trouble")).to_contain_text("no longer there")
 
 
 def test_the_library_is_brought_up_to_date_and_followed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_a_link_to_a_photograph_opens_it_alone(page: Page, service: Service) -> 
     expect(page.locator("#viewer")).to_be_hidden()
     has_query(page, r"\?q=lime$")
     page.goto(f"{service.url}/?open=99999")
-    expect(page.locator("#viewer-trouble")).to_contain_text("has none with this id")
+    expect(page.locator("#viewer-trouble")).to_contain_text("is not in the library")
 
 
 def test_a_photograph_that_is_not_there_has_nothing_of_another(page: Page, service: Service) -> None:
@@ -86,7 +87,7 @@ def test_a_photograph_that_is_not_there_has_nothing_of_another(page: Page, servi
     page.locator(f"{TILES} .photo").first.click()
     expect(page.locator("#viewer-side")).to_be_visible()
     page.evaluate("history.pushState({}, '', '/?open=99999'); dispatchEvent(new PopStateEvent('popstate'))")
-    expect(page.locator("#viewer-trouble")).to_contain_text("has none with this id")
+    expect(page.locator("#viewer-trouble")).to_contain_text("is not in the library")
     expect(page.locator("#viewer-side")).to_be_hidden()
     page.evaluate("document.getElementById('viewer-like').click()")  # it leads nowhere
     expect(page.locator("#viewer")).to_be_visible()
@@ -123,16 +124,22 @@ def test_who_walks_through_photographs_does_not_load_their_files(
     Library.open(tmp_path / "library", model=ColourEncoder()).index(tmp_path / "photos")
     files: list[str] = []
     page.on("request", lambda one: files.append(one.url) if one.url.endswith("/original") else None)
+    page.clock.install(time=datetime(2030, 1, 1))
     page.goto(serve(tmp_path / "library").url)
+    expect(page.locator(TILES)).to_have_count(4)
+    page.clock.pause_at(datetime(2030, 1, 2))  # however slow this machine is, no time passes from here on
     page.locator(f"{TILES} .photo").first.click()
-    for _ in range(3):
+    for place in range(2, 5):
         page.keyboard.press("ArrowRight")
-    expect(page.locator("#viewer-said")).to_contain_text("4 of 4")
+        expect(page.locator("#viewer-said")).to_contain_text(f"{place} of 4")
+    page.clock.run_for(300)
     expect(page.locator("#viewer-photo")).to_have_attribute("src", re.compile("/original$"))
     assert len(files) == 1
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("Escape")
-    page.wait_for_timeout(500)
+    expect(page.locator("#viewer")).to_be_hidden()
+    page.clock.run_for(1000)
+    page.wait_for_timeout(300)
     assert len(files) == 1
 
 
@@ -167,6 +174,34 @@ def test_words_show_where_they_are(page: Page, service: Service) -> None:
     page.locator("#viewer-close").focus()
     page.keyboard.press("ArrowRight")
     expect(page.locator("#heat-said")).to_be_empty()
+
+
+def test_a_word_is_painted_by_what_it_carries(page: Page, service: Service) -> None:
+    cells = [[0.0, 1.0], [0.0, 0.0]]
+    words = [
+        {"word": word, "span": [0, 1], "contribution": share, "share": share, "score": 0.1, "cells": cells}
+        for word, share in (("dog", 0.8), ("big", 0.2), ("a", 0.0))
+    ]
+    said = {"schema": 1, "model": "m", "sentence": "a big dog", "method": "occlusion", "score": 0.5}
+    page.route(
+        "**/explain",
+        lambda route: route.fulfill(json={**said, "area": [0, 0, 1, 1], "cells": cells, "words": words}),
+    )
+    page.goto(f"{service.url}/?q=a+big+dog&min=none")
+    page.locator(f"{TILES} .photo").first.click()
+    page.get_by_role("button", name="Show", exact=True).click()
+    most: dict[str, int] = {}
+    for word in ("all of it", "dog", "big", "a"):
+        button = page.locator("#heat-words button").filter(has_text=re.compile(rf"^{word}(\d|$)"))
+        if button.get_attribute("aria-pressed") != "true":
+            button.click()
+        most[word] = page.evaluate(SHOWN)[2]
+    assert most["all of it"] == most["dog"] > 150
+    assert most["big"] == pytest.approx(most["dog"] / 4, abs=3)
+    assert most["a"] == 0
+    expect(page.locator("#heat-said")).to_have_text(
+        "\u201ca\u201d carries nothing of the score, so nothing is painted."
+    )
 
 
 def test_a_map_that_takes_its_time_is_waited_for_and_can_be_left(page: Page, service: Service) -> None:
@@ -217,6 +252,26 @@ def test_a_date_that_is_the_file_s_is_called_so(page: Page, service: Service) ->
     page.locator(f"{TILES} .photo").first.click()
     expect(page.locator("#viewer-facts")).to_contain_text(re.compile("File date.*1 January 2030"))
     expect(page.locator("#viewer-facts")).not_to_contain_text("Taken")
+
+
+def test_no_photograph_is_shown_under_the_name_of_another(page: Page, service: Service) -> None:
+    held: list[Route] = []
+    page.goto(service.url)
+    first_is(page, "blue.png")
+    page.locator(f"{TILES} .photo").first.click()
+    photo = page.locator("#viewer-photo")
+    expect(photo).to_have_js_property("complete", True)
+    expect(photo).to_have_css("opacity", "1")
+    page.route("**/thumbnail?size=1024", lambda route: held.append(route))  # noqa: PLW0108 (playwright marks it)
+    page.evaluate(
+        "history.pushState({}, '', '/?open=' + document.querySelectorAll('#grid .tile')[4].dataset.id)"
+    )
+    page.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
+    expect(photo).to_have_css("opacity", "0")
+    for one in held:
+        one.continue_()
+    page.unroute_all(behavior="ignoreErrors")
+    expect(photo).to_have_css("opacity", "1")
 
 
 def test_a_small_photograph_is_not_blown_up(page: Page, service: Service) -> None:

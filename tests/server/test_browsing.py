@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +93,29 @@ def test_files_that_are_not_there_are_named_in_the_one(tmp_path: Path) -> None:
         assert b"green.png: " in files["not-there.txt"]
         nothing = service.get(f"/api/photos/zip?ids={ids['red.png']}")
         assert (nothing.status, nothing.problem) == (404, "photo-not-there")
-        assert service.get("/api/photos/zip?ids=1&ids=999").problem == "unknown-photo"
+        assert service.get("/api/photos/zip?ids=999").problem == "photo-not-there"
+        files = packed(service, 999, ids["blue.png"])
+        assert set(files) == {"blue.png", "not-there.txt"}
+        assert b"photograph 999: " in files["not-there.txt"]
+
+
+def test_files_that_vanish_while_others_are_sent_are_named_in_the_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(colours(tmp_path))
+    ids = {one.path.name: one.photo_id for one in library.photos()}
+    real, opened = library.open_photo, []
+
+    def once(number: int) -> object:
+        opened.append(number)
+        return real(999 if number == ids["red.png"] and opened.count(number) > 1 else number)
+
+    monkeypatch.setattr(library, "open_photo", once)
+    with serving(library) as service:
+        files = packed(service, ids["red.png"], ids["blue.png"])
+    assert set(files) == {"blue.png", "not-there.txt"}
+    assert b"red.png: no longer in the library" in files["not-there.txt"]
 
 
 @pytest.mark.parametrize("query", ["", "?ids=", "?ids=x", "?ids=-1", "?" + "&".join(["ids=1"] * 501)])
@@ -126,3 +150,18 @@ def test_a_file_of_many_is_sent_block_by_block(tmp_path: Path, monkeypatch: pyte
     assert files["red.png"] == (root / "red.png").read_bytes()
     assert len(sizes) > 10
     assert max(sizes) <= 1 << 18
+
+
+def test_a_file_that_becomes_shorter_ends_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = colours(tmp_path)
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(root)
+    real = library.open_photo
+    monkeypatch.setattr(library, "open_photo", lambda number: replace(real(number), size=1 << 20))
+    ids = [one.photo_id for one in library.photos()]
+    with serving(library) as service:
+        with pytest.raises(http.client.IncompleteRead):
+            service.get("/api/photos/zip?" + "&".join(f"ids={one}" for one in ids))
+        assert service.get("/healthz").status == 200

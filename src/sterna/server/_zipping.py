@@ -9,13 +9,14 @@ import time
 import zipfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import StreamingResponse
 
-from sterna.errors import PhotoError
+from sterna.errors import PhotoError, UnknownPhotoError
 from sterna.library import Library, Original
 from sterna.server._described import PROBLEMS, binary
 from sterna.server._plain import plain
@@ -88,8 +89,7 @@ async def archive(
 def _looked_at(library: Library, ids: Sequence[int]) -> tuple[list[_Wanted], list[str]]:
     """What goes into the file, and a line for each photograph whose file is not there.
 
-    Raises `Problem` where none is, so that nobody gets a file of nothing, `UnknownPhotoError` for an id that
-    is no photograph's.
+    Raises `Problem` where none is, so that nobody gets a file of nothing.
     """
     wanted: list[_Wanted] = []
     absent: list[str] = []
@@ -99,7 +99,10 @@ def _looked_at(library: Library, ids: Sequence[int]) -> tuple[list[_Wanted], lis
             with library.open_photo(number) as opened:
                 wanted.append(_Wanted(number, _free_name(plain(opened.path.name), taken)))
         except PhotoError as error:
-            absent.append(f"{plain(library.photo(number).path.name)}: {error.reason}")
+            name = plain(error.path or f"photograph {number}")
+            absent.append(f"{PurePath(name).name}: {error.reason}")
+        except UnknownPhotoError as error:  # just deleted: the others are wanted all the same
+            absent.append(plain(error))
     if not wanted:
         raise Problem(404, "none of these photographs is there now", kind="photo-not-there")
     return wanted, absent
@@ -125,8 +128,9 @@ async def _blocks(service: Service, wanted: Sequence[_Wanted], absent: list[str]
         for one in wanted:
             try:
                 opened = await service.reading.run(service.library.open_photo, one.photo_id)
-            except PhotoError as error:  # it was there a moment ago
-                absent.append(f"{one.name}: {error.reason}")
+            except (PhotoError, UnknownPhotoError) as error:  # it was there a moment ago
+                reason = error.reason if isinstance(error, PhotoError) else "no longer in the library"
+                absent.append(f"{one.name}: {reason}")
                 continue
             try:
                 async for block in _packed(service, file, opened, name=one.name, pipe=pipe):

@@ -18,13 +18,14 @@ export class Problem extends Error {
  * Ask, and return the JSON of the answer.
  *
  * Where the server is gone, this waits until it is back and asks again; with `once`, it fails instead: what
- * starts something should not start it later, unasked. Where a token is wanted, it is asked for.
+ * starts something should not start it later, unasked. Where a token is wanted, it is asked for. `bare` takes an
+ * answer that is no JSON, and returns null.
  */
-export async function ask(path, { method = "GET", json, form, signal, once = false } = {}) {
+export async function ask(path, { method = "GET", json, form, signal, once = false, bare = false } = {}) {
   for (let tries = 1; ; tries += 1) {
     const answer = await send(path, { method, json, form, signal, once });
     if (answer === null) continue;
-    if (answer.ok) return answer.status === 204 ? null : answer.json();
+    if (answer.ok) return answer.status === 204 || bare ? null : answer.json();
     const problem = await problemOf(answer);
     if (answer.status === 401) {
       await login();
@@ -69,4 +70,5 @@ function sentence(text) {
 }
 
 export const thumbnail = (id, size) => `/api/photos/${id}/thumbnail?size=${size}`;
+export const zipped = (ids) => `/api/photos/zip?${ids.map((id) => `ids=${id}`).join("&")}`;
 export const original = (id) => `/api/photos/${id}/original`;

@@ -8,6 +8,7 @@ import { get, go, searchKey, write } from "./state.js";
 let shown = null; // the search that the page shows
 let shownList = null; // and its groups: an answer for others comes too late
 let groups = [];
+let grids = []; // that show them
 let next = null;
 let told = ""; // how many there are
 let stale = false; // the library has changed since
@@ -15,13 +16,21 @@ let stale = false; // the library has changed since
 /** The photographs of the group that one belongs to. */
 export const groupOf = (id) => groups.find((group) => group.some((one) => one.id === id)) ?? [];
 
+/** All photographs that are shown. */
+export const photos = () => groups.flat();
+
+/** Say of these that they are no more. */
+export function mark(ids) {
+  for (const grid of grids) grid.mark(ids);
+}
+
 /** The library has changed: compare anew where they are shown next. */
 export function forget() {
   stale = true;
 }
 
-/** Show the groups, unless they are shown already. */
-export async function show(state, { tell, trouble, fresh = false }) {
+/** Show the groups, unless they are shown already. `picks` are photographs that somebody has picked. */
+export async function show(state, { tell, trouble, picks, fresh = false }) {
   const key = searchKey(state);
   if (key === shown && !fresh && !stale) {
     tell(told);
@@ -30,12 +39,13 @@ export async function show(state, { tell, trouble, fresh = false }) {
   shown = key;
   stale = false;
   groups = [];
+  grids = [];
   told = "Comparing photographs…";
   const list = el("div", { className: "groups" });
   byId("duplicates").replaceChildren(head(state), list);
   tell(told);
   shownList = list;
-  await page(state, list, 0, { tell, trouble });
+  await page(state, list, 0, { tell, trouble, picks });
 }
 
 function head(state) {
@@ -57,7 +67,7 @@ function head(state) {
   );
 }
 
-async function page(state, list, offset, { tell, trouble }) {
+async function page(state, list, offset, { tell, trouble, picks }) {
   const params = new URLSearchParams({ copies: true, offset, limit: 30 });
   if (state.likeness !== null) params.set("min_score", state.likeness);
   if (state.model !== null) params.set("model", state.model);
@@ -76,10 +86,10 @@ async function page(state, list, offset, { tell, trouble }) {
   byId("likeness-told").textContent = answer.min_score.toFixed(3);
   next = answer.next;
   groups.push(...answer.groups.map((group) => group.photos));
-  list.append(...answer.groups.map(group));
+  list.append(...answer.groups.map((one) => group(one, picks)));
   told = answer.total === 0 ? "No two photographs look the same." : answer.total === 1 ? "1 group" : `${answer.total} groups`;
   tell(told);
-  if (next !== null) list.append(moreButton(state, list, { tell, trouble }));
+  if (next !== null) list.append(moreButton(state, list, { tell, trouble, picks }));
 }
 
 function moreButton(state, list, rest) {
@@ -92,12 +102,14 @@ function moreButton(state, list, rest) {
   return button;
 }
 
-function group({ size, photos }) {
+function group({ size, photos }, picks) {
   const list = el("ul", { className: "grid small", "aria-label": "Photographs that look the same" });
   const grid = new Grid(list, {
     link: (photo) => write({ ...get(), open: photo.id }),
     open: (photo) => go({ open: photo.id }),
+    picks,
   });
+  grids.push(grid);
   grid.append(photos);
   [...list.children].forEach((tile, place) => tile.append(legend(photos[place], place)));
   const equal = photos[0].also.length;

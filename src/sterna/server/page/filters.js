@@ -1,12 +1,15 @@
 // The panel of filters, and the choice of the model.
 
 import { ask } from "./api.js";
-import { byId, el } from "./dom.js";
+import { byId, el, many } from "./dom.js";
 import { bring, preview } from "./images.js";
 import { get, go } from "./state.js";
 
-const folders = new Set();
+const MOST = 2000; // folders to choose from
+const LONGEST = 1000; // letters of a folder that the service takes
 let models = [];
+let known = null; // the generation of the library when its folders were told
+let stale = true;
 
 export function setUp({ trouble }) {
   const panel = byId("filters");
@@ -18,7 +21,10 @@ export function setUp({ trouble }) {
   };
   toggle.addEventListener("click", () => {
     const wanted = panel.hidden;
-    if (wanted) refresh();
+    if (wanted) {
+      refresh();
+      listFolders();
+    }
     open(wanted);
     if (wanted) form.elements.folder.focus();
   });
@@ -51,16 +57,27 @@ export function show(state) {
   form.elements.model.value = state.model ?? models.find((one) => one.default)?.name ?? "";
 }
 
-/** Folders of photographs that were seen, to choose from. */
-export function noteFolders(photos) {
-  const before = folders.size;
-  for (const photo of photos) {
-    const parts = photo.path.split("/").slice(0, -1);
-    parts.forEach((_, end) => folders.add(parts.slice(0, end + 1).join("/")));
-    if (photo.root) folders.add(photo.root.name);
-  }
-  if (folders.size > before) {
-    byId("folders").replaceChildren(...[...folders].sort().slice(0, 500).map((value) => el("option", { value })));
+/** The library is at this generation: its folders are told anew, once somebody chooses among them. */
+export function renew(generation) {
+  if (generation === known) return;
+  known = generation;
+  stale = true;
+  if (!byId("filters").hidden) listFolders();
+}
+
+/** All folders of the library, to choose from: each as the filter takes it, from the name of its root on. */
+async function listFolders() {
+  if (!stale) return;
+  stale = false;
+  try {
+    const { folders } = await ask(`/api/folders?k=${MOST}`, { once: true });
+    const options = folders
+      .map(({ root, path, photos }) => [[root.name, path].filter((part) => part !== "").join("/"), photos])
+      .filter(([value]) => value !== "" && value.length <= LONGEST)
+      .map(([value, photos]) => el("option", { value, label: many(photos, "photograph") }));
+    byId("folders").replaceChildren(...options);
+  } catch {
+    stale = true; // a folder can be typed as well
   }
 }
 

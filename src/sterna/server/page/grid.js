@@ -16,38 +16,65 @@ export const said = (photo) => photo.captions[0] ?? fileName(photo);
 /**
  * A grid in a list element.
  * `link(photo)` is its address, `open(photo)` shows it large, `like(photo)` searches for more like it;
- * without `like`, tiles have no button for it.
+ * without `like`, tiles have no button for it. `picks` are those that somebody has picked.
  */
 export class Grid {
-  constructor(list, { link, open, like = null }) {
+  constructor(list, { link, open, picks, like = null }) {
     this.list = list;
     this.link = link;
     this.open = open;
     this.like = like;
+    this.picks = picks;
+    this.heading = () => [];
     this.shown = new WeakMap(); // by tile: its photograph, as a text
     list.addEventListener("keydown", (event) => this.#walk(event));
     // Tab comes in where one was last; arrows go from photograph to photograph
     list.addEventListener("focusin", (event) => this.#enter(event.target.closest(".tile")));
   }
 
-  clear() {
+  /** Show nothing; from now on, `heading(photo)` is what comes before each that is shown. */
+  clear({ heading = () => [] } = {}) {
+    this.heading = heading;
     this.list.replaceChildren();
   }
 
   append(photos) {
-    this.list.append(...photos.map((photo) => this.#tile(photo)));
-    if (this.list.querySelector('.photo[tabindex="0"]') === null) this.#enter(this.list.firstElementChild);
+    this.list.append(...photos.flatMap((photo) => [...this.heading(photo), this.#tile(photo)]));
+    this.#open();
   }
 
   /** Show these in this order; a tile whose photograph is as it was stays, with its picture. */
-  update(photos) {
-    const before = new Map([...this.list.children].map((tile) => [tile.dataset.id, tile]));
-    const tiles = photos.map((photo) => {
+  update(photos, { heading = () => [] } = {}) {
+    this.heading = heading;
+    const before = new Map(this.#tiles().map((tile) => [tile.dataset.id, tile]));
+    const tiles = photos.flatMap((photo) => {
       const tile = before.get(String(photo.id));
-      return tile !== undefined && this.shown.get(tile) === JSON.stringify(photo) ? tile : this.#tile(photo);
+      const same = tile !== undefined && this.shown.get(tile) === JSON.stringify(photo);
+      return [...this.heading(photo), same ? tile : this.#tile(photo)];
     });
     this.list.replaceChildren(...tiles);
-    if (this.list.querySelector('.photo[tabindex="0"]') === null) this.#enter(this.list.firstElementChild);
+    this.#open();
+  }
+
+  /** All tiles, without what stands between them. */
+  #tiles() {
+    return [...this.list.children].filter((one) => one.classList.contains("tile"));
+  }
+
+  /** Let Tab come in somewhere. */
+  #open() {
+    if (this.list.querySelector('.photo[tabindex="0"]') === null) this.#enter(this.#tiles()[0]);
+  }
+
+  /** Say of these that they are no more. */
+  mark(ids) {
+    for (const id of ids) {
+      const tile = this.list.querySelector(`.tile[data-id="${Number(id)}"]`);
+      if (tile === null || tile.classList.contains("lost")) continue;
+      tile.classList.add("lost");
+      const name = said(JSON.parse(this.shown.get(tile)));
+      tile.querySelector(".photo").replaceChildren(el("span", { className: "away" }, `${name} (no longer there)`));
+    }
   }
 
   #tile(photo) {
@@ -58,9 +85,11 @@ export class Grid {
         className: "photo", href: this.link(photo), tabIndex: -1, draggable: false,
         on: {
           click: (event) => {
-            if (event.metaKey || event.ctrlKey || event.shiftKey) return; // a tab of its own
+            if (event.metaKey || event.ctrlKey) return; // a tab of its own
             event.preventDefault();
-            this.open(photo);
+            // while some are picked, a click picks; Enter still opens
+            if (event.shiftKey || (this.picks.some && event.detail > 0)) this.picks.toggle(tile, { range: event.shiftKey });
+            else this.open(photo);
           },
         },
       },
@@ -69,6 +98,8 @@ export class Grid {
     );
     const tile = el("li", { className: "tile", data: { id: photo.id }, vars: { ratio } }, link);
     if (this.like !== null) tile.append(this.#likeButton(photo));
+    tile.append(this.#pickButton(photo, tile));
+    this.picks.adopt(tile, photo);
     this.shown.set(tile, JSON.stringify(photo));
     return tile;
   }
@@ -83,18 +114,27 @@ export class Grid {
     );
   }
 
+  #pickButton(photo, tile) {
+    return el(
+      "button",
+      { className: "icon pick", tabIndex: -1, title: "Select (x)", "aria-label": `Select ${fileName(photo)}`, "aria-pressed": "false",
+        "aria-keyshortcuts": "x", on: { click: (event) => this.picks.toggle(tile, { range: event.shiftKey }) } },
+      icon("tick"),
+    );
+  }
+
   #enter(tile) {
     if (!tile) return;
     for (const other of this.list.querySelectorAll('[tabindex="0"]')) {
       if (!tile.contains(other)) other.tabIndex = -1;
     }
-    for (const own of tile.querySelectorAll(".photo, .like")) own.tabIndex = 0;
+    for (const own of tile.querySelectorAll(".photo, .like, .pick")) own.tabIndex = 0;
   }
 
   #walk(event) {
     const tile = event.target.closest(".tile");
     if (tile === null || event.altKey || event.ctrlKey || event.metaKey) return;
-    const tiles = [...this.list.children];
+    const tiles = this.#tiles();
     const place = tiles.indexOf(tile);
     const to = {
       ArrowLeft: () => tiles[place - 1],

@@ -93,36 +93,41 @@ export class Heat {
   }
 
   #show(found) {
-    byId("heat-said").textContent = `Score ${found.score.toFixed(2)}. Choose a word to see its own map.`;
     byId("heat-legend").hidden = false;
+    const most = Math.max(...found.words.map((one) => one.share));
     const choices = [
-      { label: "all of it", cells: found.cells },
-      ...found.words.map((one) => ({ label: one.word, cells: one.cells, share: one.share })),
+      { label: "all of it", cells: found.cells, strength: 1 },
+      // a word that carries little is painted faintly: its map has a place where it fits best all the same
+      ...found.words.map((one) => ({ label: one.word, cells: one.cells, share: one.share, strength: most > 0 ? one.share / most : 0 })),
     ];
     const buttons = choices.map((choice) =>
       el(
         "button",
         {
           type: "button", className: "word", "aria-pressed": "false", vars: { share: choice.share ?? 0 },
-          on: { click: (event) => this.#choose(event.currentTarget, choice.cells, found.area) },
+          on: { click: (event) => this.#choose(event.currentTarget, choice, found) },
         },
         choice.label,
-        choice.share === undefined ? null : el("small", {}, `${Math.round(choice.share * 100)}%`),
+        choice.share === undefined ? null : el("small", {}, `${percent(choice.share)}%`),
       ),
     );
     byId("heat-words").replaceChildren(...buttons);
     buttons[0].click();
   }
 
-  #choose(button, cells, area) {
+  #choose(button, { label, cells, share, strength }, { area, score }) {
     const on = button.getAttribute("aria-pressed") !== "true"; // once more: the photograph without a map
     for (const other of byId("heat-words").children) other.setAttribute("aria-pressed", "false");
+    const nothing = on && percent(share) === 0;
+    byId("heat-said").textContent = nothing
+      ? `“${label}” carries nothing of the score, so nothing is painted.`
+      : `Score ${score.toFixed(2)}. Choose a word to see its own map.`;
     if (!on) {
       this.#uncover();
       return;
     }
     button.setAttribute("aria-pressed", "true");
-    draw(byId("viewer-heat"), this.photo, cells, area);
+    draw(byId("viewer-heat"), this.photo, cells, { area, strength: nothing ? 0 : strength });
     byId("stage").classList.add("heated");
     byId("viewer-heat").hidden = false;
   }
@@ -133,6 +138,7 @@ export class Heat {
   }
 }
 
+const percent = (share) => (share === undefined ? null : Math.round(share * 100));
 const typed = () => byId("heat-text").value.trim();
 
 /** The shape of a word's button, where it will be. */
@@ -141,7 +147,7 @@ function outline(word) {
 }
 
 /** Draw a map, of a photograph's proportions, so that it lies on it as `object-fit` lays both. */
-function draw(canvas, photo, cells, area) {
+function draw(canvas, photo, cells, { area, strength }) {
   const scale = 640 / Math.max(photo.width, photo.height);
   canvas.width = Math.max(1, Math.round(photo.width * scale));
   canvas.height = Math.max(1, Math.round(photo.height * scale));
@@ -149,11 +155,11 @@ function draw(canvas, photo, cells, area) {
   context.imageSmoothingQuality = "high";
   const [left, top, right, bottom] = area;
   const { width, height } = canvas;
-  const grid = coloured(cells);
+  const grid = coloured(cells, STRONGEST * strength);
   context.drawImage(grid, left * width, top * height, (right - left) * width, (bottom - top) * height);
 }
 
-function coloured(cells) {
+function coloured(cells, strongest) {
   const numbers = cells.flat();
   // against its mean: with much else hidden, what is left fits a word better, wherever that was
   const mean = numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
@@ -161,7 +167,7 @@ function coloured(cells) {
   const image = new ImageData(cells[0].length, cells.length);
   numbers.forEach((one, place) => {
     const value = (one - mean) / most;
-    image.data.set([...(value > 0 ? MORE : LESS), Math.round(255 * STRONGEST * Math.abs(value))], place * 4);
+    image.data.set([...(value > 0 ? MORE : LESS), Math.round(255 * strongest * Math.abs(value))], place * 4);
   });
   const canvas = el("canvas", { width: image.width, height: image.height });
   canvas.getContext("2d").putImageData(image, 0, 0);

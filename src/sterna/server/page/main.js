@@ -1,13 +1,18 @@
 // Brings the parts together: a change of the state becomes photographs, and what somebody does a change of the state.
 
 import * as bring from "./bring.js";
-import { byId, isTyping, many } from "./dom.js";
+import { byId, many } from "./dom.js";
 import * as duplicates from "./duplicates.js";
 import * as filters from "./filters.js";
 import { Grid } from "./grid.js";
 import * as library from "./library.js";
+import { Lost } from "./lost.js";
+import { headings } from "./months.js";
 import { Newcomers } from "./newcomers.js";
 import { noNote, note, tell } from "./note.js";
+import { Picks } from "./picks.js";
+import * as pulse from "./pulse.js";
+import * as query from "./query.js";
 import * as refine from "./refine.js";
 import { forget, resultsOf } from "./results.js";
 import { empty, get, go, leave, searchKey, subscribe, write } from "./state.js";
@@ -15,6 +20,8 @@ import * as theme from "./theme-switch.js";
 import { Viewer } from "./viewer.js";
 
 const TITLES = { photos: "Photographs", duplicates: "Duplicates", library: "Library" };
+
+const ASKED = 10_000; // ids that the service takes at one time
 
 let results = null;
 let shownKey = null;
@@ -25,10 +32,26 @@ const like = (photo) => {
   scrollTo(0, 0);
 };
 const newcomers = new Newcomers({ results: () => results, take: takeIn });
+const picks = new Picks();
 const grid = new Grid(byId("grid"), {
+  picks,
   link: (photo) => write({ ...get(), open: photo.id }),
   open: (photo) => go({ open: photo.id }),
   like,
+});
+const lost = new Lost({
+  shown: () => {
+    const groups = get().view === "duplicates" ? duplicates.photos() : [];
+    const ids = [...viewer.shown(), ...(results?.items ?? []), ...groups].map((one) => one.id);
+    return [...new Set(ids)].slice(0, ASKED);
+  },
+  mark: (ids) => {
+    grid.mark(ids);
+    duplicates.mark(ids);
+    viewer.lose(ids);
+    picks.drop(ids);
+  },
+  drop: dropLost,
 });
 const sight = new IntersectionObserver((entries) => {
   if (entries.at(-1).isIntersecting && results?.begun) more();
@@ -58,6 +81,9 @@ function show(state, { back = false, y = 0, again = false } = {}) {
     noNote();
     showView(state, { fresh: !back });
     newcomers.rest();
+    lost.rest();
+    picks.clear();
+    viewer.lose(null);
     if (back) requestAnimationFrame(() => scrollTo(0, y));
     else if (state.open === null) scrollTo(0, 0);
   }
@@ -73,7 +99,7 @@ function showView(state, { fresh = false } = {}) {
   results = null;
   grid.clear();
   byId("below").hidden = true;
-  if (state.view === "duplicates") duplicates.show(state, { ...sayFor("duplicates"), fresh });
+  if (state.view === "duplicates") duplicates.show(state, { ...sayFor("duplicates"), picks, fresh });
   else library.show({ ...sayFor("library"), changed: indexed, forget: forgetAll });
 }
 
@@ -88,7 +114,7 @@ function sayFor(view) {
 function showPhotos(state, { fresh }) {
   results?.stop();
   results = resultsOf(state, { fresh });
-  grid.clear();
+  grid.clear({ heading: months() });
   byId("below").hidden = true;
   if (results.begun) {
     grid.append(results.items);
@@ -105,8 +131,19 @@ function showPhotos(state, { fresh }) {
 function takeIn(take) {
   take();
   noNote();
-  grid.update(results.items);
-  filters.noteFolders(results.items);
+  grid.update(results.items, { heading: months() });
+  count();
+  lookForEnd();
+}
+
+/** What comes before each photograph: of the newest ones, their months. */
+const months = () => (results.searched ? undefined : headings(results.state));
+
+/** Take away what is no more. */
+function dropLost(ids) {
+  if (results === null) return; // groups of duplicates are compared anew when they are shown again
+  results.drop(ids);
+  grid.update(results.items, { heading: months() });
   count();
   lookForEnd();
 }
@@ -126,7 +163,6 @@ async function more() {
     const fresh = await own.more();
     if (own !== results || shared) return;
     grid.append(fresh);
-    filters.noteFolders(fresh);
     count();
     lookForEnd();
   } catch (error) {
@@ -139,7 +175,7 @@ async function more() {
 function count() {
   const { length } = results.items;
   const { state, least } = results;
-  if (state.min === "model") refine.chosen(least);
+  if (state.min === "model") refine.chosen(least, { searched: results.searched });
   byId("below").hidden = !results.complete || length === 0 || state.min !== "model" || least === null;
   if (length === 0) {
     nothing(state);
@@ -218,6 +254,7 @@ function changed() {
   noNote();
   showView(get(), { fresh: true });
   newcomers.rest();
+  lost.rest();
 }
 
 function showViewer(state) {
@@ -236,33 +273,6 @@ function showViewer(state) {
   }
 }
 
-function setUpSearch() {
-  const field = byId("query");
-  byId("search").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const q = field.value.trim();
-    const { filters: kept, model, min } = get();
-    const asked = q === "" ? {} : { q, min: min === null ? "model" : min };
-    go({ ...empty(), ...asked, filters: kept, model }, { again: true });
-    if (matchMedia("(pointer: coarse)").matches) field.blur(); // the keyboard would cover what was found
-  });
-  field.addEventListener("search", () => {
-    if (field.value === "" && get().q !== "") byId("search").requestSubmit(); // the cross in it was pressed
-  });
-  field.addEventListener("keydown", (event) => {
-    if (event.key !== "ArrowDown" || byId("grid").childElementCount === 0) return;
-    event.preventDefault();
-    byId("grid").querySelector('.photo[tabindex="0"]')?.focus();
-  });
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-    if (document.querySelector("dialog[open]") !== null) return;
-    event.preventDefault();
-    field.focus();
-    field.select();
-  });
-}
-
 function setUpLinks() {
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[data-go]");
@@ -272,13 +282,18 @@ function setUpLinks() {
   });
 }
 
-setUpSearch();
+query.setUp();
 setUpLinks();
 refine.setUp();
 byId("show-below").addEventListener("click", () => goAnd({ min: null }, { replace: true }));
 filters.setUp({ trouble });
 bring.setUp({ busy: tell, trouble });
 theme.setUp();
+pulse.setUp((generation) => {
+  newcomers.look(generation);
+  lost.look(generation);
+  filters.renew(generation);
+});
 subscribe(show);
 history.scrollRestoration = "manual";
 show(get());

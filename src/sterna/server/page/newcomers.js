@@ -3,7 +3,6 @@
 
 import { byId, el, many } from "./dom.js";
 
-const PAUSE = 8000; // milliseconds between two looks
 const SHARE = 30; // so many times as long as a look takes is waited at least: a large library has other things to do
 const LONGEST = 60_000; // a machine that slept meanwhile makes a look seem to take hours
 const TOP = 40; // pixels that count as the top of the page
@@ -13,42 +12,34 @@ export class Newcomers {
   constructor({ results, take }) {
     this.results = results;
     this.take = take;
-    this.waiting = null;
-    this.pause = PAUSE;
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) this.look();
-    });
+    this.rest();
   }
 
   /** Something else is shown: look from now on whether it grows. */
   rest() {
     this.#offer(null);
-    this.#wait();
+    this.seen = null; // the generation of the library that is shown
+    this.due = 0;
   }
 
-  #wait() {
-    clearTimeout(this.waiting);
-    this.waiting = setTimeout(() => this.look(), this.pause);
-  }
-
-  async look() {
-    clearTimeout(this.waiting);
+  /** Look whether something has come, where the library is another one by now. */
+  async look(generation) {
     const own = this.results();
-    if (document.hidden || own === null) return; // whoever comes back, or goes on, begins anew
+    if (own === null || own.searched || own.loading !== null) return;
+    if (generation === this.seen || performance.now() < this.due) return;
+    const begun = performance.now();
+    this.due = begun + LONGEST; // one look at a time
     try {
-      if (own.loading === null && !own.searched) {
-        const begun = performance.now();
-        const news = await own.news();
-        this.pause = Math.min(LONGEST, Math.max(PAUSE, SHARE * (performance.now() - begun)));
-        if (own !== this.results()) return;
-        this.#show(own, news);
-      }
+      const news = await own.news();
+      if (own === this.results() && this.#show(own, news)) this.seen = generation;
     } catch {
       // nothing is indexed yet, or the server is gone, which the page says elsewhere
     }
-    if (own === this.results()) this.#wait();
+    const took = performance.now() - begun;
+    if (own === this.results()) this.due = begun + Math.min(LONGEST, SHARE * took);
   }
 
+  /** Show what has come; returns whether all of it is shown. */
   #show(own, { fresh, same, take }) {
     const takeIn = () => {
       this.#offer(null);
@@ -56,7 +47,11 @@ export class Newcomers {
     };
     if (same) this.#offer(null);
     else if (!own.begun || undisturbed()) takeIn();
-    else if (fresh.length > 0) this.#offer(fresh.length, takeIn);
+    else {
+      if (fresh.length > 0) this.#offer(fresh.length, takeIn);
+      return false;
+    }
+    return true;
   }
 
   #offer(count, takeIn) {
@@ -79,7 +74,7 @@ export class Newcomers {
 }
 
 /** Whether photographs may move: nobody has gone into them, and no pointer is on its way to one. */
-function undisturbed() {
+export function undisturbed() {
   const grid = byId("grid");
   return (
     scrollY < TOP && document.querySelector("dialog[open]") === null && !grid.contains(document.activeElement) && !grid.matches(":hover")

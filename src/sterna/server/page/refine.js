@@ -16,6 +16,13 @@ const NAMES = {
   caption: (value) => `says “${value}”`,
 };
 
+const WHY = {
+  parts: "No automatic least score here: several parts together score on a scale of their own.",
+  image: "No automatic least score here: the model has one for words alone.",
+  none: "This model has no automatic least score.",
+};
+
+const without = new Set(); // models that have none, so that nothing flickers where that is known
 let modelsLeast = null; // the least score that the model chose last
 
 export function setUp() {
@@ -55,21 +62,40 @@ export function show(state) {
   byId("add").hidden = byId("least").hidden = !searched;
   // a sentence seldom scores above a half, a photograph like another often does
   byId("min").max = state.like === null && state.image === null ? Math.max(0.6, Number(state.min) || 0) : 1;
-  // the model has a least score for a sentence alone
-  const sentence = state.q !== "" && state.like === null && state.image === null && !state.plus.length && !state.minus.length;
-  byId("min-auto").hidden = !sentence;
+  const kind = kindOf(state);
+  const none = kind === "sentence" && state.min === "model" && without.has(state.model);
+  byId("min-auto").hidden = kind !== "sentence" || none;
   byId("min-auto").setAttribute("aria-pressed", String(state.min === "model"));
   byId("min").value = typeof state.min === "number" ? state.min : 0;
+  tellWhy(searched && state.min === "model" ? WHY[none ? "none" : kind] ?? "" : "");
   if (state.min !== "model") tellLeast(state.min);
-  else chosen(sentence ? modelsLeast : null);
+  else chosen(kind === "sentence" && !none ? modelsLeast : null);
 }
 
-/** Show the least score that the model chose, where it chooses. */
-export function chosen(least) {
+/** What a state asks with: the model has a least score for a "sentence" alone. */
+function kindOf({ q, like, image, plus, minus }) {
+  const words = [...(q === "" ? [] : [q]), ...plus];
+  if (like === null && image === null && minus.length === 0 && words.length === 1 && plus.every((part) => part.text !== undefined)) return "sentence";
+  return words.length + minus.length === 0 ? "image" : "parts";
+}
+
+/** Show the least score that the model chose, where it chooses; `searched` once it was asked. */
+export function chosen(least, { searched = false } = {}) {
   if (least !== null) modelsLeast = least;
   byId("min").value = least ?? 0;
   tellLeast(least);
   if (least !== null) byId("min").setAttribute("aria-valuetext", `${least.toFixed(2)}, chosen by the model`);
+  if (searched && least === null && kindOf(get()) === "sentence") {
+    without.add(get().model);
+    byId("min-auto").hidden = true; // there is nothing that it could choose
+    tellWhy(WHY.none);
+  }
+}
+
+/** Say why nothing is chosen by itself. */
+function tellWhy(sentence) {
+  byId("min-why").textContent = sentence;
+  byId("min-why").hidden = sentence === "";
 }
 
 function tellLeast(min) {

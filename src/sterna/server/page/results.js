@@ -61,6 +61,12 @@ class Results {
     return { fresh, same: this.begun && ids(before) === ids(photos), take };
   }
 
+  /** Take away photographs that are no more. */
+  drop(ids) {
+    const gone = new Set(ids);
+    this.items = this.items.filter((one) => !gone.has(one.id));
+  }
+
   async #load() {
     const { signal } = this.stopped;
     const { items } = this;

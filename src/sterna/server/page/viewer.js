@@ -9,6 +9,9 @@ const LARGE = 1024; // the server's largest small picture
 const SHOWN = /\.(jpe?g|png|webp|gif|avif|bmp)$/i; // what browsers show as it is
 const LARGER = 2; // times its pixels, at most: beyond that there is nothing to see but squares
 const SWIPE = 60; // pixels
+const LOST = "This photograph is no longer there. It was deleted or moved away.";
+const isLost = ({ kind, message }) => kind === "unknown-photo" || (kind === "photo-not-there" && /no such file/i.test(message));
+const UNKNOWN = "This photograph is not in the library: it was deleted or moved away, or never was in it.";
 const REST = 250; // milliseconds on a photograph before its whole file is asked for
 
 /**
@@ -25,6 +28,7 @@ export class Viewer {
     this.whole = null;
     this.items = [];
     this.more = null;
+    this.gone = new Set(); // ids of photographs that are no more
     this.state = state;
     this.heat = new Heat({ model: () => state().model });
     byId("viewer-close").addEventListener("click", closed);
@@ -67,7 +71,7 @@ export class Viewer {
       const photo = await ask(`/api/photos/${id}`);
       if (this.wanted === id) this.#turn(photo);
     } catch (error) {
-      if (this.wanted === id) this.#trouble(error.message);
+      if (this.wanted === id) this.#trouble(error.kind === "unknown-photo" ? UNKNOWN : error.message);
     }
   }
 
@@ -82,6 +86,27 @@ export class Viewer {
     byId("viewer-said").textContent = "";
     byId("viewer-side").hidden = true;
     for (const button of ["viewer-before", "viewer-next"]) byId(button).classList.add("none");
+  }
+
+  /** The photograph that is shown, in a list, or none. */
+  shown() {
+    return this.photo === null ? [] : [this.photo];
+  }
+
+  /** These are no more; `null` forgets which they were. */
+  lose(ids) {
+    if (ids === null) this.gone.clear();
+    else for (const id of ids) this.gone.add(id);
+    if (this.photo !== null && this.gone.has(this.photo.id)) this.#lost();
+  }
+
+  /** Say that what is shown is no more, and offer nothing that needs it. */
+  #lost() {
+    this.#rest();
+    this.heat.turn(null);
+    byId("viewer-said").textContent = LOST;
+    this.#trouble(LOST);
+    byId("viewer-side").classList.add("bare");
   }
 
   /** Close it; returns the id of the photograph that was shown, or null. */
@@ -109,6 +134,7 @@ export class Viewer {
     this.heat.turn(photo);
     byId("viewer-trouble").hidden = true;
     byId("viewer-side").hidden = false;
+    byId("viewer-side").classList.remove("bare");
     this.#picture(photo);
     this.#facts(photo);
     const place = this.items.findIndex((one) => one.id === photo.id);
@@ -116,6 +142,7 @@ export class Viewer {
     byId("viewer-before").classList.toggle("none", place <= 0);
     byId("viewer-next").classList.toggle("none", place < 0 || (place + 1 >= this.items.length && this.more === null));
     byId("viewer-said").textContent = place < 0 ? fileName(photo) : `${fileName(photo)}, ${place + 1} of ${this.items.length}`;
+    if (this.gone.has(photo.id)) this.#lost();
     for (const way of [1, -1]) {
       const near = this.items[place + way];
       if (place >= 0 && near?.online) new Image().src = thumbnail(near.id, LARGE);
@@ -135,9 +162,11 @@ export class Viewer {
       this.#trouble("The drive of this photograph is not there now.");
       return;
     }
+    image.classList.add("turning"); // a browser shows the picture before until this one has come
+    image.onload = () => image.classList.remove("turning");
     image.src = thumbnail(photo.id, LARGE);
     image.onerror = () => {
-      if (this.photo === photo) this.#missing(photo);
+      if (this.photo === photo && image.hasAttribute("src")) this.#missing(photo);
     };
     if (Math.max(photo.width, photo.height) > LARGE && SHOWN.test(photo.path)) {
       this.resting = setTimeout(() => this.#sharpen(photo), REST); // who walks on does not wait for it
@@ -164,13 +193,21 @@ export class Viewer {
   }
 
   async #missing(photo) {
-    let sentence = "This photograph cannot be shown now.";
+    const place = thumbnail(photo.id, LARGE);
     try {
-      await ask(`/api/photos/${photo.id}/thumbnail?size=128`);
+      await ask(place, { bare: true }); // where the service was gone, this waits until it is back
     } catch (error) {
-      if (error.status !== undefined) sentence = error.message;
+      if (this.photo !== photo) return;
+      if (isLost(error)) this.lose([photo.id]);
+      else this.#trouble(error.status === undefined ? "This photograph cannot be shown now." : error.message);
+      return;
     }
-    if (this.photo === photo) this.#trouble(sentence);
+    if (this.photo !== photo) return;
+    const image = byId("viewer-photo");
+    image.onerror = () => {
+      if (this.photo === photo && image.hasAttribute("src")) this.#trouble("This photograph cannot be shown now.");
+    };
+    image.src = `${place}&again`;
   }
 
   #trouble(sentence) {

@@ -1,0 +1,40 @@
+// Months over the newest photographs, each a link to its photographs alone.
+
+import { el } from "./dom.js";
+import { go, write } from "./state.js";
+
+/** The month of a photograph, "2019-05": of its own date, or of its file's; both are local. */
+const monthOf = (photo) => (photo.taken_at ?? photo.file_date ?? "").slice(0, 7);
+
+/**
+ * The headings of a list, newest first: call it with photograph after photograph, and it returns the elements that
+ * come before each. One of a later month than the one before it stays in that one's: a date may be of another path.
+ */
+export function headings(state) {
+  let last = null;
+  return (photo) => {
+    const month = monthOf(photo);
+    if (!/^\d{4}-\d\d$/.test(month) || (last !== null && month >= last)) return [];
+    const before = last === null ? [] : [el("li", { className: "rest", "aria-hidden": "true" })];
+    last = month;
+    return [...before, heading(state, month)];
+  };
+}
+
+function heading(state, month) {
+  const [year, number] = month.split("-").map(Number);
+  const label = new Date(year, number - 1).toLocaleDateString(undefined, { month: "long", year: "numeric" });
+  const next = number === 12 ? `${String(year + 1).padStart(4, "0")}-01` : `${month.slice(0, 5)}${String(number + 1).padStart(2, "0")}`;
+  const filters = { ...state.filters, after: `${month}-01`, before: `${next}-01` };
+  const link = el(
+    "a",
+    { href: write({ ...state, filters, open: null }), title: `Only ${label}`,
+      on: { click: (event) => {
+        if (event.metaKey || event.ctrlKey || event.shiftKey) return; // a tab of its own
+        event.preventDefault();
+        go({ filters, open: null });
+      } } },
+    label,
+  );
+  return el("li", { className: "month" }, el("h2", {}, link));
+}
