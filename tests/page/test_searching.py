@@ -625,3 +625,30 @@ def test_a_photograph_has_its_shape_before_its_picture_is_there(page: Page, serv
         f"[...document.querySelectorAll('{TILES}')].slice(0, 3).map((tile) => tile.offsetWidth / tile.offsetHeight)"
     )
     assert [round(shape, 1) for shape in shapes] == [2.6, 0.8, 1.3]
+
+
+def test_of_look_alikes_the_best_alone_is_shown_and_leads_to_the_others(page: Page, service: Service) -> None:
+    page.goto(f"{service.url}/?q=red&min=none&name=red*")
+    expect(page.locator(TILES)).to_have_count(2)
+    page.click("#filters-toggle")
+    page.check("#filters-form [name=fold]")
+    has_query(page, "fold=1")
+    expect(page.locator(TILES)).to_have_count(1)
+    more = page.locator("#grid .folded")
+    expect(more).to_have_count(1)
+    expect(more).to_have_attribute("aria-label", "1 more that look like red.png")
+    search(page, "maroon")  # the next search is folded, too
+    has_query(page, "q=maroon.*fold=1")
+    expect(more).to_have_count(1)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert focused(page) == "folded"
+    page.keyboard.press("Enter")
+    has_query(page, r"like=\d+")
+    assert "fold" not in page.url
+    expect(page.locator(TILES)).to_have_count(1)
+    page.go_back()
+    page.get_by_role("button", name="Remove: look-alikes hidden").click()
+    expect(page.locator("#grid .folded")).to_have_count(0)
+    assert "fold" not in page.url

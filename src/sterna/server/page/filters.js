@@ -36,10 +36,11 @@ export function setUp({ trouble }) {
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", (event) => {
     event.preventDefault();
-    go({ filters: {}, open: null });
+    go({ filters: {}, fold: false, open: null });
   });
   form.addEventListener("change", (event) => {
     if (event.target.name === "model") chooseModel(event.target.value || null).catch(trouble);
+    else if (event.target.name === "fold") go({ view: "photos", fold: event.target.checked, open: null });
     else if (form.reportValidity()) go({ view: "photos", filters: changed(event.target), open: null });
   });
 }
@@ -47,10 +48,11 @@ export function setUp({ trouble }) {
 export function show(state) {
   const form = byId("filters-form");
   for (const field of form.elements) {
-    if (field.name === "" || field.name === "model" || field === document.activeElement) continue;
+    if (field.name === "" || ["model", "fold"].includes(field.name) || field === document.activeElement) continue;
     field.value = state.filters[field.name] ?? "";
   }
-  const count = Object.keys(state.filters).length;
+  form.elements.fold.checked = state.fold;
+  const count = Object.keys(state.filters).length + Number(state.fold);
   const toggle = byId("filters-toggle");
   toggle.classList.toggle("active", count > 0);
   toggle.setAttribute("aria-label", count === 0 ? "Filters" : `Filters, ${count} set`);

@@ -16,14 +16,15 @@ export const said = (photo) => photo.captions[0] ?? fileName(photo);
 /**
  * A grid in a list element.
  * `link(photo)` is its address, `open(photo)` shows it large, `like(photo)` searches for more like it;
- * without `like`, tiles have no button for it. `picks` are those that somebody has picked.
+ * without `like`, tiles have no button for it. `alike(photo)` shows those that it stands for. `picks` are those that somebody has picked.
  */
 export class Grid {
-  constructor(list, { link, open, picks, like = null }) {
+  constructor(list, { link, open, picks, like = null, alike = null }) {
     this.list = list;
     this.link = link;
     this.open = open;
     this.like = like;
+    this.alike = alike;
     this.picks = picks;
     this.heading = () => [];
     this.shown = new WeakMap(); // by tile: its photograph, as a text
@@ -98,6 +99,7 @@ export class Grid {
     );
     const tile = el("li", { className: "tile", data: { id: photo.id }, vars: { ratio } }, link);
     if (this.like !== null) tile.append(this.#likeButton(photo));
+    if (photo.folded > 0) tile.append(this.#foldedButton(photo));
     tile.append(this.#pickButton(photo, tile));
     this.picks.adopt(tile, photo);
     this.shown.set(tile, JSON.stringify(photo));
@@ -111,6 +113,16 @@ export class Grid {
       { className: "icon like", tabIndex: -1, title: "More like this", "aria-label": label,
         on: { click: () => this.like(photo) } },
       icon("like"),
+    );
+  }
+
+  #foldedButton(photo) {
+    const label = `${photo.folded.toLocaleString()} more that look like ${fileName(photo)}`;
+    return el(
+      "button",
+      { className: "folded", tabIndex: -1, title: "Show those that look the same", "aria-label": label,
+        on: { click: () => this.alike(photo) } },
+      `+${photo.folded.toLocaleString()}`,
     );
   }
 
@@ -128,7 +140,7 @@ export class Grid {
     for (const other of this.list.querySelectorAll('[tabindex="0"]')) {
       if (!tile.contains(other)) other.tabIndex = -1;
     }
-    for (const own of tile.querySelectorAll(".photo, .like, .pick")) own.tabIndex = 0;
+    for (const own of tile.querySelectorAll(".photo, .like, .folded, .pick")) own.tabIndex = 0;
   }
 
   #walk(event) {

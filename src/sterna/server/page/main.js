@@ -26,8 +26,8 @@ const ASKED = 10_000; // ids that the service takes at one time
 let results = null;
 let shownKey = null;
 
-const like = (photo) => {
-  go({ ...empty(), like: photo.id, filters: get().filters, model: get().model });
+const like = (photo, { fold } = get()) => {
+  go({ ...empty(), like: photo.id, filters: get().filters, model: get().model, fold });
   byId("main").focus({ preventScroll: true });
   scrollTo(0, 0);
 };
@@ -38,6 +38,7 @@ const grid = new Grid(byId("grid"), {
   link: (photo) => write({ ...get(), open: photo.id }),
   open: (photo) => go({ open: photo.id }),
   like,
+  alike: (photo) => like(photo, { fold: false }),
 });
 const lost = new Lost({
   shown: () => {

@@ -8,9 +8,9 @@ export function setUp() {
   byId("search").addEventListener("submit", (event) => {
     event.preventDefault();
     const q = field.value.trim();
-    const { filters: kept, model, min } = get();
+    const { filters: kept, model, min, fold } = get();
     const asked = q === "" ? {} : { q, min: min === null ? "model" : min };
-    go({ ...empty(), ...asked, filters: kept, model }, { again: true });
+    go({ ...empty(), ...asked, filters: kept, model, fold }, { again: true });
     if (matchMedia("(pointer: coarse)").matches) field.blur(); // the keyboard would cover what was found
   });
   field.addEventListener("search", () => {

@@ -54,6 +54,7 @@ export function show(state) {
     state.image === null ? null : imageChip(state.image),
     ...["plus", "minus"].flatMap((sign) => state[sign].map((part, place) => partChip(state, sign, part, place))),
     ...Object.entries(state.filters).map(([name, value]) => filterChip(state, name, value)),
+    state.fold && asks(state) ? foldChip() : null,
   ].filter((one) => one !== null);
   const searched = asks(state);
   byId("refine").hidden = state.view !== "photos" || (!searched && chips.length === 0);
@@ -142,6 +143,12 @@ function partChip(state, sign, part, place) {
       ? photoChip(sign, part.photo, without)
       : chip(sign === "plus" ? part.text : `not ${part.text}`, without, icon(sign));
   made.classList.add(sign);
+  return made;
+}
+
+function foldChip() {
+  const made = chip("look-alikes hidden", () => ({ fold: false }));
+  made.classList.add("filter");
   return made;
 }
 

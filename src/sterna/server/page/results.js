@@ -111,6 +111,7 @@ function question(state, cursor) {
     asked.vector = vector(state.image);
     if (asked.vector === null) throw new Problem(422, "The image in this address cannot be read.", "invalid");
   }
+  if (state.fold) asked.fold = true;
   if (state.model !== null) asked.model = state.model;
   if (cursor !== null) asked.cursor = cursor;
   return asked;

@@ -13,13 +13,14 @@ let current = null;
  * - plus, minus: {text} or {photo}
  * - filters: those of the service's searches
  * - min: "model" (it chooses), null (none) or the least score
+ * - fold: of photographs that look the same show the best alone
  * - likeness: the least score of duplicates, or null
  * - model: a name, or null; open: the id of the photograph in the viewer, or null
  */
 export function empty() {
   return {
     view: "photos", q: "", like: null, image: null, plus: [], minus: [], filters: {}, min: "model",
-    likeness: null, model: null, open: null,
+    fold: false, likeness: null, model: null, open: null,
   };
 }
 
@@ -53,6 +54,7 @@ export function write(state) {
   }
   for (const name of FILTERS) set(name, state.filters[name]);
   if (state.min !== "model") set("min", state.min ?? "none");
+  if (state.fold) set("fold", 1);
   set("likeness", state.likeness);
   set("model", state.model);
   set("open", state.open);
@@ -78,6 +80,7 @@ export function read(search) {
     if (value) state.filters[name] = value;
   }
   state.min = least(params.get("min"));
+  state.fold = params.get("fold") === "1";
   state.likeness = between(params.get("likeness"), 0.5, 1); // as the service takes it
   state.model = params.get("model");
   state.open = whole(params.get("open"));
