@@ -145,6 +145,8 @@ def test_the_log_has_a_line_a_request_and_nothing_that_was_asked(
         service.get("/secret/path?secret=1", **bearer)
         service.get("/api/status", Authorization="Bearer secret-guess", X_Request_ID="mine")
         service.ask("POST", "/api/search", body=png("red"), headers=bearer)
+        service.get("/healthz")  # what is asked all the time has none
+        service.get("/api/generation", **bearer)
     lines = [record.getMessage() for record in caplog.records if record.name == "sterna.server"]
     requests = [line for line in lines if "request" in line]
     assert len(requests) == 6

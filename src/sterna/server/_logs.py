@@ -11,6 +11,9 @@ from typing import Any
 
 __all__ = ["Line", "Log"]
 
+# asked every few seconds by pages that are open and by whoever looks after the service: not worth a line
+_ROUTINE = {"/api/generation", "/healthz", "/readyz"}
+
 
 @dataclass
 class Line:
@@ -46,7 +49,9 @@ class Log:
         self._logger.setLevel(logging.INFO)
 
     def request(self, line: Line) -> None:
-        """Tell of a request that has been answered."""
+        """Tell of a request that has been answered; of one that is asked all the time if it went wrong."""
+        if line.route in _ROUTINE and line.status == 200 and not line.fault:
+            return
         facts: dict[str, Any] = {
             "id": line.request_id,
             "method": line.method,
