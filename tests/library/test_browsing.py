@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -111,3 +112,36 @@ def test_what_is_gone_is_told_and_the_generation_grows(library: Library, tmp_pat
     Library.open(tmp_path / "library", model=ColourEncoder()).index()
     assert library.generation > before
     assert library.gone(asked) == [photos["old.png"], 999]
+    assert library.gone([1 << 63]) == [1 << 63]
+    for wrong in (-1, 1.5, "1", True):
+        with pytest.raises(UsageError, match="photo_ids="):
+            library.gone([wrong])
+
+
+def test_the_generation_grows_with_what_filters_and_lists_tell_and_with_nothing_else(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    save(root / "red.png", "red")
+    (root / "damaged.jpg").write_bytes(b"\xff\xd8\xff")
+    library = Library.open(tmp_path / "library", model=ColourEncoder())
+    library.index(root)
+    seen = [library.generation]
+
+    def grown() -> bool:
+        library.index()
+        seen.append(library.generation)
+        return seen[-1] > seen[-2]
+
+    assert not grown()
+    (root / "red.txt").write_text("a wall\n", encoding="utf-8")
+    assert grown()
+    assert library.photos(caption="wall")
+    assert not grown()
+    (root / "red.txt").unlink()
+    assert grown()
+    os.utime(root / "red.png", (1e9, 1e9))
+    assert grown()
+    (root / "copies").mkdir()
+    shutil.copy2(root / "red.png", root / "copies" / "red.png")
+    assert grown()
+    assert [one.path.name for one in library.folders()] == ["photos", "copies"]
+    assert not grown()

@@ -160,6 +160,18 @@ def test_files_come_as_one(client: sterna.Client, here: tuple[Library, Running])
         client.archive([])
 
 
+def test_an_answer_that_is_too_long_is_refused_and_never_cut_short(
+    client: sterna.Client, here: tuple[Library, Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [one.photo_id for one in here[0].photos(k=3)]
+    length = len(client.archive(ids))
+    monkeypatch.setattr("sterna.client._http._MOST", length - 1)
+    with pytest.raises(ServerError, match=f"longer than {length - 1:,} bytes"):
+        client.archive(ids)
+    monkeypatch.setattr("sterna.client._http._MOST", length)
+    assert len(client.archive(ids)) == length
+
+
 def told(groups: Any, *, below: bool) -> list[list[tuple[Any, ...]]]:
     def path(one: Any) -> str:
         return str(one.path.relative_to(one.root) if below else one.path)

@@ -225,7 +225,13 @@ class Client:
         return self._connection.get("/api/generation", lambda said: int(said["generation"]))
 
     def archive(self, photo_ids: Sequence[int]) -> bytes:
-        """The files of several photographs, 500 at most, as one ZIP; a text in it names those not there."""
+        """The files of several photographs as the bytes of one ZIP; a text in it names those not there.
+
+        Arguments:
+            photo_ids: 1 to 500 ids.
+
+        Raises `ServerError` for files of more than 1 GiB together: ask for fewer at a time.
+        """
         ids = [("ids", as_id("photo_ids", one)) for one in photo_ids]
         return self._connection.file(f"/api/photos/zip?{urlencode(ids)}", kind="application/zip")
 
@@ -250,12 +256,12 @@ class Client:
             part = {**asked, "offset": offset, "limit": _GROUPS}
             page = self._connection.get(with_query("/api/duplicates", part), read_groups)
             for place, (size, group) in enumerate(page.groups, start=offset):
-                groups.append(self._whole(group, size, {**asked, "offset": place, "limit": 1}))
+                groups.append(self._whole(group, size, asked={**asked, "offset": place, "limit": 1}))
             offset = page.next
         return groups
 
     def _whole(
-        self, group: tuple[RemoteHit, ...], size: int, asked: dict[str, object]
+        self, group: tuple[RemoteHit, ...], size: int, *, asked: dict[str, object]
     ) -> tuple[RemoteHit, ...]:
         """All of a group, of which an answer tells so many photographs at one time."""
         while len(group) < size:

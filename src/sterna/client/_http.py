@@ -124,7 +124,7 @@ class Connection:
                 kind = answer.getheader("Content-Type", "")
                 location = answer.getheader("Location") if answer.status // 100 == 3 else None
                 told = answer.status == 200 and kind.startswith("text/event-stream")
-                whole = _Answer(answer.status, kind, location, b"" if told else answer.read(_MOST))
+                whole = _Answer(answer.status, kind, location, b"" if told else self._all_of(answer))
             if not told:
                 raise self._refusal(whole)
             while True:
@@ -198,7 +198,17 @@ class Connection:
             self._http.request(method, self._base + path, body=body, headers=headers)
         answer = self._http.getresponse()
         location = answer.getheader("Location") if answer.status // 100 == 3 else None
-        return _Answer(answer.status, answer.getheader("Content-Type", ""), location, answer.read(_MOST))
+        return _Answer(answer.status, answer.getheader("Content-Type", ""), location, self._all_of(answer))
+
+    def _all_of(self, answer: http.client.HTTPResponse) -> bytes:
+        """All of an answer; `ServerError` for one that is longer than what is kept in memory."""
+        body = answer.read(_MOST + 1)
+        if len(body) > _MOST:
+            self._http.close()  # the rest of it is still coming
+            raise ServerError(
+                f"{self.url}: the answer is longer than {_MOST:,} bytes; ask for less at a time"
+            )
+        return body
 
 
 def _form(text: bytes, images: Sequence[bytes]) -> tuple[bytes, str]:

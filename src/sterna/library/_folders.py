@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sterna.errors import check_whole
 from sterna.library._arguments import check_k, check_offset
 from sterna.library._catalog import Catalog
 from sterna.library._paths import full_path
@@ -75,5 +76,7 @@ def _outwards(folder: bytes) -> Iterator[bytes]:
 
 def gone_photos(catalog: Catalog | None, photo_ids: Sequence[int]) -> list[int]:
     """Those ids that no photograph that can be read has; see `Library.gone`."""
-    there = set() if catalog is None else {number for (number,) in catalog.rows_for(_THERE, photo_ids)}
-    return [one for one in photo_ids if one not in there]
+    ids = [check_whole("photo_ids", one, least=0) for one in photo_ids]
+    known = [one for one in ids if one < 1 << 63]  # as far as numbers of a catalogue go
+    there = set() if catalog is None else {number for (number,) in catalog.rows_for(_THERE, known)}
+    return [one for one in ids if one not in there]

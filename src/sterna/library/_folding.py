@@ -20,7 +20,7 @@ _TIMES = f"SELECT id, {NOTED} FROM photos WHERE id IN ({{keys}})"  # noqa: S608 
 
 
 def fold_hits(
-    catalog: Catalog, gallery: Gallery, found: Sequence[tuple[float, int]]
+    catalog: Catalog, gallery: Gallery, *, found: Sequence[tuple[float, int]]
 ) -> tuple[list[tuple[float, int]], dict[int, int]]:
     """The best hits (score, id) without those that look like a better one, and how many each stands for.
 

@@ -132,6 +132,8 @@ def _walk(catalog: Catalog, root: Root, *, part: Part, walked: _Walked, report: 
             "INSERT OR REPLACE INTO sidecars VALUES (?, ?, ?, ?, ?)",
             [(root.number, one.path, one.size, one.mtime_ns, _sentences(root, one)) for one in scan.sidecars],
         )
+        if scan.gone_sidecars or scan.sidecars:
+            catalog.touch()
 
 
 def _paths(root: Root, folders: Iterable[bytes]) -> list[Path]:

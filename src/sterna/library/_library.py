@@ -437,7 +437,7 @@ class Library:
     def gone(self, photo_ids: Sequence[int]) -> list[int]:
         """Those of some ids that are no photograph's any more: deleted, forgotten, or not to be read now.
 
-        Raises `LibraryError` where the catalogue is lost or damaged.
+        Raises `UsageError` for what is no id, `LibraryError` where the catalogue is lost or damaged.
         """
         return gone_photos(self._opened.any_catalog(), photo_ids)
 

@@ -138,15 +138,18 @@ class Recorder:
             with self._catalog.transaction():
                 if self._embedded:
                     self._write_embedded(counts)
+                different = bool(self._embedded)
                 for item in self._settled:
                     photo = self._catalog.value("SELECT id FROM photos WHERE hash = ?", (item.digest,))
-                    if self._write_file(item, photo, counts=counts) == "new" and photo is not None:
+                    outcome = self._write_file(item, photo, counts=counts)
+                    if outcome == "new" and photo is not None:
                         counts.arrived[photo] += 1
+                    different |= outcome != "same"
                 if counts.replaced:
                     self._catalog.set_fact("orphans", 1)
                 # a photograph without a path may have got one again: more than a vector behind the others
                 losses = bool(self._catalog.fact("orphans"))
-                if self._embedded or losses:
+                if different or losses:
                     self._catalog.touch(losses=losses)
             self._add_up(counts)
 
@@ -222,14 +225,14 @@ class Recorder:
         )
 
     def _write_file(self, item: Item, photo: int | None, *, counts: _Counts) -> str:
-        """Record a file; says whether its path is "new", "changed" or the "same"."""
+        """Record a file; says whether its path is "new", "changed", of another "date" alone or the "same"."""
         key = (item.root.number, item.path)
         before = self._catalog.rows(
-            "SELECT photo, photos.reason FROM files LEFT JOIN photos ON photos.id = photo "
+            "SELECT photo, photos.reason, mtime_ns FROM files LEFT JOIN photos ON photos.id = photo "
             "WHERE root = ? AND path = ?",
             key,
         )
-        old, failure = before[0] if before else (None, None)
+        old, failure, date = before[0] if before else (None, None, None)
         if item.keep:
             photo = old
         self._catalog.run(
@@ -241,7 +244,7 @@ class Recorder:
         )
         counts.failed += item.reason is not None
         if old == photo and before:
-            return "same"
+            return "same" if date == item.mtime_ns else "date"
         counts.replaced += old is not None
         if old is None or failure is not None or photo is None:
             return "new"

@@ -82,7 +82,7 @@ def search_gallery(
         found = [(score, photo) for score, photo in found if score >= least]
     stands: dict[int, int] = {}
     if wanted.fold:
-        found, stands = fold_hits(catalog, gallery, found)
+        found, stands = fold_hits(catalog, gallery, found=found)
     last = wanted.offset + wanted.k
     if asked is None:
         hits = hits_of(catalog, found[:last], condition=condition, values=values, offset=wanted.offset)
