@@ -33,6 +33,7 @@ class Answer:
     path: Path
     captions: tuple[str, ...] = ()
     alignment: float | None = None
+    also: tuple[Path, ...] = ()
 
 
 class Page(HTMLParser):

@@ -98,6 +98,9 @@ def test_duplicates_make_a_page_with_pictures(sterna: Sterna, copied: Path, tmp_
     text = page.read_text(encoding="utf-8")
     assert text.count("data:image/jpeg;base64,") == 2
     assert "1. photo-03.jpg" in text
+    assert "same: " not in text
+    sterna("library", "duplicates", "--min-score", "0.999", "--copies", "--html", page)
+    assert f"same: {copied / 'photo-05.jpg'}<" in page.read_text(encoding="utf-8")
 
 
 def test_no_duplicates_and_bad_scores_are_a_sentence(sterna: Sterna, indexed: Path) -> None:

@@ -73,7 +73,7 @@ def test_wrong_usage_ends_with_2_and_one_sentence(sterna: Sterna, args: list[str
             1,
             "an error that Sterna did not expect: KeyError: 'x' (set STERNA_DEBUG=1 to see where)\n",
         ),
-        (KeyboardInterrupt(), 130, "sterna: interrupted; run the same command again to go on\n"),
+        (KeyboardInterrupt(), 130, "sterna: interrupted\n"),
     ],
 )
 def test_an_error_becomes_an_exit_code_and_one_sentence(
@@ -174,3 +174,22 @@ def test_a_closed_stdout_is_no_failure(tmp_path: Path) -> None:
         check=False,
     )
     assert (outcome.returncode, outcome.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("command", "more"), [("index", "; run the same command again to go on"), ("search", "")]
+)
+def test_an_interrupted_command_that_goes_on_when_it_is_called_again_says_so(
+    sterna: Sterna, monkeypatch: pytest.MonkeyPatch, command: str, more: str
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sterna.library.Library.open", stopped)
+    outcome = sterna(command, "x" if command == "search" else "/tmp")
+    assert (outcome.code, outcome.err) == (130, f"sterna: interrupted{more}\n")
+
+
+def test_a_sentence_without_quotes_is_told_to_have_some(sterna: Sterna) -> None:
+    assert "put a sentence in quotes" in sterna("search", "a", "dog").err
+    assert "put a sentence in quotes" not in sterna("status", "dog").err

@@ -24,6 +24,7 @@ class _Answer:
     path: Path
     captions: tuple[str, ...] = ()
     alignment: float | None = None
+    also: tuple[Path, ...] = ()
 
 
 def write_failures(path: Path, report: Report, data: Captioned) -> Failures:

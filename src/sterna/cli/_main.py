@@ -16,6 +16,7 @@ from sterna.errors import SternaError, StoppedError, UsageError
 
 __all__ = ["main"]
 
+_CONTINUED = {"extract", "index", "watch"}  # commands that go on where they were stopped
 _FAILED, _USAGE, _INTERRUPTED, _BROKEN_PIPE = 1, 2, 130, 141
 
 
@@ -57,7 +58,8 @@ def _run(args: Sequence[str] | None) -> int:
         hint = "set STERNA_DEBUG=1 to see where"
         return _fail(f"an error that Sterna did not expect: {kind}: {error} ({hint})", error, code=_FAILED)
     if code == _INTERRUPTED:
-        say("interrupted; run the same command again to go on")
+        goes_on = _CONTINUED.intersection((sys.argv[1:] if args is None else args)[:1])
+        say("interrupted; run the same command again to go on" if goes_on else "interrupted")
     return int(code or 0)
 
 

@@ -13,6 +13,8 @@ __all__ = ["as_typed", "usage_sentence"]
 
 # How the Python API's sentences name arguments: as their first word (min_score is nan; ...) or with a value.
 _ARGUMENT = re.compile(r"^([a-z_]+)(?= is | ')|\b([a-z_]+)=(?=\S)")
+_EXTRA = "unexpected extra argument"
+_SENTENCES = {"explain", "search"}  # commands that take one
 _NEEDED = {
     "greater_than_equal": "at least {ge} is needed",
     "greater_than": "more than {gt} is needed",
@@ -31,6 +33,8 @@ def usage_sentence(error: typer.TyperException, args: Sequence[str] | None) -> s
     if message is None:
         plain = error.format_message().rstrip(".").replace(": Value error, ", ": ")
         message = f"{plain[:1].lower()}{plain[1:]}"
+        if _EXTRA in message and _SENTENCES.intersection(_typed(args)[:1]):
+            message += "; put a sentence in quotes"
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "sterna"
     return f"{message}; see `{command} --help`"

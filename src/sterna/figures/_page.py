@@ -123,12 +123,13 @@ def _answer_card(answer: Answer, measure: str, *, kind: str = "") -> str:
     captions = "".join(
         f'<span class="caption">{escaped(caption)}</span>' for caption in list(answer.captions)[:1]
     )
+    also = "".join(f'<span class="folder">same: {escaped(path)}</span>' for path in answer.also)
     alt = answer.captions[0] if answer.captions else f"Photograph {answer.path.name}"
     return (
         f"<figure{kind}>{_picture_html(answer.path, alt=alt)}<figcaption>"
         f'<span class="rank">{place(answer)}</span> <span class="score">{_scores(answer, measure)}</span>'
         f'<a class="name" href="{html.escape(_link(answer.path))}">{escaped(answer.path.name)}</a>'
-        f'<span class="folder">{escaped(answer.path.parent)}</span>{captions}</figcaption></figure>'
+        f'<span class="folder">{escaped(answer.path.parent)}</span>{also}{captions}</figcaption></figure>'
     )
 
 

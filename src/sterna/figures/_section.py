@@ -36,6 +36,10 @@ class Answer(Protocol):
         """The photograph."""
 
     @property
+    def also(self) -> Sequence[Path]:
+        """Where the same file lies besides; may be empty."""
+
+    @property
     def captions(self) -> Sequence[str]:
         """What is known to be on it; may be empty."""
 
