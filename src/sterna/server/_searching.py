@@ -22,9 +22,10 @@ from sterna.server._answered import HitAnswer, RootAnswer, SearchAnswer
 from sterna.server._asked import SearchRequest, Short, WeightedPart
 from sterna.server._body import read_request
 from sterna.server._described import PROBLEMS, body
+from sterna.server._model import Model
 from sterna.server._plain import plain
 from sterna.server._problems import Problem
-from sterna.server._service import Model, Service, service_of
+from sterna.server._service import Service, service_of
 from sterna.server._settings import Limits
 
 __all__ = ["check_texts", "photo_facts", "router"]
