@@ -44,25 +44,41 @@ def folders_of(catalog: Catalog, *, k: int, offset: int) -> list[FolderRecord]:
     """The folders of every root, the root first; see `Library.folders`."""
     check_k(k)
     check_offset(offset)
-    found: dict[tuple[int, bytes], list[NDArray[np.int64]]] = defaultdict(list)
     with catalog.reading():
         roots = {root.number: (place, root.path) for place, root in enumerate(known_roots(catalog))}
         rows: list[tuple[Any, ...]] = catalog.rows(_FOLDERS)
-    for number, folder, ids in rows:
-        photos = np.fromstring(ids, dtype=np.int64, sep=",")
-        for outer in _outwards(folder):
-            found[number, outer].append(photos)
+    found = {(number, outer) for number, folder, _ in rows for outer in _outwards(folder)}
     # by names, not by bytes: what lies in "a" comes before "a b"
     order = sorted(found, key=lambda one: (roots[one[0]][0], one[1].split(b"/") if one[1] else []))
+    page = order[offset : offset + k]
+    counts = _counts(rows, of=set(page))
     return [
         FolderRecord(
             path=Path(os.fsdecode(roots[number][1]) if not folder else full_path(roots[number][1], folder)),
             root=Path(os.fsdecode(roots[number][1])),
             root_id=number,
-            photos=len(np.unique(np.concatenate(found[number, folder]))),
+            photos=counts[number, folder],
         )
-        for number, folder in order[offset : offset + k]
+        for number, folder in page
     ]
+
+
+def _counts(rows: list[tuple[Any, ...]], *, of: set[tuple[int, bytes]]) -> dict[tuple[int, bytes], int]:
+    """How many different photographs lie in some folders and below; no others are counted."""
+    found: dict[tuple[int, bytes], list[NDArray[np.int64]]] = defaultdict(list)
+    for number, folder, ids in rows:
+        wanted = [(number, outer) for outer in _outwards(folder) if (number, outer) in of]
+        if wanted:
+            photos = np.fromstring(ids, dtype=np.int64, sep=",")
+            for one in wanted:
+                found[one].append(photos)
+    return {one: _different(several) for one, several in found.items()}
+
+
+def _different(several: list[NDArray[np.int64]]) -> int:
+    if len(several) == 1 and len(several[0]) == 1:  # most folders of many: there is nothing to sort
+        return 1
+    return len(np.unique(np.concatenate(several)))
 
 
 def _outwards(folder: bytes) -> Iterator[bytes]:

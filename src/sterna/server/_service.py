@@ -73,6 +73,7 @@ class Service:
         self.looking = Workers(1, queue=limits.explaining)
         self.comparing = Workers(1, queue=limits.explaining)
         self.reranking = Workers(1, queue=limits.explaining)
+        self.listing = Workers(1, queue=limits.queue)
         # many files are looked at for one ZIP: a thread of its own, and none waits behind a long one
         self.packing = Workers(1, queue=limits.zips)
         self.zipping = Turns(queue=0, at_once=limits.zips)
@@ -96,6 +97,7 @@ class Service:
         self.watchers = 0
         self.edition = object()  # another one after each change of the library that is known of
         self.compared: Any = None  # the last groups of duplicates: their pages are asked for one by one
+        self.listed: Any = None  # the folders that were found last
         self.trouble: str | None = "the model is being loaded"
         self._models: dict[str, Model] = {}
         self._tried = 0.0
@@ -190,7 +192,7 @@ class Service:
         async with contextlib.AsyncExitStack() as last_first:  # whatever one of them raises, the others end
             last_first.callback(self.library.close)
             slow = (self.comparing, self.looking, self.reranking, self.decoding, self.drawing, self.fetcher)
-            for workers in (self.workers, self.reading, self.packing, *slow):
+            for workers in (self.workers, self.reading, self.packing, self.listing, *slow):
                 last_first.push_async_callback(loop.run_in_executor, None, workers.close)
             last_first.callback(self.decoders.close)
             last_first.push_async_callback(self._stop_counting)
@@ -212,7 +214,7 @@ class Service:
     def _renew(self) -> None:
         """Note that the library has changed, and count its photographs again."""
         self.edition = object()
-        self.compared = None
+        self.compared = self.listed = None
         if self._counting is None or self._counting.done():
             self._counting = asyncio.create_task(self._count_again())
 
