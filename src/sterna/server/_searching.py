@@ -94,8 +94,8 @@ async def _find(service: Service, asked: SearchRequest, images: Sequence[bytes])
         hits=[_answer(hit) for hit in hits[: asked.k]],
         next=_cursor(after, mark=mark) if more and after <= limits.offset else None,
         more=more,
-        min_score=least,
-        nearest=nearest[0].score if nearest else None,
+        min_score=None if least is None else round(least, 6),
+        nearest=round(nearest[0].score, 6) if nearest else None,
         message=None if hits or offset else _nothing(nearest),
     )
 
