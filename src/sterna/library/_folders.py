@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sterna.library._arguments import check_k, check_offset
 from sterna.library._catalog import Catalog
@@ -65,20 +64,19 @@ def folders_of(catalog: Catalog, *, k: int, offset: int) -> list[FolderRecord]:
 
 def _counts(rows: list[tuple[Any, ...]], *, of: set[tuple[int, bytes]]) -> dict[tuple[int, bytes], int]:
     """How many different photographs lie in some folders and below; no others are counted."""
-    found: dict[tuple[int, bytes], list[NDArray[np.int64]]] = defaultdict(list)
+    found: dict[tuple[int, bytes], list[str]] = defaultdict(list)
     for number, folder, ids in rows:
-        wanted = [(number, outer) for outer in _outwards(folder) if (number, outer) in of]
-        if wanted:
-            photos = np.fromstring(ids, dtype=np.int64, sep=",")
-            for one in wanted:
-                found[one].append(photos)
-    return {one: _different(several) for one, several in found.items()}
+        for outer in _outwards(folder):
+            if (number, outer) in of:
+                found[number, outer].append(ids)
+    return {one: _different(texts) for one, texts in found.items()}
 
 
-def _different(several: list[NDArray[np.int64]]) -> int:
-    if len(several) == 1 and len(several[0]) == 1:  # most folders of many: there is nothing to sort
-        return 1
-    return len(np.unique(np.concatenate(several)))
+def _different(texts: list[str]) -> int:
+    """How many different numbers there are in texts such as "1,5,7"."""
+    if len(texts) == 1:  # most folders have none inside them, and few photographs
+        return len(set(texts[0].split(",")))
+    return len(np.unique(np.fromstring(",".join(texts), dtype=np.int64, sep=",")))
 
 
 def _outwards(folder: bytes) -> Iterator[bytes]:
