@@ -51,10 +51,11 @@ def folders_of(catalog: Catalog, *, k: int, offset: int) -> list[FolderRecord]:
     order = sorted(found, key=lambda one: (roots[one[0]][0], one[1].split(b"/") if one[1] else []))
     page = order[offset : offset + k]
     counts = _counts(rows, of=set(page))
+    paths = {number: Path(os.fsdecode(path)) for number, (_, path) in roots.items()}
     return [
         FolderRecord(
-            path=Path(os.fsdecode(roots[number][1]) if not folder else full_path(roots[number][1], folder)),
-            root=Path(os.fsdecode(roots[number][1])),
+            path=paths[number] if not folder else Path(full_path(roots[number][1], folder)),
+            root=paths[number],
             root_id=number,
             photos=counts[number, folder],
         )
@@ -83,7 +84,7 @@ def _outwards(folder: bytes) -> Iterator[bytes]:
     """A folder, the one around it, and so on to the root, which is empty."""
     while folder:
         yield folder
-        folder = folder[: max(folder.rfind(b"/"), 0)]
+        folder = folder.rpartition(b"/")[0]
     yield b""
 
 
