@@ -103,6 +103,9 @@ class _Archive(StreamingResponse):
         """Look at the files, and send them; nothing is sent where none is there."""
         async with self._service.zipping.turn():
             wanted, absent = await _looked_at(self._service, self._ids)
+            if scope["method"] == "HEAD":
+                await super().__call__(scope, receive, send)
+                return
             async with contextlib.aclosing(_blocks(self._service, wanted, absent)) as blocks:
                 self.body_iterator = blocks
                 await super().__call__(scope, receive, send)
