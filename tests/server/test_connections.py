@@ -179,6 +179,23 @@ def test_a_connection_serves_on_after_a_short_body_that_was_refused(service: Run
             came += part
 
 
+def test_short_bodies_that_were_refused_do_not_add_up(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sterna.server._connections._BEAT", 60.0)
+    head = b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n"
+    with connected(service) as one:
+        one.sendall(head)
+        for _ in range(13):
+            came = b""
+            while not came.endswith(b"}"):
+                part = one.recv(65536)
+                assert part
+                came += part
+            assert came.startswith(b"HTTP/1.1 404")
+            one.sendall(bytes(60000) + head)
+
+
 @pytest.mark.parametrize(
     "sent",
     [b"\x16\x03\x01\x02\x00\x01", b"GET /healthz\r\n\r\n", HEAD + b"\x00: x\r\n\r\n", HEAD + b"X" * 200_000],

@@ -321,3 +321,12 @@ def test_hits_that_look_the_same_are_folded_and_pages_stay_full(tmp_path: Path) 
             hits = client.search("red", k=99, min_score=None, fold=True)
         assert [(hit.photo_id, hit.folded) for hit in hits] == ours
         assert service.post("/api/search", {**asked, "fold": False}).problem == "cursor"
+
+
+def test_the_least_score_is_told_as_scores_are(tmp_path: Path) -> None:
+    encoder = ColourEncoder()
+    encoder.min_score = float(np.float32(0.14))  # type: ignore[attr-defined]
+    library = Library.open(tmp_path / "library", model=encoder)
+    library.index(colours(tmp_path))
+    with serving(library) as service:
+        assert service.post("/api/search", {"text": "red"}).json["min_score"] == 0.14

@@ -161,3 +161,16 @@ def test_the_log_has_a_line_a_request_and_nothing_that_was_asked(
 
 def test_an_application_is_made_without_a_socket(tmp_path: Path) -> None:
     assert callable(create_app(Library.open(tmp_path / "library"), settings=ServerSettings()))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/healthz", "/metrics", "/api/status", "/api/photos?k=1", "/api/folders", "/api/photos/zip?ids={}"],
+)
+def test_what_can_be_got_can_be_asked_for_its_head(service: Running, ids: dict[str, int], path: str) -> None:
+    path = path.format(ids["red.png"])
+    whole, head = service.get(path), service.ask("HEAD", path)
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"]
+    if path not in {"/metrics"}:
+        assert head.headers.get("content-length") == whole.headers.get("content-length")

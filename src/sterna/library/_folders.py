@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sterna.errors import check_whole
 from sterna.library._arguments import check_k, check_offset
@@ -45,32 +44,48 @@ def folders_of(catalog: Catalog, *, k: int, offset: int) -> list[FolderRecord]:
     """The folders of every root, the root first; see `Library.folders`."""
     check_k(k)
     check_offset(offset)
-    found: dict[tuple[int, bytes], list[NDArray[np.int64]]] = defaultdict(list)
     with catalog.reading():
         roots = {root.number: (place, root.path) for place, root in enumerate(known_roots(catalog))}
         rows: list[tuple[Any, ...]] = catalog.rows(_FOLDERS)
-    for number, folder, ids in rows:
-        photos = np.fromstring(ids, dtype=np.int64, sep=",")
-        for outer in _outwards(folder):
-            found[number, outer].append(photos)
+    found = {(number, outer) for number, folder, _ in rows for outer in _outwards(folder)}
     # by names, not by bytes: what lies in "a" comes before "a b"
     order = sorted(found, key=lambda one: (roots[one[0]][0], one[1].split(b"/") if one[1] else []))
+    page = order[offset : offset + k]
+    counts = _counts(rows, of=set(page))
+    paths = {number: Path(os.fsdecode(path)) for number, (_, path) in roots.items()}
     return [
         FolderRecord(
-            path=Path(os.fsdecode(roots[number][1]) if not folder else full_path(roots[number][1], folder)),
-            root=Path(os.fsdecode(roots[number][1])),
+            path=paths[number] if not folder else Path(full_path(roots[number][1], folder)),
+            root=paths[number],
             root_id=number,
-            photos=len(np.unique(np.concatenate(found[number, folder]))),
+            photos=counts[number, folder],
         )
-        for number, folder in order[offset : offset + k]
+        for number, folder in page
     ]
+
+
+def _counts(rows: list[tuple[Any, ...]], *, of: set[tuple[int, bytes]]) -> dict[tuple[int, bytes], int]:
+    """How many different photographs lie in some folders and below; no others are counted."""
+    found: dict[tuple[int, bytes], list[str]] = defaultdict(list)
+    for number, folder, ids in rows:
+        for outer in _outwards(folder):
+            if (number, outer) in of:
+                found[number, outer].append(ids)
+    return {one: _different(texts) for one, texts in found.items()}
+
+
+def _different(texts: list[str]) -> int:
+    """How many different numbers there are in texts such as "1,5,7"."""
+    if len(texts) == 1:  # most folders have none inside them, and few photographs
+        return len(set(texts[0].split(",")))
+    return len(np.unique(np.fromstring(",".join(texts), dtype=np.int64, sep=",")))
 
 
 def _outwards(folder: bytes) -> Iterator[bytes]:
     """A folder, the one around it, and so on to the root, which is empty."""
     while folder:
         yield folder
-        folder = folder[: max(folder.rfind(b"/"), 0)]
+        folder = folder.rpartition(b"/")[0]
     yield b""
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from fastapi import Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
 
 from sterna._version import __version__
 from sterna.server import (
@@ -39,6 +41,13 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 _HEADERS = ("Authorization", "Content-Type", "If-None-Match", "If-Range", "Range", "X-Request-ID")
+# what lets a browser in, what never ends, and those that answer HEAD themselves
+_NO_HEADS = {
+    "/login",
+    "/api/jobs/{job_id}/events",
+    "/api/photos/{photo_id}/original",
+    "/api/photos/{photo_id}/thumbnail",
+}
 _ROOMS = (
     _searching,
     _embedding,
@@ -54,6 +63,22 @@ _ROOMS = (
 )
 
 
+def _heads(routes: Sequence[BaseRoute]) -> APIRouter:
+    """What answers HEAD as GET is answered; the server leaves the body away."""
+    router = APIRouter()
+    gets = [one for one in routes if isinstance(one, APIRoute) and one.methods == {"GET"}]
+    for one in gets:
+        if one.path not in _NO_HEADS:
+            router.add_api_route(
+                one.path,
+                one.endpoint,
+                methods=["HEAD"],
+                response_model=one.response_model,
+                include_in_schema=False,
+            )
+    return router
+
+
 def build(
     library: Library, settings: ServerSettings, *, notice: Callable[[str], None] | None = None
 ) -> tuple[Entrance, Service]:
@@ -61,7 +86,8 @@ def build(
     if settings.watch:
         check_watching()
     routes = [one for room in _ROOMS for one in room.router.routes]
-    bodies = Bodies(settings.limits.bodies, routes=routes)
+    heads = _heads(routes)
+    bodies = Bodies(settings.limits.bodies, routes=[*routes, *heads.routes])
     service = Service(library, settings, bodies=bodies, notice=notice)
 
     @contextlib.asynccontextmanager
@@ -88,6 +114,7 @@ def build(
     app.state.service = service
     for room in _ROOMS:
         app.include_router(room.router)
+    app.include_router(heads)
     add_handlers(app)
     describe(app)
     if settings.cors:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,13 +15,17 @@ from sterna.server._described import PROBLEMS, body
 from sterna.server._plain import plain
 from sterna.server._problems import Problem
 from sterna.server._searching import photo_facts
-from sterna.server._service import service_of
+from sterna.server._service import Service, service_of
 
 __all__ = ["router"]
 
 router = APIRouter(responses=PROBLEMS, tags=["photos"])
 
 _MOST_FOLDERS = 10_000  # of a page
+_EVERY = 1 << 31
+Folders: TypeAlias = list[
+    tuple[str, int, str, int]
+]  # of each its path, its root's id and name, and its photos
 
 
 class PhotosAnswer(BaseModel):
@@ -123,16 +127,32 @@ async def folders(
 ) -> FoldersAnswer:
     """List the folders that photographs lie in, each with how many there are in it and below."""
     service = service_of(request)
-    found = await service.workers.run(service.library.folders, k=k + 1, offset=offset)
+    every = await service.listing.run(_every_folder, service)
     return FoldersAnswer(
-        folders=[_folder(one) for one in found[:k]], next=offset + k if len(found) > k else None
+        folders=[
+            FolderAnswer(path=path, root=RootAnswer(id=root_id, name=name), photos=count)
+            for path, root_id, name, count in every[offset : offset + k]
+        ],
+        next=offset + k if offset + k < len(every) else None,
     )
 
 
-def _folder(one: FolderRecord) -> FolderAnswer:
+def _every_folder(service: Service) -> Folders:
+    """All folders: pages, and whoever asks again, have those that were found last while nothing changes.
+
+    One thread does this, so what is kept needs no lock; it is of the edition that was there when it began.
+    """
+    edition = (service.edition, service.library.generation)
+    state = service.listed
+    if state is not None and state[0] == edition:
+        kept: Folders = state[1]
+        return kept
+    service.listed = None
+    every = [_folder(one) for one in service.library.folders(k=_EVERY)]
+    service.listed = (edition, every)
+    return every
+
+
+def _folder(one: FolderRecord) -> tuple[str, int, str, int]:
     below = one.path.relative_to(one.root)
-    return FolderAnswer(
-        path="" if below == below.parent else plain(below),
-        root=RootAnswer(id=one.root_id, name=plain(one.root.name)),
-        photos=one.photos,
-    )
+    return ("" if below == below.parent else plain(below), one.root_id, plain(one.root.name), one.photos)

@@ -91,6 +91,7 @@ class Connection(H11Protocol):
     _unsent = 0
     _moved = 0.0  # when something of an answer was taken last
     _rest = 0  # bytes of a body that came after its answer
+    _counted: object = None  # the request that these two are of
     _answered = 0.0  # when that was sent, 0 where no body is coming after its answer
     _patient: _Patient
 
@@ -159,9 +160,11 @@ class Connection(H11Protocol):
         late = self._patient.is_waiting or (
             self.cycle is not None and self.cycle.response_complete and self._is_coming()
         )
-        if not late:
+        # of one body: the next head may come together with its end, and nobody have looked between them
+        if not late or self._counted is not self.cycle:
             self._rest, self._answered = 0, 0.0
-        elif not self._answered:
+            self._counted = self.cycle
+        if late and not self._answered:
             self._answered = time.monotonic()
         return late
 

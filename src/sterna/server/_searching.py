@@ -22,9 +22,10 @@ from sterna.server._answered import HitAnswer, RootAnswer, SearchAnswer
 from sterna.server._asked import SearchRequest, Short, WeightedPart
 from sterna.server._body import read_request
 from sterna.server._described import PROBLEMS, body
+from sterna.server._model import Model
 from sterna.server._plain import plain
 from sterna.server._problems import Problem
-from sterna.server._service import Model, Service, service_of
+from sterna.server._service import Service, service_of
 from sterna.server._settings import Limits
 
 __all__ = ["check_texts", "photo_facts", "router"]
@@ -93,8 +94,8 @@ async def _find(service: Service, asked: SearchRequest, images: Sequence[bytes])
         hits=[_answer(hit) for hit in hits[: asked.k]],
         next=_cursor(after, mark=mark) if more and after <= limits.offset else None,
         more=more,
-        min_score=least,
-        nearest=nearest[0].score if nearest else None,
+        min_score=None if least is None else round(least, 6),
+        nearest=round(nearest[0].score, 6) if nearest else None,
         message=None if hits or offset else _nothing(nearest),
     )
 

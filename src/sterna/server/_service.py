@@ -18,67 +18,23 @@ from sterna.server._guard import Guard
 from sterna.server._jobs import Job, Jobs
 from sterna.server._logs import Log
 from sterna.server._metrics import Metrics
+from sterna.server._model import Model
 from sterna.server._problems import Problem
 from sterna.server._roots import Roots
 from sterna.server._settings import ServerSettings
 from sterna.server._thumbnails import Thumbnails
 from sterna.server._watching import Watching
-from sterna.server._work import Batcher, Room, Turns, Workers
+from sterna.server._work import Room, Turns, Workers
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from sterna.encoders import Encoder
     from sterna.library import Forgotten, IndexReport, Library
     from sterna.server._body import Bodies
 
-__all__ = ["Model", "Service", "service_of"]
+__all__ = ["Service", "service_of"]
 
 _AGAIN = 5.0  # seconds after which a model that could not be loaded is tried again
-
-
-class Model:
-    """A model that answers, and its batches.
-
-    Arguments:
-        encoder: makes the vectors.
-        name: what the library is asked with, `None` for its own model.
-        service: bounds and counts the batches.
-    """
-
-    def __init__(self, encoder: Encoder, name: str | None, *, service: Service) -> None:
-        self.encoder = encoder
-        self.name = name
-        limits, metrics = service.settings.limits, service.metrics
-        self._texts: Batcher[str] = Batcher(
-            encoder.encode_texts, limits=limits, told=lambda size: metrics.batch("texts", size)
-        )
-        self._images: Batcher[Image.Image] = Batcher(
-            encoder.encode_images, limits=limits, told=lambda size: metrics.batch("images", size)
-        )
-
-    @property
-    def waiting(self) -> int:
-        """How many texts and images wait."""
-        return self._texts.waiting + self._images.waiting
-
-    async def texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors [M, E] of texts."""
-        return await self._texts.embed(texts) if texts else self.none
-
-    async def images(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """Vectors [N, E] of RGB images."""
-        return await self._images.embed(images) if images else self.none
-
-    @property
-    def none(self) -> NDArray[np.float32]:
-        """No vectors [0, E]."""
-        return np.empty((0, self.encoder.dim), np.float32)
-
-    async def close(self) -> None:
-        """End its batches."""
-        await self._texts.close()
-        await self._images.close()
 
 
 class Service:
@@ -117,6 +73,10 @@ class Service:
         self.looking = Workers(1, queue=limits.explaining)
         self.comparing = Workers(1, queue=limits.explaining)
         self.reranking = Workers(1, queue=limits.explaining)
+        self.listing = Workers(1, queue=limits.queue)
+        # many files are looked at for one ZIP: a thread of its own, and none waits behind a long one
+        self.packing = Workers(1, queue=limits.zips)
+        self.zipping = Turns(queue=0, at_once=limits.zips)
         self.decoders = Decoders(limits, self.metrics)
         self.fetcher = Fetcher(limits, bodies, on=settings.fetch_images)
         self._pixels = Room(max(limits.decoded, limits.pixels))
@@ -137,6 +97,7 @@ class Service:
         self.watchers = 0
         self.edition = object()  # another one after each change of the library that is known of
         self.compared: Any = None  # the last groups of duplicates: their pages are asked for one by one
+        self.listed: Any = None  # the folders that were found last
         self.trouble: str | None = "the model is being loaded"
         self._models: dict[str, Model] = {}
         self._tried = 0.0
@@ -150,7 +111,9 @@ class Service:
         spec = None if name is None else await self.workers.run(self._spec, name)
         encoder = await self.workers.run(self.library.encoder, spec)
         if encoder.fingerprint not in self._models:
-            self._models[encoder.fingerprint] = Model(encoder, spec, service=self)
+            self._models[encoder.fingerprint] = Model(
+                encoder, spec, limits=self.settings.limits, metrics=self.metrics
+            )
         return self._models[encoder.fingerprint]
 
     def _spec(self, name: str) -> str | None:
@@ -229,7 +192,7 @@ class Service:
         async with contextlib.AsyncExitStack() as last_first:  # whatever one of them raises, the others end
             last_first.callback(self.library.close)
             slow = (self.comparing, self.looking, self.reranking, self.decoding, self.drawing, self.fetcher)
-            for workers in (self.workers, self.reading, *slow):
+            for workers in (self.workers, self.reading, self.packing, self.listing, *slow):
                 last_first.push_async_callback(loop.run_in_executor, None, workers.close)
             last_first.callback(self.decoders.close)
             last_first.push_async_callback(self._stop_counting)
@@ -251,7 +214,7 @@ class Service:
     def _renew(self) -> None:
         """Note that the library has changed, and count its photographs again."""
         self.edition = object()
-        self.compared = None
+        self.compared = self.listed = None
         if self._counting is None or self._counting.done():
             self._counting = asyncio.create_task(self._count_again())
 

@@ -44,6 +44,7 @@ class Limits(Settings):
             `watchers` of them follow a job.
         explaining: explanations that wait, comparisons for duplicates, and searches that read photographs
             again: each takes seconds.
+        zips: ZIPs of several photographs that are made and sent at one time; none waits.
         fetches: images that are fetched at one time, and `fetch_seconds` how long one may take in all.
         rerank: the most photographs that a search reads again.
         threads: threads that search, open files and read the catalogue.
@@ -71,6 +72,7 @@ class Limits(Settings):
     requests: int = Field(default=128, ge=1)
     watchers: int = Field(default=16, ge=0)
     explaining: int = Field(default=8, ge=1)
+    zips: int = Field(default=8, ge=1)
     fetches: int = Field(default=4, ge=1, le=64)
     fetch_seconds: float = Field(default=10.0, gt=0)
     rerank: int = Field(default=100, ge=0)

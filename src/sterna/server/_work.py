@@ -68,15 +68,16 @@ class Workers:
 
 
 class Turns:
-    """One after the other, for what holds much while it is done.
+    """One after the other, or a few at one time, for what holds much while it is done.
 
     Arguments:
         queue: how many may wait for their turn; one more raises the problem of a full queue.
+        at_once: how many have their turn at one time.
     """
 
-    def __init__(self, *, queue: int) -> None:
-        self._most = 1 + queue
-        self._lock = asyncio.Lock()
+    def __init__(self, *, queue: int, at_once: int = 1) -> None:
+        self._most = at_once + queue
+        self._free = asyncio.Semaphore(at_once)
         self.count = 0
 
     @contextlib.asynccontextmanager
@@ -86,7 +87,7 @@ class Turns:
             raise busy("too much is waiting to be done")
         self.count += 1
         try:
-            async with self._lock:
+            async with self._free:
                 yield
         finally:
             self.count -= 1
