@@ -517,6 +517,27 @@ def test_a_page_that_comes_after_others_were_taken_in_is_asked_for_anew(
     assert all_names(page) == [one.path.name for one in library.photos(k=200)]
 
 
+def test_a_deletion_is_not_announced_as_a_new_photograph(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    root = tmp_path / "photos"
+    library = library_of_older(root, tmp_path / "library", count=70)
+    page.clock.install()
+    page.goto(serve(tmp_path / "library").url)
+    expect(page.locator(TILES)).to_have_count(60)
+    page.locator(f"{TILES} .photo").nth(5).focus()
+    (root / "3.png").unlink()
+    library.index(root)
+    with page.expect_response(lambda one: "/api/photos?" in one.url and "offset=0" in one.url):
+        wait_for_look(page, page.locator(f"{TILES}.lost"))
+        page.clock.fast_forward(LOOK)
+    page.wait_for_timeout(200)
+    expect(page.locator("#news")).to_be_empty()
+    newer(root, "new.png", days=1)
+    library.index(root)
+    wait_for_look(page, page.get_by_role("button", name="1 new photograph"))
+
+
 def test_results_stay_as_they_were_found(page: Page, serve: Callable[..., Service], tmp_path: Path) -> None:
     root = tmp_path / "photos"
     greys(root, count=2)

@@ -46,16 +46,19 @@ class Results {
 
   /**
    * The newest photographs as they are now, where those are what is listed: {fresh, same, take}.
-   * `fresh` are those that are not shown, `same` says that nothing is different, `take()` puts them in.
+   * `fresh` are those that have come, `same` says that nothing is different, `take()` puts them in.
    */
   async news() {
     const { signal } = this.stopped;
     const before = this.items;
+    const { complete } = this;
     const count = Math.min(MOST, Math.max(PAGE, before.length));
     const { photos, next } = await ask(listing(this.state, 0, count), { signal, once: true });
     const ids = (list) => list.slice(0, count).map((one) => one.id).join();
     const shown = new Set(before.map((one) => one.id));
-    const fresh = photos.filter((one) => !shown.has(one.id));
+    // where some were deleted, others move up from behind the last that is shown: those are just further pages
+    const last = photos.findLastIndex((one) => shown.has(one.id));
+    const fresh = photos.slice(0, complete || last < 0 ? undefined : last).filter((one) => !shown.has(one.id));
     // what was shown behind them comes anew when somebody scrolls there: it may have moved, or be gone
     const take = () => Object.assign(this, { items: [...photos], next, begun: true });
     return { fresh, same: this.begun && ids(before) === ids(photos), take };
