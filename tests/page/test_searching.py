@@ -538,6 +538,26 @@ def test_a_deletion_is_not_announced_as_a_new_photograph(
     wait_for_look(page, page.get_by_role("button", name="1 new photograph"))
 
 
+@pytest.mark.parametrize("question", ["", "?q=red&min=none"])
+def test_no_photograph_is_passed_over_where_others_were_deleted(
+    question: str, page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    root = tmp_path / "photos"
+    library = library_of_older(root, tmp_path / "library", count=130)
+    page.clock.install()
+    page.goto(serve(tmp_path / "library").url + "/" + question)
+    scroll_to_the_end(page, count=60)
+    page.locator(f"{TILES} .photo").nth(5).focus()
+    gone = all_names(page)[8:12]
+    for name in gone:
+        (root / name).unlink()
+    library.index(root)
+    wait_for_look(page, page.locator(f"{TILES}.lost").nth(3))
+    scroll_to_the_end(page, count=130)
+    shown = page.evaluate(f"[...document.querySelectorAll('{TILES}')].map((one) => Number(one.dataset.id))")
+    assert len(set(shown)) == 130  # all that are left, and the four that are marked
+
+
 def test_results_stay_as_they_were_found(page: Page, serve: Callable[..., Service], tmp_path: Path) -> None:
     root = tmp_path / "photos"
     greys(root, count=2)

@@ -6,6 +6,7 @@ import * as duplicates from "./duplicates.js";
 import * as filters from "./filters.js";
 import { Grid } from "./grid.js";
 import * as library from "./library.js";
+import * as links from "./links.js";
 import { Lost } from "./lost.js";
 import { headings } from "./months.js";
 import { Newcomers } from "./newcomers.js";
@@ -47,6 +48,7 @@ const lost = new Lost({
     return [...new Set(ids)].slice(0, ASKED);
   },
   mark: (ids) => {
+    results?.lose(ids);
     grid.mark(ids);
     duplicates.mark(ids);
     viewer.lose(ids);
@@ -274,17 +276,8 @@ function showViewer(state) {
   }
 }
 
-function setUpLinks() {
-  document.addEventListener("click", (event) => {
-    const link = event.target.closest?.("a[data-go]");
-    if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
-    event.preventDefault();
-    go(link.dataset.go === "start" ? empty() : { ...empty(), view: link.dataset.go, model: get().model });
-  });
-}
-
 query.setUp();
-setUpLinks();
+links.setUp();
 refine.setUp();
 byId("show-below").addEventListener("click", () => goAnd({ min: null }, { replace: true }));
 filters.setUp({ trouble });
