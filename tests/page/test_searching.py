@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -47,6 +48,33 @@ def test_the_newest_photographs_stand_under_their_months(page: Page, service: Se
     search(page, "red")
     expect(page.locator(".score").first).to_be_visible()
     expect(months).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("query", "date", "wanted"),
+    [
+        ("?after=2019-05-15", "2019-05-20", r"after=2019-05-15&before=2019-06-01$"),
+        ("?before=2019-05-25", "2019-05-20", r"after=2019-05-01&before=2019-05-25$"),
+        ("?after=2018&before=2020", "2019-05-20", r"after=2019-05-01&before=2019-06-01$"),
+        ("", "0050-12-20", r"after=0050-12-01&before=0051-01-01$"),
+        ("", "9999-12-20", r"after=9999-12-01$"),
+    ],
+)
+def test_a_month_is_never_wider_than_what_is_filtered(
+    query: str, date: str, wanted: str, page: Page, service: Service
+) -> None:
+    def answer(route: Route) -> None:
+        told = route.fetch(url=f"{service.url}/api/photos?k=1")
+        said = told.json()
+        said["photos"][0]["taken_at"] = f"{date}T12:00:00"
+        route.fulfill(response=told, json={**said, "next": None})
+
+    page.route("**/api/photos?*", answer)
+    page.goto(f"{service.url}/{query}")
+    link = page.locator("#grid .month a")
+    expect(link).to_have_text(re.compile(rf"\b0*{int(date[:4])}$"))
+    link.click()
+    has_query(page, wanted)
 
 
 def test_a_slash_leads_to_the_search_and_the_back_button_out_of_it(page: Page, service: Service) -> None:
@@ -289,6 +317,25 @@ def test_all_folders_of_the_library_are_offered(
     save(root / "new" / "lime.png", "lime")
     library.index(root)
     expect(options).to_have_count(5)
+
+
+def test_a_folder_is_offered_once_and_as_it_is_called(page: Page, service: Service) -> None:
+    rows = [("a", " end ", 2), ("a", "b", 1), ("a", "b", 3), ("a", "\ufffd", 1)]
+    folders = [{"root": {"id": 1, "name": root}, "path": path, "photos": n} for root, path, n in rows]
+    page.route("**/api/folders*", lambda route: route.fulfill(json={"folders": folders}))
+    page.goto(service.url)
+    page.get_by_role("button", name="Filters").click()
+    options = page.locator("#folders option")
+    expect(options).to_have_count(2)
+    said = options.evaluate_all("(all) => all.map((one) => [one.value, one.label])")
+    assert said == [["a/ end ", "2 photographs"], ["a/b", "4 photographs"]]
+    page.get_by_label("Folder").fill("a/ end ")
+    page.get_by_label("Folder").press("Enter")
+    page.get_by_label("Shape").focus()
+    has_query(page, r"folder=a%2F\+end\+$")
+    page.get_by_label("Folder").fill(" a/b ")
+    page.get_by_label("Shape").focus()
+    has_query(page, r"folder=a%2Fb$")
 
 
 def test_the_same_search_asks_anew_and_the_back_button_does_not(
