@@ -223,10 +223,19 @@ def test_a_file_that_is_no_image_is_told_and_changes_nothing(
 ) -> None:
     page.goto(f"{service.url}/?q=red")
     first_is(page, "a red wall")
+    expect(page.locator("#status")).to_have_text(re.compile("best first$|^1 photograph$"))
+    before = page.locator("#status").text_content() or ""
     (tmp_path / "no.png").write_bytes(b"no image")
     page.set_input_files("#file", tmp_path / "no.png")
-    expect(page.locator("#status")).to_contain_text("no.png: ")
+    expect(page.locator("#note h2")).to_have_text("This image cannot be searched by")
+    expect(page.locator("#note")).to_contain_text("no.png: ")
+    expect(page.locator("#note")).to_be_in_viewport()
+    expect(page.locator("#status")).to_have_text(before)
+    first_is(page, "a red wall")
+    page.set_input_files("#file", tmp_path / "no.png")
+    page.get_by_role("button", name="Back to what was shown").click()
     expect(page.locator("#note")).to_be_hidden()
+    expect(page.locator("#status")).to_have_text(before)
     first_is(page, "a red wall")
     has_query(page, r"q=red$")
 

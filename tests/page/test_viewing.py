@@ -78,8 +78,17 @@ def test_a_link_to_a_photograph_opens_it_alone(page: Page, service: Service) -> 
     page.keyboard.press("Escape")
     expect(page.locator("#viewer")).to_be_hidden()
     has_query(page, r"\?q=lime$")
+
+
+def test_a_link_to_a_photograph_that_is_not_there_says_so_and_is_left(page: Page, service: Service) -> None:
     page.goto(f"{service.url}/?open=99999")
-    expect(page.locator("#viewer-trouble")).to_contain_text("is not in the library")
+    expect(page.locator("#note h2")).to_have_text("This photograph is not in the library")
+    expect(page.locator("#viewer")).to_be_hidden()
+    has_query(page, r"/$")
+    first_is(page, "blue.png")
+    page.get_by_role("button", name="Back to what was shown").click()
+    expect(page.locator("#note")).to_be_hidden()
+    first_is(page, "blue.png")
 
 
 def test_a_photograph_that_is_not_there_has_nothing_of_another(page: Page, service: Service) -> None:
@@ -87,10 +96,10 @@ def test_a_photograph_that_is_not_there_has_nothing_of_another(page: Page, servi
     page.locator(f"{TILES} .photo").first.click()
     expect(page.locator("#viewer-side")).to_be_visible()
     page.evaluate("history.pushState({}, '', '/?open=99999'); dispatchEvent(new PopStateEvent('popstate'))")
-    expect(page.locator("#viewer-trouble")).to_contain_text("is not in the library")
-    expect(page.locator("#viewer-side")).to_be_hidden()
+    expect(page.locator("#note h2")).to_have_text("This photograph is not in the library")
+    expect(page.locator("#viewer")).to_be_hidden()
     page.evaluate("document.getElementById('viewer-like').click()")  # it leads nowhere
-    expect(page.locator("#viewer")).to_be_visible()
+    has_query(page, r"/$")
     page.go_back()
     expect(page.get_by_role("dialog", name="blue.png")).to_be_visible()
     expect(page.locator("#viewer-side")).to_be_visible()

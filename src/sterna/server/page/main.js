@@ -10,7 +10,7 @@ import * as links from "./links.js";
 import { Lost } from "./lost.js";
 import { headings } from "./months.js";
 import { Newcomers } from "./newcomers.js";
-import { noNote, note, tell } from "./note.js";
+import { between, noNote, note, tell } from "./note.js";
 import { Picks } from "./picks.js";
 import * as pulse from "./pulse.js";
 import * as query from "./query.js";
@@ -63,6 +63,10 @@ const viewer = new Viewer({
   closed: () => leave({ open: null }),
   moved: (photo) => go({ open: photo.id }, { replace: true }),
   like,
+  unknown: (sentence) => {
+    go({ open: null }, { replace: true });
+    between("This photograph is not in the library", sentence);
+  },
   state: get,
 });
 
