@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -47,6 +48,33 @@ def test_the_newest_photographs_stand_under_their_months(page: Page, service: Se
     search(page, "red")
     expect(page.locator(".score").first).to_be_visible()
     expect(months).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("query", "date", "wanted"),
+    [
+        ("?after=2019-05-15", "2019-05-20", r"after=2019-05-15&before=2019-06-01$"),
+        ("?before=2019-05-25", "2019-05-20", r"after=2019-05-01&before=2019-05-25$"),
+        ("?after=2018&before=2020", "2019-05-20", r"after=2019-05-01&before=2019-06-01$"),
+        ("", "0050-12-20", r"after=0050-12-01&before=0051-01-01$"),
+        ("", "9999-12-20", r"after=9999-12-01$"),
+    ],
+)
+def test_a_month_is_never_wider_than_what_is_filtered(
+    query: str, date: str, wanted: str, page: Page, service: Service
+) -> None:
+    def answer(route: Route) -> None:
+        told = route.fetch(url=f"{service.url}/api/photos?k=1")
+        said = told.json()
+        said["photos"][0]["taken_at"] = f"{date}T12:00:00"
+        route.fulfill(response=told, json={**said, "next": None})
+
+    page.route("**/api/photos?*", answer)
+    page.goto(f"{service.url}/{query}")
+    link = page.locator("#grid .month a")
+    expect(link).to_have_text(re.compile(rf"\b0*{int(date[:4])}$"))
+    link.click()
+    has_query(page, wanted)
 
 
 def test_a_slash_leads_to_the_search_and_the_back_button_out_of_it(page: Page, service: Service) -> None:
@@ -195,10 +223,19 @@ def test_a_file_that_is_no_image_is_told_and_changes_nothing(
 ) -> None:
     page.goto(f"{service.url}/?q=red")
     first_is(page, "a red wall")
+    expect(page.locator("#status")).to_have_text(re.compile("best first$|^1 photograph$"))
+    before = page.locator("#status").text_content() or ""
     (tmp_path / "no.png").write_bytes(b"no image")
     page.set_input_files("#file", tmp_path / "no.png")
-    expect(page.locator("#status")).to_contain_text("no.png: ")
+    expect(page.locator("#note h2")).to_have_text("This image cannot be searched by")
+    expect(page.locator("#note")).to_contain_text("no.png: ")
+    expect(page.locator("#note")).to_be_in_viewport()
+    expect(page.locator("#status")).to_have_text(before)
+    first_is(page, "a red wall")
+    page.set_input_files("#file", tmp_path / "no.png")
+    page.get_by_role("button", name="Back to what was shown").click()
     expect(page.locator("#note")).to_be_hidden()
+    expect(page.locator("#status")).to_have_text(before)
     first_is(page, "a red wall")
     has_query(page, r"q=red$")
 
@@ -289,6 +326,25 @@ def test_all_folders_of_the_library_are_offered(
     save(root / "new" / "lime.png", "lime")
     library.index(root)
     expect(options).to_have_count(5)
+
+
+def test_a_folder_is_offered_once_and_as_it_is_called(page: Page, service: Service) -> None:
+    rows = [("a", " end ", 2), ("a", "b", 1), ("a", "b", 3), ("a", "\ufffd", 1)]
+    folders = [{"root": {"id": 1, "name": root}, "path": path, "photos": n} for root, path, n in rows]
+    page.route("**/api/folders*", lambda route: route.fulfill(json={"folders": folders}))
+    page.goto(service.url)
+    page.get_by_role("button", name="Filters").click()
+    options = page.locator("#folders option")
+    expect(options).to_have_count(2)
+    said = options.evaluate_all("(all) => all.map((one) => [one.value, one.label])")
+    assert said == [["a/ end ", "2 photographs"], ["a/b", "4 photographs"]]
+    page.get_by_label("Folder").fill("a/ end ")
+    page.get_by_label("Folder").press("Enter")
+    page.get_by_label("Shape").focus()
+    has_query(page, r"folder=a%2F\+end\+$")
+    page.get_by_label("Folder").fill(" a/b ")
+    page.get_by_label("Shape").focus()
+    has_query(page, r"folder=a%2Fb$")
 
 
 def test_the_same_search_asks_anew_and_the_back_button_does_not(
@@ -515,6 +571,47 @@ def test_a_page_that_comes_after_others_were_taken_in_is_asked_for_anew(
     held[0].continue_()
     scroll_to_the_end(page, count=151)
     assert all_names(page) == [one.path.name for one in library.photos(k=200)]
+
+
+def test_a_deletion_is_not_announced_as_a_new_photograph(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    root = tmp_path / "photos"
+    library = library_of_older(root, tmp_path / "library", count=70)
+    page.clock.install()
+    page.goto(serve(tmp_path / "library").url)
+    expect(page.locator(TILES)).to_have_count(60)
+    page.locator(f"{TILES} .photo").nth(5).focus()
+    (root / "3.png").unlink()
+    library.index(root)
+    with page.expect_response(lambda one: "/api/photos?" in one.url and "offset=0" in one.url):
+        wait_for_look(page, page.locator(f"{TILES}.lost"))
+        page.clock.fast_forward(LOOK)
+    page.wait_for_timeout(200)
+    expect(page.locator("#news")).to_be_empty()
+    newer(root, "new.png", days=1)
+    library.index(root)
+    wait_for_look(page, page.get_by_role("button", name="1 new photograph"))
+
+
+@pytest.mark.parametrize("question", ["", "?q=red&min=none"])
+def test_no_photograph_is_passed_over_where_others_were_deleted(
+    question: str, page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    root = tmp_path / "photos"
+    library = library_of_older(root, tmp_path / "library", count=130)
+    page.clock.install()
+    page.goto(serve(tmp_path / "library").url + "/" + question)
+    scroll_to_the_end(page, count=60)
+    page.locator(f"{TILES} .photo").nth(5).focus()
+    gone = all_names(page)[8:12]
+    for name in gone:
+        (root / name).unlink()
+    library.index(root)
+    wait_for_look(page, page.locator(f"{TILES}.lost").nth(3))
+    scroll_to_the_end(page, count=130)
+    shown = page.evaluate(f"[...document.querySelectorAll('{TILES}')].map((one) => Number(one.dataset.id))")
+    assert len(set(shown)) == 130  # all that are left, and the four that are marked
 
 
 def test_results_stay_as_they_were_found(page: Page, serve: Callable[..., Service], tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from tests.page.conftest import PATIENCE, Service
 from tests.page.looking import TILES, first_is, focused, search
@@ -89,6 +89,38 @@ def test_the_paths_of_selected_photographs_are_copied(
     pick(page, 2)
     page.get_by_role("button", name="Copy paths").click()
     told(page, "1 path copied")
+
+
+def test_a_name_of_two_lines_is_copied_as_one(page: Page, service: Service, context: BrowserContext) -> None:
+    def answer(route: Route) -> None:
+        told = route.fetch()
+        said = told.json()
+        said["photos"][0]["path"] = "a\nb\x1b.png"
+        route.fulfill(response=told, json=said)
+
+    page.route("**/api/photos?*", answer)
+    page.goto(service.url)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    pick(page, 0)
+    page.get_by_role("button", name="Copy paths").click()
+    told(page, "1 path copied")
+    assert page.evaluate("navigator.clipboard.readText()") == "a\ufffdb\ufffd.png"
+
+
+def test_a_range_does_not_go_from_what_was_taken_back_before_another_search(
+    page: Page, service: Service
+) -> None:
+    page.goto(service.url)
+    first_is(page, "blue.png")
+    pick(page, 0)
+    pick(page, 0)
+    expect(page.locator(BAR)).to_be_hidden()
+    search(page, "red")
+    first_is(page, "a red wall")
+    page.get_by_role("link", name="Sterna, start").click()
+    first_is(page, "blue.png")
+    pick(page, 3, shift=True)
+    told(page, "1 selected")
 
 
 def test_selected_photographs_are_downloaded(page: Page, service: Service, photographs: Path) -> None:

@@ -78,8 +78,17 @@ def test_a_link_to_a_photograph_opens_it_alone(page: Page, service: Service) -> 
     page.keyboard.press("Escape")
     expect(page.locator("#viewer")).to_be_hidden()
     has_query(page, r"\?q=lime$")
+
+
+def test_a_link_to_a_photograph_that_is_not_there_says_so_and_is_left(page: Page, service: Service) -> None:
     page.goto(f"{service.url}/?open=99999")
-    expect(page.locator("#viewer-trouble")).to_contain_text("is not in the library")
+    expect(page.locator("#note h2")).to_have_text("This photograph is not in the library")
+    expect(page.locator("#viewer")).to_be_hidden()
+    has_query(page, r"/$")
+    first_is(page, "blue.png")
+    page.get_by_role("button", name="Back to what was shown").click()
+    expect(page.locator("#note")).to_be_hidden()
+    first_is(page, "blue.png")
 
 
 def test_a_photograph_that_is_not_there_has_nothing_of_another(page: Page, service: Service) -> None:
@@ -87,10 +96,10 @@ def test_a_photograph_that_is_not_there_has_nothing_of_another(page: Page, servi
     page.locator(f"{TILES} .photo").first.click()
     expect(page.locator("#viewer-side")).to_be_visible()
     page.evaluate("history.pushState({}, '', '/?open=99999'); dispatchEvent(new PopStateEvent('popstate'))")
-    expect(page.locator("#viewer-trouble")).to_contain_text("is not in the library")
-    expect(page.locator("#viewer-side")).to_be_hidden()
+    expect(page.locator("#note h2")).to_have_text("This photograph is not in the library")
+    expect(page.locator("#viewer")).to_be_hidden()
     page.evaluate("document.getElementById('viewer-like').click()")  # it leads nowhere
-    expect(page.locator("#viewer")).to_be_visible()
+    has_query(page, r"/$")
     page.go_back()
     expect(page.get_by_role("dialog", name="blue.png")).to_be_visible()
     expect(page.locator("#viewer-side")).to_be_visible()
@@ -204,6 +213,35 @@ def test_a_word_is_painted_by_what_it_carries(page: Page, service: Service) -> N
     )
 
 
+@pytest.mark.parametrize(("score", "fits"), [(0.5, True), (0.13, False), (-0.02, False)])
+def test_of_a_sentence_that_does_not_fit_no_shares_are_told(
+    score: float, fits: bool, page: Page, service: Service
+) -> None:
+    cells = [[0.0, 1.0], [0.0, 0.0]]
+    word = {"word": "dog", "span": [0, 3], "contribution": 1, "share": 1, "score": 0.1, "cells": cells}
+    said = {"schema": 1, "model": "m", "sentence": "dog", "method": "occlusion", "score": score}
+    page.route(
+        "**/explain",
+        lambda route: route.fulfill(json={**said, "area": [0, 0, 1, 1], "cells": cells, "words": [word]}),
+    )
+    page.route("**/api/search", lambda route: answer_with_least(route, 0.2))
+    page.goto(service.url)
+    page.locator(f"{TILES} .photo").first.click()
+    page.fill("#heat-text", "dog")
+    page.press("#heat-text", "Enter")
+    expect(page.locator("#heat-words button")).to_have_text(["all of it", "dog100%" if fits else "dog"])
+    told = page.locator("#heat-said")
+    if fits:
+        expect(told).to_contain_text("Choose a word")
+    else:
+        expect(told).to_contain_text("does not fit this photograph")
+
+
+def answer_with_least(route: Route, least: float) -> None:
+    told = route.fetch()
+    route.fulfill(response=told, json={**told.json(), "min_score": least})
+
+
 def test_a_map_that_takes_its_time_is_waited_for_and_can_be_left(page: Page, service: Service) -> None:
     held: list[Route] = []
     left: list[str] = []
@@ -287,6 +325,22 @@ def test_a_small_photograph_is_not_blown_up(page: Page, service: Service) -> Non
     assert box is not None
     assert stage is not None
     assert box["width"] == stage["width"]  # all that is there of 1800
+
+
+def test_a_very_small_photograph_is_no_more_than_doubled_in_the_grid(
+    page: Page, serve: Callable[..., Service], tmp_path: Path
+) -> None:
+    save(tmp_path / "photos" / "small.png", "red", size=(60, 45))
+    Library.open(tmp_path / "library", model=ColourEncoder()).index(tmp_path / "photos")
+    page.goto(serve(tmp_path / "library").url)
+    image = page.locator(f"{TILES} img.there").bounding_box()
+    tile = page.locator(TILES).bounding_box()
+    assert image is not None
+    assert tile is not None
+    assert (image["width"], image["height"]) == (120, 90)
+    assert tile["width"] > 200
+    assert image["x"] + 60 == pytest.approx(tile["x"] + tile["width"] / 2, abs=1)
+    assert image["y"] + 45 == pytest.approx(tile["y"] + tile["height"] / 2, abs=1)
 
 
 def test_the_ring_of_the_focus_covers_nothing(page: Page, service: Service) -> None:

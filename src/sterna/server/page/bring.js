@@ -2,19 +2,24 @@
 
 import { byId, isTyping } from "./dom.js";
 import { bring } from "./images.js";
+import { between } from "./note.js";
 import { empty, get, go } from "./state.js";
 
 const UNNAMED = "image.png"; // what a browser calls pixels that were copied
 
+const LOOKING = "Looking at the image…";
+
 export function setUp({ busy, trouble }) {
   const search = async (file, name = file.name) => {
-    busy("Looking at the image…");
+    const before = byId("status").textContent;
+    busy(LOOKING);
     try {
       const image = await bring(file, get().model, name);
       go({ ...empty(), image, filters: get().filters, model: get().model });
     } catch (error) {
+      if (byId("status").textContent === LOOKING) busy(before === LOOKING ? "" : before);
       // what cannot be searched by leaves the page as it is
-      if (error.status >= 400 && error.status < 500) busy(`${file.name || "The image"}: ${error.message}`);
+      if (error.status >= 400 && error.status < 500) between("This image cannot be searched by", `${file.name || "The image"}: ${error.message}`);
       else trouble(error);
     }
   };

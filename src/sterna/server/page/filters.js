@@ -73,10 +73,14 @@ async function listFolders() {
   stale = false;
   try {
     const { folders } = await ask(`/api/folders?k=${MOST}`, { once: true });
-    const options = folders
-      .map(({ root, path, photos }) => [[root.name, path].filter((part) => part !== "").join("/"), photos])
-      .filter(([value]) => value !== "" && value.length <= LONGEST)
-      .map(([value, photos]) => el("option", { value, label: many(photos, "photograph") }));
+    const counts = new Map(); // roots of one name are one choice
+    for (const { root, path, photos } of folders) {
+      const value = [root.name, path].filter((part) => part !== "").join("/");
+      // a name that is no text cannot be asked for
+      if (value === "" || value.length > LONGEST || value.includes("\uFFFD")) continue;
+      counts.set(value, (counts.get(value) ?? 0) + photos);
+    }
+    const options = [...counts].map(([value, photos]) => el("option", { value, label: many(photos, "photograph") }));
     byId("folders").replaceChildren(...options);
   } catch {
     stale = true; // a folder can be typed as well
@@ -85,7 +89,8 @@ async function listFolders() {
 
 /** The filters with one that was changed; others may be such as their fields cannot show (a year, in an address). */
 function changed(field) {
-  const text = field.value.trim();
+  const offered = [...(field.list?.options ?? [])].some((one) => one.value === field.value);
+  const text = offered ? field.value : field.value.trim(); // a folder's name may begin or end with a space
   const { [field.name]: _, ...filters } = get().filters;
   if (text !== "") filters[field.name] = field.type === "number" ? Number(text) : text;
   return filters;

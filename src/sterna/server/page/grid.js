@@ -6,6 +6,7 @@ import { el, icon } from "./dom.js";
 
 const NARROWEST = 0.5; // width by height: what is beyond is cut in the grid, and whole in the viewer
 const WIDEST = 2.6;
+const LARGER = 2; // times its pixels a small one is shown, at most
 const SIZES = [256, 512, 1024]; // of the server's small pictures
 
 export const fileName = (photo) => photo.path.slice(photo.path.lastIndexOf("/") + 1);
@@ -180,6 +181,7 @@ function picture(photo, ratio) {
   // the server's sizes are of the longer side, and a browser asks how wide they are
   const wide = (size) => Math.round(size * Math.min(1, photo.width / photo.height || 1));
   const image = el("img", {
+    vars: { "most-wide": `${photo.width * LARGER}px`, "most-high": `${photo.height * LARGER}px` },
     alt: said(photo), loading: "lazy", decoding: "async", draggable: false,
     srcset: SIZES.map((size) => `${thumbnail(photo.id, size)} ${wide(size)}w`).join(", "),
     sizes: `(max-width: 40rem) ${Math.round(ratio * 130)}px, ${Math.round(ratio * 250)}px`,

@@ -7,6 +7,7 @@ const MORE = [230, 97, 1]; // orange and blue are told apart by everyone who tel
 const LESS = [60, 130, 210];
 const STRONGEST = 0.8; // of opaque
 const MOST = 30; // words that are outlined while they are looked for
+const leasts = new Map(); // by model: the least score of what fits a sentence, or null
 const known = new Map(); // answers by what was asked: each takes seconds
 
 /** The part of the viewer that explains; `model()` is the one that is searched with. */
@@ -82,7 +83,8 @@ export class Heat {
         known.get(key) ??
         (await ask(`/api/photos/${photo.id}/explain`, { method: "POST", json, signal: asking.signal, once: true }));
       known.set(key, found);
-      if (this.asking === asking) this.#show(found);
+      const least = await leastOf(model, text);
+      if (this.asking === asking) this.#show({ ...found, fits: found.score > 0 && found.score >= (least ?? 0) });
     } catch (error) {
       if (error.name === "AbortError" || this.asking !== asking) return;
       byId("heat-said").textContent = error.message;
@@ -104,24 +106,24 @@ export class Heat {
       el(
         "button",
         {
-          type: "button", className: "word", "aria-pressed": "false", vars: { share: choice.share ?? 0 },
+          type: "button", className: "word", "aria-pressed": "false", vars: { share: found.fits ? (choice.share ?? 0) : 0 },
           on: { click: (event) => this.#choose(event.currentTarget, choice, found) },
         },
         choice.label,
-        choice.share === undefined ? null : el("small", {}, `${percent(choice.share)}%`),
+        choice.share === undefined || !found.fits ? null : el("small", {}, `${percent(choice.share)}%`),
       ),
     );
     byId("heat-words").replaceChildren(...buttons);
     buttons[0].click();
   }
 
-  #choose(button, { label, cells, share, strength }, { area, score }) {
+  #choose(button, { label, cells, share, strength }, { area, score, fits }) {
     const on = button.getAttribute("aria-pressed") !== "true"; // once more: the photograph without a map
     for (const other of byId("heat-words").children) other.setAttribute("aria-pressed", "false");
     const nothing = on && percent(share) === 0;
-    byId("heat-said").textContent = nothing
-      ? `“${label}” carries nothing of the score, so nothing is painted.`
-      : `Score ${score.toFixed(2)}. Choose a word to see its own map.`;
+    if (!fits) byId("heat-said").textContent = `Score ${score.toFixed(2)}: the sentence does not fit this photograph, so the maps mean little.`;
+    else if (nothing) byId("heat-said").textContent = `“${label}” carries nothing of the score, so nothing is painted.`;
+    else byId("heat-said").textContent = `Score ${score.toFixed(2)}. Choose a word to see its own map.`;
     if (!on) {
       this.#uncover();
       return;
@@ -140,6 +142,19 @@ export class Heat {
 
 const percent = (share) => (share === undefined ? null : Math.round(share * 100));
 const typed = () => byId("heat-text").value.trim();
+
+/** What a sentence has to score for its photographs to be shown, as a search says it; null where a model says nothing. */
+async function leastOf(model, text) {
+  if (!leasts.has(model)) {
+    try {
+      const json = { text, k: 1, min_score: "model", ...(model === null ? {} : { model }) };
+      leasts.set(model, (await ask("/api/search", { method: "POST", json, once: true })).min_score ?? null);
+    } catch {
+      return null; // the map does as well
+    }
+  }
+  return leasts.get(model);
+}
 
 /** The shape of a word's button, where it will be. */
 function outline(word) {

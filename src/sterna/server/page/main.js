@@ -6,10 +6,11 @@ import * as duplicates from "./duplicates.js";
 import * as filters from "./filters.js";
 import { Grid } from "./grid.js";
 import * as library from "./library.js";
+import * as links from "./links.js";
 import { Lost } from "./lost.js";
 import { headings } from "./months.js";
 import { Newcomers } from "./newcomers.js";
-import { noNote, note, tell } from "./note.js";
+import { between, noNote, note, tell } from "./note.js";
 import { Picks } from "./picks.js";
 import * as pulse from "./pulse.js";
 import * as query from "./query.js";
@@ -47,6 +48,7 @@ const lost = new Lost({
     return [...new Set(ids)].slice(0, ASKED);
   },
   mark: (ids) => {
+    results?.lose(ids);
     grid.mark(ids);
     duplicates.mark(ids);
     viewer.lose(ids);
@@ -61,6 +63,10 @@ const viewer = new Viewer({
   closed: () => leave({ open: null }),
   moved: (photo) => go({ open: photo.id }, { replace: true }),
   like,
+  unknown: (sentence) => {
+    go({ open: null }, { replace: true });
+    between("This photograph is not in the library", sentence);
+  },
   state: get,
 });
 
@@ -274,17 +280,8 @@ function showViewer(state) {
   }
 }
 
-function setUpLinks() {
-  document.addEventListener("click", (event) => {
-    const link = event.target.closest?.("a[data-go]");
-    if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
-    event.preventDefault();
-    go(link.dataset.go === "start" ? empty() : { ...empty(), view: link.dataset.go, model: get().model });
-  });
-}
-
 query.setUp();
-setUpLinks();
+links.setUp();
 refine.setUp();
 byId("show-below").addEventListener("click", () => goAnd({ min: null }, { replace: true }));
 filters.setUp({ trouble });

@@ -21,11 +21,22 @@ export function headings(state) {
   };
 }
 
+const four = (year) => String(year).padStart(4, "0");
+
+/** Whether this is a date that the service knows: those that begin with a year of four digits sort as texts. */
+const isDate = (text) => /^\d{4}(-|$)/.test(text ?? "");
+
 function heading(state, month) {
   const [year, number] = month.split("-").map(Number);
-  const label = new Date(year, number - 1).toLocaleDateString(undefined, { month: "long", year: "numeric" });
-  const next = number === 12 ? `${String(year + 1).padStart(4, "0")}-01` : `${month.slice(0, 5)}${String(number + 1).padStart(2, "0")}`;
-  const filters = { ...state.filters, after: `${month}-01`, before: `${next}-01` };
+  const first = new Date(0, number - 1);
+  first.setFullYear(year); // years below 100 are otherwise those of 1900 and on
+  const label = first.toLocaleDateString(undefined, { month: "long", year: "numeric" });
+  const next = number === 12 ? `${four(year + 1)}-01` : `${four(year)}-${String(number + 1).padStart(2, "0")}`;
+  // a month of what is filtered is never wider than it
+  const { after, before, ...others } = state.filters;
+  const filters = { ...others, after: [`${month}-01`, after].filter(isDate).sort().at(-1) };
+  const end = [`${next}-01`, before].filter(isDate).sort()[0];
+  if (end !== undefined) filters.before = end; // after 9999-12 there is none
   const link = el(
     "a",
     { href: write({ ...state, filters, open: null }), title: `Only ${label}`,

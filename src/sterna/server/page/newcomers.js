@@ -48,7 +48,7 @@ export class Newcomers {
     if (same) this.#offer(null);
     else if (!own.begun || undisturbed()) takeIn();
     else {
-      if (fresh.length > 0) this.#offer(fresh.length, takeIn);
+      this.#offer(fresh.length > 0 ? fresh.length : null, takeIn);
       return false;
     }
     return true;

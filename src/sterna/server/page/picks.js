@@ -65,9 +65,9 @@ export class Picks {
   }
 
   clear() {
+    this.from = null; // also where none is picked any more: a range goes from nothing that is not shown
     if (!this.some) return;
     this.photos.clear();
-    this.from = null;
     this.#tell();
   }
 
@@ -121,7 +121,7 @@ export class Picks {
 
   async #copy() {
     const { size } = this.photos;
-    const paths = [...this.photos.values()].map((one) => one.path).join("\n");
+    const paths = [...this.photos.values()].map((one) => oneLine(one.path)).join("\n");
     this.#done((await copied(paths)) ? `${many(size, "path")} copied` : "Your browser does not let the page copy");
   }
 
@@ -137,6 +137,9 @@ export class Picks {
     }
   }
 }
+
+/** A path as one line: what would begin another, or command a terminal, becomes the sign of what is unreadable. */
+const oneLine = (path) => path.replace(/[\p{Cc}\u2028\u2029]/gu, "\uFFFD");
 
 /** Put a text on the clipboard; returns whether it is there. */
 async function copied(text) {

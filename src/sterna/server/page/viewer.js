@@ -11,15 +11,15 @@ const LARGER = 2; // times its pixels, at most: beyond that there is nothing to 
 const SWIPE = 60; // pixels
 const LOST = "This photograph is no longer there. It was deleted or moved away.";
 const isLost = ({ kind, message }) => kind === "unknown-photo" || (kind === "photo-not-there" && /no such file/i.test(message));
-const UNKNOWN = "This photograph is not in the library: it was deleted or moved away, or never was in it.";
+const UNKNOWN = "It was deleted or moved away, or never was there.";
 const REST = 250; // milliseconds on a photograph before its whole file is asked for
 
 /**
  * `closed()` is called when somebody closes it, `moved(photo)` when they go to a neighbour, `like(photo)` when
- * they ask for more like it; `state()` is what is searched for.
+ * they ask for more like it; `unknown(sentence)` when there is none; `state()` is what is searched for.
  */
 export class Viewer {
-  constructor({ closed, moved, like, state }) {
+  constructor({ closed, moved, like, state, unknown }) {
     this.dialog = byId("viewer");
     this.moved = moved;
     this.wanted = null; // the id that the address says; its photograph may still be on its way
@@ -30,6 +30,7 @@ export class Viewer {
     this.more = null;
     this.gone = new Set(); // ids of photographs that are no more
     this.state = state;
+    this.unknown = unknown;
     this.heat = new Heat({ model: () => state().model });
     byId("viewer-close").addEventListener("click", closed);
     byId("viewer-before").addEventListener("click", () => this.move(-1));
@@ -71,7 +72,9 @@ export class Viewer {
       const photo = await ask(`/api/photos/${id}`);
       if (this.wanted === id) this.#turn(photo);
     } catch (error) {
-      if (this.wanted === id) this.#trouble(error.kind === "unknown-photo" ? UNKNOWN : error.message);
+      if (this.wanted !== id) return;
+      if (error.kind === "unknown-photo") this.unknown(UNKNOWN);
+      else this.#trouble(error.message);
     }
   }
 
