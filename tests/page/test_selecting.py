@@ -149,6 +149,7 @@ def test_no_more_are_downloaded_than_the_service_gives_at_one_time(page: Page, s
         route.fulfill(response=answer, json=said)  # type: ignore[attr-defined]
 
     page.route("**/api/photos?*", many)
+    page.route("**/api/photos/gone", lambda route: route.fulfill(json={"gone": []}))
     page.route("**/thumbnail*", lambda route: route.fulfill(status=204))
     page.goto(service.url)
     page.locator(f"{TILES} .photo").first.focus()
