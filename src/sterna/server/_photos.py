@@ -19,7 +19,7 @@ from sterna.server._ranges import has_already, http_date, part_of
 from sterna.server._searching import photo_facts
 from sterna.server._service import Service, service_of
 
-__all__ = ["read", "router", "unreadable"]
+__all__ = ["next_block", "read", "router", "unreadable"]
 
 router = APIRouter(responses=PROBLEMS, tags=["photos"])
 
@@ -115,13 +115,19 @@ async def _blocks(service: Service, opened: Original, *, start: int, end: int) -
         if start:
             await service.reading.run(opened.file.seek, start)
         while left > 0:
-            block = await service.reading.run(opened.file.read, min(_BLOCK, left))
-            if not block:  # an end would be taken for the whole; so the connection ends instead
-                raise PhotoError("the file has become shorter while it was sent")
+            block = await next_block(service, opened, left=left)
             left -= len(block)
             yield block
     finally:
         service.reading.leave(opened.file.close)  # it waits for a read that is under way, as nobody else may
+
+
+async def next_block(service: Service, opened: Original, *, left: int) -> bytes:
+    """The next bytes of a file of which so many are to be sent; `PhotoError` where it ends before."""
+    block = await service.reading.run(opened.file.read, min(_BLOCK, left))
+    if not block:  # an end would be taken for the whole; so the connection ends instead
+        raise PhotoError("the file has become shorter while it was sent")
+    return block
 
 
 def _opened(library: Library, photo_id: int) -> Original:

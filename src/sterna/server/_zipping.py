@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from sterna.errors import PhotoError, UnknownPhotoError
 from sterna.library import Library, Original
 from sterna.server._described import PROBLEMS, binary
+from sterna.server._photos import next_block
 from sterna.server._plain import plain
 from sterna.server._problems import Problem
 from sterna.server._service import Service, service_of
@@ -31,7 +32,6 @@ router = APIRouter(responses=PROBLEMS, tags=["photos"])
 
 _MOST = 500  # photographs of a file: their ids fit into an address that every proxy takes
 _PORTION = 20  # photographs that are looked at before others have their turn, and whoever left is noticed
-_BLOCK = 1 << 18
 _ABSENT = "not-there.txt"
 _LONGEST = 255  # bytes of a name that every drive takes
 _LONGEST_ENDING = 32  # what is longer is no ending
@@ -210,9 +210,7 @@ async def _packed(
     left = opened.size
     with file.open(info, "w", force_zip64=opened.size >= zipfile.ZIP64_LIMIT) as inside:
         while left > 0:
-            block = await service.reading.run(opened.file.read, min(_BLOCK, left))
-            if not block:  # an end would be taken for the whole; so the connection ends instead
-                raise PhotoError("a file has become shorter while it was sent")
+            block = await next_block(service, opened, left=left)
             left -= len(block)
             inside.write(block)
             yield pipe.taken()
